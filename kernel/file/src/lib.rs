@@ -1,0 +1,82 @@
+//! What a descriptor refers to: the [`File`] and [`Socket`] traits, and what passes through them.
+//!
+//! Nothing here blocks. An operation that cannot go on answers `EAGAIN`, and the system call layer (`lkl-kernel`),
+//! which alone blocks a caller, tries again when [`File::wait_queue`] says so.
+//!
+//! Below: `lkl-abi`, `lkl-ops`, `lkl-sync`. Above: `lkl-inet` and `lkl-netcfg` implement the traits, `lkl-kernel`
+//! calls them.
+
+#![forbid(unsafe_code)]
+
+pub mod iov;
+pub mod sockaddr;
+pub mod socket;
+pub mod sockopt;
+
+pub use iov::{Iov, IovReader, IovWriter};
+pub use sockaddr::{LinkAddr, SockAddr};
+pub use socket::{Control, ControlMessages, RecvMsg, SendMsg, Shutdown, Socket};
+pub use sockopt::SockOptions;
+
+use lkl_abi::{Errno, Result};
+use lkl_ops::UserMem;
+use lkl_sync::{Events, WaitQueue};
+use std::any::Any;
+
+/// An open file description, without the state that every one has (status flags, offset), which the descriptor
+/// table of `lkl-kernel` keeps.
+pub trait File: Send + Sync + Any {
+    /// Reads into `out` at `offset` (`None` for files without one: sockets). Answers the bytes read.
+    ///
+    /// # Errors
+    /// `EAGAIN` when it would block; `EINVAL` if it cannot be read.
+    fn read(&self, out: &mut IovWriter<'_>, offset: Option<u64>) -> Result<usize>;
+
+    /// Writes what is in `data`. Answers the bytes taken, which may be fewer.
+    ///
+    /// # Errors
+    /// `EAGAIN` when it would block; `EINVAL` if it cannot be written.
+    fn write(&self, data: &mut IovReader<'_>, offset: Option<u64>) -> Result<usize>;
+
+    /// What is ready now.
+    fn poll(&self) -> Events;
+
+    /// Whom to wake when that changes.
+    fn wait_queue(&self) -> &WaitQueue;
+
+    /// Does the file have an offset (`lseek`, `pread`)?
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// `ioctl` of this kind of file. `arg` is the third argument, often an address in `mem`.
+    ///
+    /// # Errors
+    /// `ENOTTY` if the file does not know the request.
+    fn ioctl(&self, mem: &dyn UserMem, request: u32, arg: u64) -> Result<u64> {
+        let _ = (mem, request, arg);
+        Err(Errno::ENOTTY)
+    }
+
+    /// `st_mode` for `fstat`.
+    fn mode(&self) -> u32;
+
+    /// Size for `fstat`, in bytes.
+    fn size(&self) -> u64 {
+        0
+    }
+
+    /// A number that is the inode's, unique among the files of a kernel.
+    fn ino(&self) -> u64;
+
+    /// The last descriptor is gone: begin to close. Called once.
+    fn release(&self);
+
+    /// The socket, if it is one.
+    fn as_socket(&self) -> Option<&dyn Socket> {
+        None
+    }
+
+    /// For a caller that knows the concrete type (an epoll instance).
+    fn as_any(&self) -> &dyn Any;
+}

@@ -1,0 +1,26 @@
+//! One thread's place to sleep.
+
+use crate::Instant;
+
+/// Why [`Parker::park`] came back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Woken {
+    /// `unpark` was called, or the wake-up is spurious: try again.
+    Unparked,
+    /// The deadline has passed.
+    TimedOut,
+    /// A signal handler of the program ran (`EINTR`).
+    Interrupted,
+}
+
+/// Where one thread sleeps. `park` is called only by the thread that owns it, and holding no lock.
+pub trait Parker: Send + Sync {
+    /// Sleeps until [`Parker::unpark`], `deadline`, or a signal. An `unpark` before `park` makes `park` return at
+    /// once (a token, as of `std::thread::park`). An implementation may serve the kernel's devices and timers
+    /// while it sleeps: that is how a waiting caller drives the stack itself.
+    fn park(&self, deadline: Option<Instant>) -> Woken;
+
+    /// Wakes the owner. Callable from any thread, also by the owner itself, and under locks: it must not call back
+    /// into the kernel.
+    fn unpark(&self);
+}

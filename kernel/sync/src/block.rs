@@ -1,0 +1,68 @@
+//! The one function that blocks a caller.
+
+use crate::wait::{Events, WaitQueue, Waiter};
+use lkl_abi::{Errno, Result};
+use lkl_ops::{Instant, Parker, Woken};
+use std::sync::Arc;
+
+/// How a call may wait.
+#[derive(Clone, Copy)]
+pub struct Blocking<'a> {
+    /// Where the calling thread sleeps.
+    pub parker: &'a Arc<dyn Parker>,
+    /// `O_NONBLOCK` or `MSG_DONTWAIT`: never sleep.
+    pub nonblock: bool,
+    /// When to give up, of `SO_RCVTIMEO`, `SO_SNDTIMEO`.
+    pub deadline: Option<Instant>,
+    /// Wake only one of the waiters that set this (`accept`).
+    pub exclusive: bool,
+}
+
+struct Unpark(Arc<dyn Parker>);
+
+impl Waiter for Unpark {
+    fn wake(&self, _: Events) -> bool {
+        self.0.unpark();
+        true
+    }
+}
+
+/// Calls `try_op` until it answers something else than `EAGAIN`, sleeping on `queue` for `events` in between.
+///
+/// Nothing half-done is kept here, so an interrupted call can be started again from the top.
+///
+/// # Errors
+/// That of `try_op`; `EAGAIN` if it must not or no longer wait; when a signal handler ran, `ERESTARTSYS`, or `EINTR`
+/// if there is a deadline (`man 7 signal`: a call with a time-out set is never restarted).
+pub fn block_on<T>(
+    how: Blocking<'_>,
+    queue: &WaitQueue,
+    events: Events,
+    mut try_op: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let first = try_op();
+    if how.nonblock || !matches!(first, Err(Errno::EAGAIN)) {
+        return first;
+    }
+    let registration = queue.register(Arc::new(Unpark(how.parker.clone())), events, how.exclusive);
+    let result = loop {
+        match try_op() {
+            Err(Errno::EAGAIN) => {}
+            other => break other,
+        }
+        match how.parker.park(how.deadline) {
+            Woken::Unparked => {}
+            Woken::TimedOut => break try_op(),
+            Woken::Interrupted => {
+                // What arrived together with the signal is not lost: it wins.
+                break match try_op() {
+                    Err(Errno::EAGAIN) if how.deadline.is_some() => Err(Errno::EINTR),
+                    Err(Errno::EAGAIN) => Err(Errno::ERESTARTSYS),
+                    other => other,
+                };
+            }
+        }
+    };
+    queue.deregister(registration);
+    result
+}

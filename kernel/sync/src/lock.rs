@@ -1,0 +1,244 @@
+//! Locks with a rank.
+
+use core::ops::{Deref, DerefMut};
+use std::sync::{self, PoisonError};
+
+/// The lock order of the whole kernel. A thread may take a lock only if its rank is greater than that of each lock
+/// which it holds. This is the one list; `kernel/README.md` explains it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Rank {
+    /// The descriptor table of a process.
+    Descriptors,
+    /// Interest list of an epoll instance.
+    EpollInterest,
+    /// Network configuration that is changed seldom: links and their addresses.
+    NetConfig,
+    /// Routes and rules.
+    Routes,
+    /// A port table (bind, listen): held while a socket is put in.
+    Ports,
+    /// A listening socket; a connection being made is taken after it.
+    Listener,
+    /// Any other socket.
+    Socket,
+    /// A shard of a demultiplexing table.
+    Demux,
+    /// Neighbours, reassembly, multicast: tables on a packet's way.
+    PacketTable,
+    /// A receive or error queue of a datagram socket.
+    Queue,
+    /// The queue of a device (loopback's frames, transmit order).
+    Device,
+    /// Ready list of an epoll instance, filled by callbacks of wait queues.
+    EpollReady,
+    /// The timer heap.
+    Timers,
+    /// The list of waiters of an object.
+    Waiters,
+    /// Anything that calls nothing while it is held.
+    Leaf,
+}
+
+#[cfg(debug_assertions)]
+mod order {
+    use super::Rank;
+    use std::cell::Cell;
+
+    thread_local! {
+        // One bit per rank; several locks of one rank are never held together.
+        static HELD: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn take(rank: Rank) {
+        let bit = 1u32 << rank as u8;
+        let held = HELD.with(Cell::get);
+        assert!(
+            held < bit,
+            "lock order: {rank:?} taken while a lock of the same or a later rank is held (held bits {held:#x})"
+        );
+        HELD.with(|h| h.set(held | bit));
+    }
+
+    pub(super) fn release(rank: Rank) {
+        HELD.with(|h| h.set(h.get() & !(1u32 << rank as u8)));
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod order {
+    pub(super) fn take(_: super::Rank) {}
+    pub(super) fn release(_: super::Rank) {}
+}
+
+/// A mutual exclusion lock with a rank. Never poisoned: a panic in the kernel is dealt with at the door.
+#[derive(Debug)]
+pub struct Mutex<T> {
+    rank: Rank,
+    inner: sync::Mutex<T>,
+}
+
+/// Access to what a [`Mutex`] guards.
+#[derive(Debug)]
+pub struct MutexGuard<'a, T> {
+    rank: Rank,
+    inner: sync::MutexGuard<'a, T>,
+}
+
+impl<T> Mutex<T> {
+    /// A new lock.
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Self { rank, inner: sync::Mutex::new(value) }
+    }
+
+    /// Takes the lock, waiting for it.
+    ///
+    /// # Panics
+    /// In debug builds, if the lock order is broken.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        order::take(self.rank);
+        MutexGuard { rank: self.rank, inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Takes the lock if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let inner = match self.inner.try_lock() {
+            Ok(guard) => guard,
+            Err(sync::TryLockError::Poisoned(p)) => p.into_inner(),
+            Err(sync::TryLockError::WouldBlock) => return None,
+        };
+        order::take(self.rank);
+        Some(MutexGuard { rank: self.rank, inner })
+    }
+
+    /// The value, without locking, for its only owner.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        order::release(self.rank);
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+/// A lock for many readers or one writer, with a rank.
+#[derive(Debug)]
+pub struct RwLock<T> {
+    rank: Rank,
+    inner: sync::RwLock<T>,
+}
+
+/// Shared access to what a [`RwLock`] guards.
+#[derive(Debug)]
+pub struct ReadGuard<'a, T> {
+    rank: Rank,
+    inner: sync::RwLockReadGuard<'a, T>,
+}
+
+/// Exclusive access to what a [`RwLock`] guards.
+#[derive(Debug)]
+pub struct WriteGuard<'a, T> {
+    rank: Rank,
+    inner: sync::RwLockWriteGuard<'a, T>,
+}
+
+impl<T> RwLock<T> {
+    /// A new lock.
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Self { rank, inner: sync::RwLock::new(value) }
+    }
+
+    /// Takes the lock for reading.
+    ///
+    /// # Panics
+    /// In debug builds, if the lock order is broken.
+    pub fn read(&self) -> ReadGuard<'_, T> {
+        order::take(self.rank);
+        ReadGuard { rank: self.rank, inner: self.inner.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Takes the lock for writing.
+    ///
+    /// # Panics
+    /// In debug builds, if the lock order is broken.
+    pub fn write(&self) -> WriteGuard<'_, T> {
+        order::take(self.rank);
+        WriteGuard { rank: self.rank, inner: self.inner.write().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+impl<T> Drop for ReadGuard<'_, T> {
+    fn drop(&mut self) {
+        order::release(self.rank);
+    }
+}
+
+impl<T> Drop for WriteGuard<'_, T> {
+    fn drop(&mut self) {
+        order::release(self.rank);
+    }
+}
+
+impl<T> Deref for ReadGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> Deref for WriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> DerefMut for WriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_order_is_fine() {
+        let a = Mutex::new(Rank::Socket, 1);
+        let b = RwLock::new(Rank::Timers, 2);
+        let ga = a.lock();
+        assert_eq!(*ga + *b.read(), 3);
+        drop(ga);
+        *b.write() += 1;
+        assert_eq!(*b.read() + *a.lock(), 4);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "lock order")]
+    fn out_of_order_panics() {
+        let a = Mutex::new(Rank::Socket, 1);
+        let b = Mutex::new(Rank::Timers, 2);
+        let _gb = b.lock();
+        let _ga = a.lock();
+    }
+}
