@@ -5,7 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod epoll;
 pub mod errno;
+pub mod fcntl;
+pub mod ioctls;
 pub mod nr;
+pub mod poll;
+pub mod socket;
+pub mod stat;
+pub mod time;
+pub mod uio;
 
 pub use errno::{Errno, Result};
