@@ -6,7 +6,7 @@
 //! * [`UserMem`]: the memory of the calling program.
 //! * [`Descriptors`]: who hands out descriptor numbers.
 //!
-//! Implemented for real by `host` and `hijack`, and on virtual time by the tests.
+//! Implemented for real by `host` and `hijack`, and on virtual time by [`sim`].
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod descriptors;
 pub mod mem;
 pub mod netdev;
 pub mod park;
+pub mod sim;
 pub mod time;
 
 pub use descriptors::{Descriptors, FileKind};
