@@ -52,17 +52,19 @@ pub fn block_on<T>(
         }
         match how.parker.park(how.deadline) {
             Woken::Unparked => {}
-            Woken::TimedOut => break try_op(),
-            Woken::Interrupted => {
-                // What arrived together with the signal is not lost: it wins.
-                break match try_op() {
-                    Err(Errno::EAGAIN) if how.deadline.is_some() => Err(Errno::EINTR),
-                    Err(Errno::EAGAIN) => Err(Errno::ERESTARTSYS),
-                    other => other,
-                };
-            }
+            Woken::TimedOut => break Err(Errno::EAGAIN),
+            Woken::Interrupted if how.deadline.is_some() => break Err(Errno::EINTR),
+            Woken::Interrupted => break Err(Errno::ERESTARTSYS),
         }
     };
     queue.deregister(registration);
-    result
+    match result {
+        // What arrived together with the signal or the deadline is not lost: it wins. Looked at only now that no
+        // exclusive wake-up can be meant for this thread any more.
+        Err(e @ (Errno::EAGAIN | Errno::EINTR | Errno::ERESTARTSYS)) => match try_op() {
+            Err(Errno::EAGAIN) => Err(e),
+            other => other,
+        },
+        done => done,
+    }
 }

@@ -3,6 +3,7 @@
 use crate::lock::{Mutex, Rank};
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A set of `EPOLL*` bits (`POLLIN`, ... have the same values).
@@ -81,8 +82,9 @@ impl fmt::Debug for Events {
 
 /// What is called when an object becomes ready.
 pub trait Waiter: Send + Sync {
-    /// `ready` may have become true. Called holding the object's list of waiters and perhaps the object's own lock:
-    /// it may take locks of later ranks only, and must not wait. Answers whether somebody was woken by it, which is
+    /// `ready` may have become true. Called perhaps under the object's own lock (of [`Rank::Queue`] at the latest),
+    /// but not under its list of waiters: it may take locks of later ranks, wake other queues, and must not wait. It
+    /// may be called once more just after it was deregistered. Answers whether somebody was woken by it, which is
     /// what uses up an exclusive wake-up.
     fn wake(&self, ready: Events) -> bool;
 }
@@ -150,25 +152,46 @@ impl WaitQueue {
 
     /// Calls the waiters that are interested in any of `ready`.
     pub fn wake(&self, ready: Events) {
+        self.wake_any(ready);
+    }
+
+    /// The same; answers whether any of them woke somebody.
+    pub fn wake_any(&self, ready: Events) -> bool {
         core::sync::atomic::fence(Ordering::SeqCst);
         if self.len.load(Ordering::SeqCst) == 0 {
-            return;
+            return false;
         }
-        let mut w = self.waiters.lock();
-        let mut taken = None;
-        for (i, e) in w.entries.iter().enumerate() {
-            if !e.interest.intersects(ready) || (e.exclusive && taken.is_some()) {
-                continue;
+        // Waiters are called without the lock: one may wake a queue of its own (an epoll instance in another one).
+        let mut exclusives = 0;
+        let all: SmallVec<[Arc<dyn Waiter>; 4]> = {
+            let w = self.waiters.lock();
+            let interested = w.entries.iter().filter(|e| e.interest.intersects(ready));
+            let shared = interested.filter(|e| {
+                exclusives += usize::from(e.exclusive);
+                !e.exclusive
+            });
+            shared.map(|e| e.waiter.clone()).collect()
+        };
+        let mut any = false;
+        for waiter in &all {
+            any |= waiter.wake(ready);
+        }
+        while exclusives > 0 {
+            exclusives -= 1;
+            // It goes to the end as it is chosen, so that two events at once never choose the same one twice.
+            let chosen = {
+                let mut w = self.waiters.lock();
+                let Some(i) = w.entries.iter().position(|e| e.exclusive && e.interest.intersects(ready)) else { break };
+                let e = w.entries.remove(i);
+                let waiter = e.waiter.clone();
+                w.entries.push(e);
+                waiter
+            };
+            if chosen.wake(ready) {
+                return true;
             }
-            if e.waiter.wake(ready) && e.exclusive {
-                taken = Some(i);
-            }
         }
-        // The exclusive waiter that was woken goes to the end: the next one gets the next event.
-        if let Some(i) = taken {
-            let e = w.entries.remove(i);
-            w.entries.push(e);
-        }
+        any
     }
 }
 

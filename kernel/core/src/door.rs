@@ -1,0 +1,52 @@
+//! The door: every call comes in here, and no panic goes out.
+
+use crate::kernel::Kernel;
+use crate::process::Task;
+use crate::syscall::{strace, table, Ctx};
+use lkl_abi::{Errno, Result};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+impl Kernel {
+    /// Makes a system call: `number` is one of [`lkl_abi::nr`] (the generic table), `args` are as a program gives them,
+    /// with the structs of the generic ABI behind the addresses.
+    ///
+    /// It may sleep, in the task's parker, and only there. Call [`Task::take_signals`] after an `EPIPE`.
+    ///
+    /// # Errors
+    /// As the manual page of the call says. `ENOSYS` for a call that is not there, `EIO` after a panic.
+    /// `ERESTARTSYS` when a signal handler interrupted a call that Linux would restart: the caller makes the call again
+    /// if the handler has `SA_RESTART`, or gives `EINTR`.
+    pub fn syscall(&self, task: &Task, number: usize, args: [u64; 6]) -> Result<u64> {
+        if self.oopsed() {
+            return Err(Errno::EIO);
+        }
+        let Some(call) = table::find(number) else {
+            tracing::debug!(target: "lkl::syscall", "syscall {number}(...) = -1 ENOSYS");
+            return Err(Errno::ENOSYS);
+        };
+        let cx = Ctx { kernel: self, task, mem: task.process().mem() };
+        let result = self.guard(call.name, || (call.handler)(&cx, args));
+        if tracing::enabled!(target: "lkl::syscall", tracing::Level::DEBUG) {
+            tracing::debug!(target: "lkl::syscall", "[{}] {}", task.tid(), strace::line(&cx, call, args, result));
+        }
+        result
+    }
+
+    /// Runs `f`. If it panics, says so, and the kernel answers `EIO` to everything from then on.
+    pub(crate) fn guard<T>(&self, what: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(result) => result,
+            Err(payload) => {
+                self.set_oopsed();
+                let message = payload
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+                    .unwrap_or("(no message)");
+                let backtrace = std::backtrace::Backtrace::force_capture();
+                tracing::error!(target: "lkl::oops", "kernel panic in {what}: {message}\n{backtrace}");
+                Err(Errno::EIO)
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Epoll instances (`man 7 epoll`).
+//!
+//! The interest list maps (descriptor number, open file) to an [`Item`](item::Item), which is a waiter on the file. When
+//! the file says that something may be ready, the item puts itself on the ready list and wakes the instance's own
+//! queue; `epoll_wait` takes items off the list, asks each file what is really ready, and puts level-triggered ones
+//! back at the end, so that all get their turn.
+//!
+//! Invariant: an item is on the ready list at most once, and only while it is in the interest list or is about to be
+//! found dead by the next reader of the ready list.
+
+pub(crate) mod item;
+#[cfg(test)]
+mod tests;
+
+use crate::kernel::Kernel;
+use crate::openfile::OpenFile;
+use crate::process::Task;
+use item::Item;
+use lkl_abi::epoll::{
+    EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLWAKEUP, EPOLL_CTL_ADD,
+    EPOLL_CTL_DEL, EPOLL_CTL_MOD,
+};
+use lkl_abi::stat::{S_IFDIR, S_IFMT, S_IFREG};
+use lkl_abi::{Errno, Result};
+use lkl_file::{File, IovReader, IovWriter};
+use lkl_sync::{Events, Mutex, Rank, WaitQueue};
+use smallvec::SmallVec;
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock, Weak};
+
+/// How deep instances may be nested.
+const MAX_NESTS: u32 = 4;
+
+/// What keys the interest list: a descriptor number, and the open file's address, because the number can mean another
+/// file later while the first is still open through a duplicate.
+type Key = (i32, usize);
+
+fn key(fd: i32, file: &Arc<OpenFile>) -> Key {
+    (fd, Arc::as_ptr(file) as usize)
+}
+
+#[derive(Default)]
+struct Ready {
+    list: VecDeque<Arc<Item>>,
+}
+
+/// An epoll instance.
+pub(crate) struct Epoll {
+    /// Held while the ready list is read, too.
+    interest: Mutex<HashMap<Key, Arc<Item>>>,
+    ready: Mutex<Ready>,
+    queue: WaitQueue,
+    ino: u64,
+    /// Its own open file, for the check against loops.
+    open: OnceLock<Weak<OpenFile>>,
+    me: Weak<Epoll>,
+}
+
+impl Epoll {
+    pub(crate) fn new(ino: u64) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            interest: Mutex::new(Rank::EpollInterest, HashMap::new()),
+            ready: Mutex::new(Rank::EpollReady, Ready::default()),
+            queue: WaitQueue::new(),
+            ino,
+            open: OnceLock::new(),
+            me: me.clone(),
+        })
+    }
+
+    /// Opens it: the one open file that refers to it.
+    pub(crate) fn open(self: &Arc<Self>, flags: u32) -> Arc<OpenFile> {
+        let open = OpenFile::new(self.clone(), flags);
+        let _first = self.open.set(Arc::downgrade(&open));
+        open
+    }
+
+    /// Puts `item` on the ready list and wakes whoever waits. Answers whether somebody was woken.
+    fn push(&self, item: &Arc<Item>) -> bool {
+        {
+            let mut ready = self.ready.lock();
+            if !item.queued.swap(true) {
+                ready.list.push_back(item.clone());
+            }
+        }
+        self.queue.wake_any(Events::READ)
+    }
+
+    fn add(&self, fd: i32, file: &Arc<OpenFile>, events: u32, data: u64) -> Result<()> {
+        let item = {
+            let mut interest = self.interest.lock();
+            let vacant = match interest.entry(key(fd, file)) {
+                std::collections::hash_map::Entry::Occupied(_) => return Err(Errno::EEXIST),
+                std::collections::hash_map::Entry::Vacant(v) => v,
+            };
+            let item = Item::new(fd, file, &self.me, events, data);
+            vacant.insert(item.clone());
+            item
+        };
+        file.watchers.lock().push(Arc::downgrade(&item));
+        item.register(&**file.file());
+        if item.poll(&**file.file()) != 0 {
+            self.push(&item);
+        }
+        Ok(())
+    }
+
+    fn modify(&self, fd: i32, file: &Arc<OpenFile>, events: u32, data: u64) -> Result<()> {
+        let item = {
+            let interest = self.interest.lock();
+            let item = interest.get(&key(fd, file)).ok_or(Errno::ENOENT)?;
+            if item.events() & EPOLLEXCLUSIVE != 0 {
+                return Err(Errno::EINVAL);
+            }
+            item.set(events, data);
+            item.clone()
+        };
+        if item.poll(&**file.file()) != 0 {
+            self.push(&item);
+        }
+        Ok(())
+    }
+
+    fn delete(&self, fd: i32, file: &Arc<OpenFile>) -> Result<()> {
+        let item = self.interest.lock().remove(&key(fd, file)).ok_or(Errno::ENOENT)?;
+        self.retire(&item);
+        item.deregister(&**file.file());
+        file.watchers.lock().retain(|w| !core::ptr::eq(w.as_ptr(), Arc::as_ptr(&item)));
+        Ok(())
+    }
+
+    /// The item's file is gone.
+    fn file_is_gone(&self, item: &Arc<Item>) {
+        {
+            let mut interest = self.interest.lock();
+            let k = item.key();
+            if interest.get(&k).is_some_and(|i| Arc::ptr_eq(i, item)) {
+                interest.remove(&k);
+            }
+        }
+        self.retire(item);
+    }
+
+    /// Marks an item that is no longer in the interest list, and takes it off the ready list.
+    fn retire(&self, item: &Arc<Item>) {
+        item.kill();
+        let mut ready = self.ready.lock();
+        if item.queued.swap(false) {
+            ready.list.retain(|i| !Arc::ptr_eq(i, item));
+        }
+    }
+
+    /// Takes up to `max` events, giving each to `sink`; it stops when `sink` fails, and answers that only if nothing
+    /// was given before. Answers the count.
+    pub(crate) fn harvest(&self, max: usize, mut sink: impl FnMut(u32, u64) -> Result<()>) -> Result<usize> {
+        // Files that are kept from closing under the lock; dropped after it.
+        let mut held: SmallVec<[Arc<OpenFile>; 8]> = SmallVec::new();
+        let mut again: SmallVec<[Arc<Item>; 8]> = SmallVec::new();
+        let mut count = 0;
+        let mut result = Ok(());
+        let interest = self.interest.lock();
+        let mut budget = self.ready.lock().list.len();
+        while budget > 0 && count < max {
+            budget -= 1;
+            let item = {
+                let mut ready = self.ready.lock();
+                let Some(item) = ready.list.pop_front() else { break };
+                item.queued.swap(false);
+                item
+            };
+            let Some(file) = item.file() else { continue };
+            let now = item.poll(&**file.file());
+            held.push(file);
+            if now == 0 {
+                continue;
+            }
+            if let Err(e) = sink(now, item.data()) {
+                let mut ready = self.ready.lock();
+                if !item.queued.swap(true) {
+                    ready.list.push_front(item);
+                }
+                result = Err(e);
+                break;
+            }
+            count += 1;
+            let events = item.events();
+            if events & EPOLLONESHOT != 0 {
+                item.disarm();
+            } else if events & EPOLLET == 0 {
+                again.push(item);
+            }
+        }
+        let more = {
+            let mut ready = self.ready.lock();
+            for item in again {
+                if !item.is_dead() && !item.queued.swap(true) {
+                    ready.list.push_back(item);
+                }
+            }
+            !ready.list.is_empty()
+        };
+        drop(interest);
+        if more && count > 0 {
+            // For another thread that waits for the same instance.
+            self.queue.wake(Events::READ);
+        }
+        drop(held);
+        if count == 0 {
+            result?;
+        }
+        Ok(count)
+    }
+
+    /// Whom to wake when there is something to harvest.
+    pub(crate) fn queue(&self) -> &WaitQueue {
+        &self.queue
+    }
+
+    /// Can anything be on the ready list? One short lock.
+    fn maybe_ready(&self) -> bool {
+        !self.ready.lock().list.is_empty()
+    }
+
+    fn nested(&self) -> SmallVec<[Arc<OpenFile>; 4]> {
+        let interest = self.interest.lock();
+        interest.values().filter(|i| i.is_epoll()).filter_map(|i| i.file()).collect()
+    }
+
+    /// How deep are instances nested below this one? An error if `target` is among them.
+    fn depth_below(&self, target: &Self, level: u32) -> Result<u32> {
+        if core::ptr::eq(self, target) || level > MAX_NESTS {
+            return Err(Errno::ELOOP);
+        }
+        let mut deepest = 0;
+        for file in self.nested() {
+            if let Some(inner) = as_epoll(&file) {
+                deepest = deepest.max(inner.depth_below(target, level + 1)? + 1);
+            }
+        }
+        Ok(deepest)
+    }
+
+    /// How deep are instances nested above this one?
+    fn depth_above(&self, level: u32) -> u32 {
+        if level > MAX_NESTS {
+            return level;
+        }
+        let Some(open) = self.open.get().and_then(Weak::upgrade) else { return 0 };
+        let watchers: SmallVec<[Arc<Epoll>; 4]> = {
+            let watchers = open.watchers.lock();
+            watchers.iter().filter_map(Weak::upgrade).filter_map(|i| i.epoll()).collect()
+        };
+        watchers.iter().map(|outer| outer.depth_above(level + 1) + 1).max().unwrap_or(0)
+    }
+}
+
+impl File for Epoll {
+    fn read(&self, _: &mut IovWriter<'_>, _: Option<u64>) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    fn write(&self, _: &mut IovReader<'_>, _: Option<u64>) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    fn poll(&self) -> Events {
+        if !self.maybe_ready() {
+            return Events::EMPTY;
+        }
+        // No lock is held while a file is asked: it may be an instance itself.
+        let items: SmallVec<[Arc<Item>; 8]> = self.ready.lock().list.iter().cloned().collect();
+        let ready = items.iter().any(|i| i.file().is_some_and(|f| i.poll(&**f.file()) != 0));
+        if ready {
+            Events::READ
+        } else {
+            Events::EMPTY
+        }
+    }
+
+    fn wait_queue(&self) -> &WaitQueue {
+        &self.queue
+    }
+
+    fn mode(&self) -> u32 {
+        0o600
+    }
+
+    fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    fn release(&self) {
+        let items = core::mem::take(&mut *self.interest.lock());
+        for item in items.into_values() {
+            item.kill();
+            if let Some(file) = item.file() {
+                item.deregister(&**file.file());
+                file.watchers.lock().retain(|w| !core::ptr::eq(w.as_ptr(), Arc::as_ptr(&item)));
+            }
+        }
+        let list = core::mem::take(&mut self.ready.lock().list);
+        drop(list);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The epoll instance behind an open file, if it is one.
+pub(crate) fn as_epoll(file: &OpenFile) -> Option<&Epoll> {
+    file.file().as_any().downcast_ref()
+}
+
+/// Files that are always ready cannot be watched.
+fn pollable(file: &OpenFile) -> bool {
+    !matches!(file.file().mode() & S_IFMT, S_IFREG | S_IFDIR)
+}
+
+/// `epoll_ctl`, with its arguments read. `event` is there for `ADD` and `MOD`.
+pub(crate) fn control(kernel: &Kernel, task: &Task, epfd: i32, op: u32, fd: i32, event: Option<(u32, u64)>) -> Result<()> {
+    let outer = task.process().file(epfd)?;
+    let target = task.process().file(fd)?;
+    if !pollable(&target) {
+        return Err(Errno::EPERM);
+    }
+    let Some(epoll) = as_epoll(&outer).filter(|_| !Arc::ptr_eq(&outer, &target)) else {
+        return Err(Errno::EINVAL);
+    };
+    let (events, data) = event.unwrap_or_default();
+    let events = events & !EPOLLWAKEUP;
+    if op != EPOLL_CTL_DEL && events & EPOLLEXCLUSIVE != 0 {
+        let allowed = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLET | EPOLLEXCLUSIVE;
+        if op == EPOLL_CTL_MOD || events & !allowed != 0 || as_epoll(&target).is_some() {
+            return Err(Errno::EINVAL);
+        }
+    }
+    match op {
+        EPOLL_CTL_ADD => match as_epoll(&target) {
+            Some(inner) => {
+                let _one_at_a_time = kernel.nesting.lock();
+                let below = inner.depth_below(epoll, 0)?;
+                if below + 1 + epoll.depth_above(0) > MAX_NESTS {
+                    return Err(Errno::ELOOP);
+                }
+                epoll.add(fd, &target, events, data)
+            }
+            None => epoll.add(fd, &target, events, data),
+        },
+        EPOLL_CTL_MOD => epoll.modify(fd, &target, events, data),
+        EPOLL_CTL_DEL => epoll.delete(fd, &target),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+impl Kernel {
+    /// What the epoll instance `epfd` has to tell now: up to `max` pairs of events and the `data` given with them.
+    /// Edge-triggered and one-shot entries are used up by it, as by `epoll_wait`. Never blocks. To wait for more, put
+    /// `epfd` in a [`Kernel::poll_set`].
+    ///
+    /// # Errors
+    /// `EBADF`, `EINVAL` if it is not an epoll instance.
+    pub fn epoll_ready(&self, task: &Task, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+        let file = task.process().file(epfd)?;
+        let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
+        let mut found = Vec::new();
+        if max > 0 && epoll.maybe_ready() {
+            epoll.harvest(max, |events, data| {
+                found.push((events, data));
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+}

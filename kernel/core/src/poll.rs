@@ -1,0 +1,144 @@
+//! Readiness of several files at once: for `poll` and `select`, and for a caller that waits for files of the kernel and
+//! of the host together.
+
+use crate::kernel::Kernel;
+use crate::openfile::OpenFile;
+use crate::process::Task;
+use lkl_ops::Parker;
+use lkl_sync::{Events, Registration, Waiter};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// One descriptor that a caller is interested in (`struct pollfd`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PollFd {
+    /// The descriptor. A negative one is passed over.
+    pub fd: i32,
+    /// What is asked for; `ERR` and `HUP` always are.
+    pub events: Events,
+    /// What is ready (answer); `NVAL` if the descriptor is not open in the kernel.
+    pub revents: Events,
+}
+
+struct Watched {
+    /// Index in the set.
+    at: usize,
+    file: Arc<OpenFile>,
+    events: Events,
+    registration: Option<Registration>,
+}
+
+/// Waiters on the files of a set, from [`Kernel::poll_set`]. They are taken out when it is dropped. It holds the files
+/// open, as a call that sleeps on them does.
+pub struct PollRegistration {
+    watched: SmallVec<[Watched; 4]>,
+}
+
+impl PollRegistration {
+    /// Looks at the files again. `fds` must be the set that it was made with; every `revents` is written. Answers how
+    /// many descriptors are ready.
+    pub fn check(&self, fds: &mut [PollFd]) -> usize {
+        for w in &self.watched {
+            if let Some(p) = fds.get_mut(w.at) {
+                p.revents = w.file.file().poll() & (w.events | Events::ALWAYS);
+            }
+        }
+        fds.iter().filter(|p| !p.revents.is_empty()).count()
+    }
+
+    /// Is any of the files ready? Cheaper than [`PollRegistration::check`].
+    pub fn any_ready(&self) -> bool {
+        self.watched.iter().any(|w| w.file.file().poll().intersects(w.events | Events::ALWAYS))
+    }
+
+    /// Puts `waiter` on each file that has none yet.
+    fn register(&mut self, waiter: &Arc<dyn Waiter>) {
+        for w in &mut self.watched {
+            if w.registration.is_none() {
+                let registration = w.file.file().wait_queue().register(waiter.clone(), w.events, false);
+                w.registration = Some(registration);
+            }
+        }
+    }
+}
+
+impl Drop for PollRegistration {
+    fn drop(&mut self) {
+        for w in &mut self.watched {
+            if let Some(r) = w.registration.take() {
+                w.file.file().wait_queue().deregister(r);
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for PollRegistration {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "PollRegistration({} files)", self.watched.len())
+    }
+}
+
+struct Unpark(Arc<dyn Parker>);
+
+impl Waiter for Unpark {
+    fn wake(&self, _: Events) -> bool {
+        self.0.unpark();
+        true
+    }
+}
+
+/// A waiter that unparks a thread.
+pub fn unpark(parker: &Arc<dyn Parker>) -> Arc<dyn Waiter> {
+    Arc::new(Unpark(parker.clone()))
+}
+
+impl Kernel {
+    /// Which of `fds` are ready now: writes every `revents`, answers how many are. If a `waiter` is given, it is called
+    /// from now on when any of the files becomes ready, until the registration is dropped; it was put in before the files
+    /// were looked at, so nothing is missed in between. An epoll instance may be in the set: it is readable when it
+    /// has something to tell. Never blocks.
+    ///
+    /// How a caller waits for files of the kernel and of the host together:
+    ///
+    /// ```text
+    /// let (ready, _) = kernel.poll_set(task, &mut ours, None);        // fast path: register nothing
+    /// if ready + host_ppoll(theirs, 0) > 0 { return merged }
+    /// let (mut ready, set) = kernel.poll_set(task, &mut ours, Some(unpark(task.parker())));
+    /// while ready == 0 {
+    ///     // `wake_fd` is the eventfd that the parker's `unpark` writes; it stays readable until the owner reads it.
+    ///     let n = host_ppoll(theirs + wake_fd, time_left, sigmask)?;   // EINTR: return it, `set` cleans up
+    ///     drain(wake_fd);
+    ///     ready = set.check(&mut ours);
+    ///     if n_of_theirs > 0 || timed_out { break }
+    /// }
+    /// ```
+    ///
+    /// `check` must come after the drain, not before it.
+    pub fn poll_set(
+        &self,
+        task: &Task,
+        fds: &mut [PollFd],
+        waiter: Option<Arc<dyn Waiter>>,
+    ) -> (usize, PollRegistration) {
+        let mut set = PollRegistration { watched: SmallVec::new() };
+        for (at, p) in fds.iter_mut().enumerate() {
+            p.revents = Events::EMPTY;
+            if p.fd < 0 {
+                continue;
+            }
+            match task.process().file(p.fd) {
+                Ok(file) => set.watched.push(Watched { at, file, events: p.events, registration: None }),
+                Err(_) => p.revents = Events::NVAL,
+            }
+        }
+        if let Some(waiter) = waiter {
+            set.register(&waiter);
+        }
+        let ready = set.check(fds);
+        (ready, set)
+    }
+
+    pub(crate) fn poll_watch(&self, set: &mut PollRegistration, waiter: &Arc<dyn Waiter>) {
+        set.register(waiter);
+    }
+}

@@ -1,0 +1,161 @@
+//! Processes and tasks: whose call it is.
+
+use crate::fdtable::FdTable;
+use crate::kernel::Kernel;
+use crate::openfile::OpenFile;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use lkl_abi::Result;
+use lkl_ops::{Descriptors, Parker, UserMem};
+use std::sync::Arc;
+
+/// A process of the kernel: its memory and its descriptors. Dropping the last reference closes what is still open.
+pub struct Process {
+    kernel: Arc<Kernel>,
+    pid: i32,
+    mem: Arc<dyn UserMem>,
+    fds: Arc<dyn Descriptors>,
+    table: FdTable,
+}
+
+impl Process {
+    pub(crate) fn new(kernel: Arc<Kernel>, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Self> {
+        Arc::new(Self { kernel, pid, mem, fds, table: FdTable::new() })
+    }
+
+    /// A child with the same open files at the same numbers (`fork`). `fds` hands out the child's numbers; those
+    /// that are inherited are known to it already.
+    pub fn fork(&self, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Self> {
+        let child = Self::new(self.kernel.clone(), pid, mem, fds);
+        for fd in self.descriptors() {
+            if let Ok(file) = self.table.get(fd) {
+                let _nothing = child.table.put(fd, file);
+            }
+        }
+        child
+    }
+
+    /// The kernel it lives in.
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    /// Its number, as `/proc/<pid>/net` and `F_GETOWN` know it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its memory.
+    pub fn mem(&self) -> &dyn UserMem {
+        &*self.mem
+    }
+
+    /// Who hands out its descriptor numbers.
+    pub fn numbers(&self) -> &Arc<dyn Descriptors> {
+        &self.fds
+    }
+
+    /// Is `fd` a descriptor of the kernel? Cheap: two loads and an uncontended lock.
+    pub fn owns(&self, fd: i32) -> bool {
+        self.table.contains(fd)
+    }
+
+    /// What `fd` refers to. The file stays open as long as the answer is held.
+    ///
+    /// # Errors
+    /// `EBADF`
+    pub fn file(&self, fd: i32) -> Result<Arc<OpenFile>> {
+        self.table.get(fd)
+    }
+
+    /// Every descriptor in use, in order.
+    pub fn descriptors(&self) -> Vec<i32> {
+        self.table.numbers(0, u32::MAX)
+    }
+
+    pub(crate) fn descriptors_in(&self, first: u32, last: u32) -> Vec<i32> {
+        self.table.numbers(first, last)
+    }
+
+    /// Puts `file` at a number that [`Descriptors`] has handed out already, or that the caller knows to be a
+    /// duplicate (a host descriptor that came by `SCM_RIGHTS` or a host's `dup`). What was there is let go.
+    ///
+    /// # Errors
+    /// `EBADF` for a negative number, `EMFILE` for one that is too great.
+    pub fn adopt(&self, fd: i32, file: Arc<OpenFile>) -> Result<()> {
+        self.table.put(fd, file).map(drop)
+    }
+
+    /// Takes `fd` out without giving its number back to [`Descriptors`]: the host has closed it, or put something
+    /// else there. The file closes when the answer is dropped, if it is the last reference.
+    pub fn forget(&self, fd: i32) -> Option<Arc<OpenFile>> {
+        self.table.take(fd)
+    }
+
+    /// Closes every descriptor (`exit`).
+    pub fn close_all(&self) {
+        for fd in self.descriptors() {
+            if let Some(file) = self.table.take(fd) {
+                drop(file);
+                self.fds.free(fd);
+            }
+        }
+    }
+
+    pub(crate) fn put(&self, fd: i32, file: Arc<OpenFile>) -> Result<Option<Arc<OpenFile>>> {
+        self.table.put(fd, file)
+    }
+}
+
+impl core::fmt::Debug for Process {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Process({})", self.pid)
+    }
+}
+
+/// A thread that calls: its process, and where it sleeps.
+pub struct Task {
+    process: Arc<Process>,
+    tid: i32,
+    parker: Arc<dyn Parker>,
+    signals: AtomicU64,
+}
+
+impl Task {
+    pub(crate) fn new(process: Arc<Process>, tid: i32, parker: Arc<dyn Parker>) -> Self {
+        Self { process, tid, parker, signals: AtomicU64::new(0) }
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// Its number.
+    pub fn tid(&self) -> i32 {
+        self.tid
+    }
+
+    /// Where it sleeps.
+    pub fn parker(&self) -> &Arc<dyn Parker> {
+        &self.parker
+    }
+
+    /// Takes the signals that calls have raised for this thread (`SIGPIPE`): bit `n - 1` is signal `n`. To be looked
+    /// at after each call that failed with `EPIPE`.
+    pub fn take_signals(&self) -> u64 {
+        if self.signals.load(Relaxed) == 0 {
+            return 0;
+        }
+        self.signals.swap(0, Relaxed)
+    }
+
+    pub(crate) fn raise(&self, signal: u32) {
+        self.signals.fetch_or(1 << (signal - 1), Relaxed);
+    }
+}
+
+impl core::fmt::Debug for Task {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Task({} of {:?})", self.tid, self.process)
+    }
+}
