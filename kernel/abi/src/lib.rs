@@ -7,11 +7,18 @@
 
 pub mod epoll;
 pub mod errno;
+pub mod ethtool;
 pub mod fcntl;
+pub mod if_;
+pub mod if_link;
+pub mod inet_diag;
 pub mod ioctls;
+pub mod netlink;
 pub mod nr;
 pub mod poll;
+pub mod rtnetlink;
 pub mod socket;
+pub mod sockios;
 pub mod stat;
 pub mod time;
 pub mod uio;
