@@ -80,6 +80,9 @@ impl Epoll {
     fn push(&self, item: &Arc<Item>) -> bool {
         {
             let mut ready = self.ready.lock();
+            if item.is_dead() {
+                return false;
+            }
             if !item.queued.swap(true) {
                 ready.list.push_back(item.clone());
             }
@@ -319,7 +322,14 @@ fn pollable(file: &OpenFile) -> bool {
 }
 
 /// `epoll_ctl`, with its arguments read. `event` is there for `ADD` and `MOD`.
-pub(crate) fn control(kernel: &Kernel, task: &Task, epfd: i32, op: u32, fd: i32, event: Option<(u32, u64)>) -> Result<()> {
+pub(crate) fn control(
+    kernel: &Kernel,
+    task: &Task,
+    epfd: i32,
+    op: u32,
+    fd: i32,
+    event: Option<(u32, u64)>,
+) -> Result<()> {
     let outer = task.process().file(epfd)?;
     let target = task.process().file(fd)?;
     if !pollable(&target) {

@@ -1,8 +1,8 @@
 //! The kernel as a value: boot and service.
 
 use crate::process::{Process, Task};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::stack::{Hub, Net};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use lkl_ops::{Descriptors, Host, Instant, Parker, UserMem};
 use lkl_sync::{Mutex, Rank};
 use std::sync::Arc;

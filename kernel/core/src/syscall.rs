@@ -1,8 +1,17 @@
 //! The system calls: the table, and what is behind each line of it.
 
 pub(crate) mod args;
+mod cmsg;
+mod fd;
+mod ioctl;
+mod msg;
+mod path;
+mod rw;
+mod socket;
+mod sockopt;
 pub(crate) mod strace;
 pub(crate) mod table;
+mod wait;
 
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;

@@ -45,6 +45,15 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl Cursor<'_> {
+    fn skip(&mut self, mut n: usize) {
+        while n > 0 {
+            let Some((_, stepped)) = self.next(n) else { break };
+            n -= stepped;
+        }
+    }
+}
+
 /// Bytes that the caller gives: the source of a `write` or `send`.
 #[derive(Clone, Copy)]
 pub struct IovReader<'a> {
@@ -78,6 +87,11 @@ impl<'a> IovReader<'a> {
         Ok(done)
     }
 
+    /// Steps over the next `n` bytes without reading them.
+    pub fn skip(&mut self, n: usize) {
+        self.cursor.skip(n);
+    }
+
     /// The next `max` bytes at most, in a vector.
     ///
     /// # Errors
@@ -106,6 +120,11 @@ impl<'a> IovWriter<'a> {
     /// Room that is left, in bytes.
     pub fn remaining(&self) -> usize {
         self.cursor.remaining
+    }
+
+    /// Steps over the next `n` bytes without writing them.
+    pub fn skip(&mut self, n: usize) {
+        self.cursor.skip(n);
     }
 
     /// Copies as much of `data` as there is room for; answers how much.

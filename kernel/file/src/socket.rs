@@ -134,14 +134,17 @@ pub trait Socket: File {
     /// `ENOTCONN`.
     fn peer_addr(&self) -> Result<SockAddr>;
 
-    /// Sets an option. The system call layer has dealt with those of [`SockOptions`] already.
+    /// Sets an option. The system call layer has dealt with those of [`SockOptions`] already. The value of
+    /// `SO_ATTACH_FILTER` and `SO_ATTACH_REUSEPORT_CBPF` is the program itself (an array of `struct sock_filter`), not
+    /// the `struct sock_fprog` that points to it.
     ///
     /// # Errors
     /// `ENOPROTOOPT` if the option is not there, and others as `man 2 setsockopt` says.
     fn setsockopt(&self, level: i32, name: i32, value: &[u8]) -> Result<()>;
 
     /// Reads an option: the whole value, which the system call layer cuts to the caller's length. `given` is what
-    /// stands in the caller's buffer (some options have an argument there).
+    /// stands in the caller's buffer (some options have an argument there), of at most 512 bytes. Asked for
+    /// `SO_ACCEPTCONN` too (an `int`), and for `SO_GET_FILTER`, where the answer is the program itself.
     ///
     /// # Errors
     /// `ENOPROTOOPT` if the option is not there, and others as `man 2 getsockopt` says.

@@ -1,5 +1,14 @@
 //! What the arguments of a call are, for printing them as strace does.
 
+/// Numbers and their names.
+pub(crate) type Symbols = [(u64, &'static str)];
+
+macro_rules! symbols {
+    ($module:ident: $($name:ident),*) => {
+        &[$((lkl_abi::$module::$name as u64, stringify!($name))),*]
+    };
+}
+
 /// The kind of one argument. An index is that of the argument that says more about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Arg {
@@ -18,9 +27,9 @@ pub(crate) enum Arg {
     /// A path.
     Path,
     /// A set of flags.
-    Flags(&'static [(u64, &'static str)]),
+    Flags(&'static Symbols),
     /// One of several numbers.
-    One(&'static [(u64, &'static str)]),
+    One(&'static Symbols),
     /// `SOCK_*`, with flags.
     SockType,
     /// A protocol number, whose meaning depends on the family in argument 0.
@@ -63,3 +72,44 @@ pub(crate) enum Ret {
     /// Open flags (`F_GETFL`) and other bits.
     Hex,
 }
+
+/// `AF_*`
+pub(crate) static FAMILY: &Symbols = symbols!(socket: AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET);
+/// `SOCK_*`
+pub(crate) static SOCK_KIND: &Symbols =
+    symbols!(socket: SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET);
+/// Flags of `SOCK_*`.
+pub(crate) static ACCEPT: &Symbols = symbols!(socket: SOCK_CLOEXEC, SOCK_NONBLOCK);
+/// `SHUT_*`
+pub(crate) static SHUT: &Symbols = symbols!(socket: SHUT_RD, SHUT_WR, SHUT_RDWR);
+/// `SOL_*`
+pub(crate) static LEVEL: &Symbols =
+    symbols!(socket: SOL_IP, SOL_SOCKET, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_ICMPV6, SOL_RAW, SOL_PACKET, SOL_NETLINK);
+/// `SO_*`
+pub(crate) static SO: &Symbols = symbols!(socket: SO_DEBUG, SO_REUSEADDR, SO_TYPE, SO_ERROR, SO_DONTROUTE, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_OOBINLINE, SO_NO_CHECK, SO_PRIORITY, SO_LINGER, SO_BSDCOMPAT, SO_REUSEPORT, SO_PASSCRED, SO_PEERCRED, SO_RCVLOWAT, SO_SNDLOWAT, SO_RCVTIMEO_OLD, SO_SNDTIMEO_OLD, SO_SECURITY_AUTHENTICATION, SO_SECURITY_ENCRYPTION_TRANSPORT, SO_SECURITY_ENCRYPTION_NETWORK, SO_BINDTODEVICE, SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_PEERNAME, SO_TIMESTAMP_OLD, SO_ACCEPTCONN, SO_PEERSEC, SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_PASSSEC, SO_TIMESTAMPNS_OLD, SO_MARK, SO_TIMESTAMPING_OLD, SO_PROTOCOL, SO_DOMAIN, SO_RXQ_OVFL, SO_WIFI_STATUS, SO_PEEK_OFF, SO_NOFCS, SO_LOCK_FILTER, SO_SELECT_ERR_QUEUE, SO_BUSY_POLL, SO_MAX_PACING_RATE, SO_BPF_EXTENSIONS, SO_INCOMING_CPU, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF, SO_CNX_ADVICE, SO_MEMINFO, SO_INCOMING_NAPI_ID, SO_COOKIE, SO_PEERGROUPS, SO_ZEROCOPY, SO_TXTIME, SO_BINDTOIFINDEX, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, SO_DETACH_REUSEPORT_BPF, SO_PREFER_BUSY_POLL, SO_BUSY_POLL_BUDGET, SO_NETNS_COOKIE, SO_BUF_LOCK, SO_RESERVE_MEM, SO_TXREHASH, SO_RCVMARK);
+/// `MSG_*`
+pub(crate) static MSG: &Symbols = symbols!(socket: MSG_OOB, MSG_PEEK, MSG_DONTROUTE, MSG_CTRUNC, MSG_PROBE, MSG_TRUNC, MSG_DONTWAIT, MSG_EOR, MSG_WAITALL, MSG_FIN, MSG_SYN, MSG_CONFIRM, MSG_RST, MSG_ERRQUEUE, MSG_NOSIGNAL, MSG_MORE, MSG_WAITFORONE, MSG_ZEROCOPY, MSG_FASTOPEN, MSG_CMSG_CLOEXEC, MSG_CMSG_COMPAT);
+/// `O_*`
+pub(crate) static OPEN: &Symbols = symbols!(fcntl: O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND, O_NONBLOCK, O_DSYNC, O_DIRECT, O_LARGEFILE, O_DIRECTORY, O_NOFOLLOW, O_NOATIME, O_CLOEXEC, O_PATH);
+/// `F_*`
+pub(crate) static FCNTL: &Symbols = symbols!(fcntl: F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_GETLEASE, F_NOTIFY, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS);
+/// `AT_*`
+pub(crate) static AT: &Symbols = symbols!(fcntl: AT_SYMLINK_NOFOLLOW, AT_EACCESS, AT_NO_AUTOMOUNT, AT_EMPTY_PATH, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC);
+/// `R_OK` and its like.
+pub(crate) static ACCESS: &Symbols = symbols!(fcntl: R_OK, W_OK, X_OK);
+/// `SEEK_*`
+pub(crate) static WHENCE: &Symbols = symbols!(fcntl: SEEK_SET, SEEK_CUR, SEEK_END);
+/// `CLOSE_RANGE_*`
+pub(crate) static CLOSE_RANGE: &Symbols = symbols!(fcntl: CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC);
+/// Flags of `epoll_create1`.
+pub(crate) static EPOLL_CREATE: &Symbols = symbols!(epoll: EPOLL_CLOEXEC);
+/// `EPOLL_CTL_*`
+pub(crate) static EPOLL_OP: &Symbols = symbols!(epoll: EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD);
+/// `EPOLL*`
+pub(crate) static EPOLL: &Symbols = symbols!(epoll: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLNVAL, EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND, EPOLLMSG, EPOLLRDHUP, EPOLLEXCLUSIVE, EPOLLWAKEUP, EPOLLONESHOT, EPOLLET);
+/// Requests of `ioctl`.
+pub(crate) static IOCTL: &Symbols = symbols!(ioctls: FIONREAD, SIOCOUTQ, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC, FIOQSIZE, FIOSETOWN, SIOCSPGRP, FIOGETOWN, SIOCGPGRP, SIOCATMARK, SIOCGSTAMP_OLD, SIOCGSTAMPNS_OLD, SIOCOUTQNSD);
+/// `RWF_*`
+pub(crate) static RWF: &Symbols = symbols!(uio: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND);
+/// No names at all.
+pub(crate) static NONE: &Symbols = &[];

@@ -1,8 +1,12 @@
-//! The table of system calls. Dispatch, strace output and the README's support table come from it.
+//! The table of system calls, one line a call. Dispatch, strace output and the README's support table come from it.
 
-use super::args::{Arg, Ret};
-use super::{Args, Ctx};
-use lkl_abi::Result;
+use super::args::{Arg, Ret, Symbols};
+use super::args::{
+    ACCEPT, ACCESS, AT, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, IOCTL, LEVEL, MSG, NONE, OPEN, RWF, SHUT,
+    WHENCE,
+};
+use super::{fd, ioctl, msg, path, rw, socket, sockopt, wait, Args, Ctx};
+use lkl_abi::{nr, Result};
 
 /// One call.
 pub(crate) struct Call {
@@ -14,19 +18,130 @@ pub(crate) struct Call {
     pub(crate) note: &'static str,
 }
 
-pub(crate) static CALLS: &[Call] = &[];
+use Arg::{
+    AtFd, Bytes, EpollEvent, EpollEvents, Fd, Int, IntPtr, Iov, IovOut, Msg, MsgOut, Name, NameOut, Octal, OptName,
+    Path, Pollfds, Protocol, Ptr, Received, SockType, Timespec, Uint,
+};
+
+const fn one(names: &'static Symbols) -> Arg {
+    Arg::One(names)
+}
+
+const fn flags(names: &'static Symbols) -> Arg {
+    Arg::Flags(names)
+}
+
+macro_rules! calls {
+    ($($number:ident $name:literal ($($arg:ident: $kind:expr),*) -> $ret:ident = $handler:path, $note:literal;)*) => {
+        /// Every call that there is.
+        pub(crate) static CALLS: &[Call] = &[
+            $(Call {
+                number: nr::$number,
+                name: $name,
+                args: &[$((stringify!($arg), $kind)),*],
+                ret: Ret::$ret,
+                handler: $handler,
+                note: $note,
+            },)*
+        ];
+    };
+}
+
+calls! {
+    SOCKET "socket" (domain: one(FAMILY), kind: SockType, protocol: Protocol) -> Int = socket::socket, "AF_INET, AF_INET6, AF_PACKET, AF_NETLINK; AF_UNIX is the host's";
+    SOCKETPAIR "socketpair" (domain: one(FAMILY), kind: SockType, protocol: Protocol, sv: Ptr) -> Int = socket::socketpair, "EOPNOTSUPP, as for every family that is here; AF_UNIX is the host's";
+    BIND "bind" (fd: Fd, addr: Name { len: 2 }, len: Uint) -> Int = socket::bind, "";
+    LISTEN "listen" (fd: Fd, backlog: Int) -> Int = socket::listen, "at most net.core.somaxconn's default";
+    ACCEPT "accept" (fd: Fd, addr: NameOut { len: 2 }, len: IntPtr) -> Int = socket::accept, "";
+    ACCEPT4 "accept4" (fd: Fd, addr: NameOut { len: 2 }, len: IntPtr, flags: flags(ACCEPT)) -> Int = socket::accept4, "";
+    CONNECT "connect" (fd: Fd, addr: Name { len: 2 }, len: Uint) -> Int = socket::connect, "";
+    GETSOCKNAME "getsockname" (fd: Fd, addr: NameOut { len: 2 }, len: IntPtr) -> Int = socket::getsockname, "";
+    GETPEERNAME "getpeername" (fd: Fd, addr: NameOut { len: 2 }, len: IntPtr) -> Int = socket::getpeername, "";
+    SHUTDOWN "shutdown" (fd: Fd, how: one(SHUT)) -> Int = socket::shutdown, "";
+    SETSOCKOPT "setsockopt" (fd: Fd, level: one(LEVEL), name: OptName { level: 1 }, value: Bytes { len: 4 }, len: Uint) -> Int = sockopt::setsockopt, "ENOPROTOOPT for what is not there: eBPF, zero copy, txtime, peek offset";
+    GETSOCKOPT "getsockopt" (fd: Fd, level: one(LEVEL), name: OptName { level: 1 }, value: NameOut { len: 4 }, len: IntPtr) -> Int = sockopt::getsockopt, "";
+    SENDTO "sendto" (fd: Fd, buf: Bytes { len: 2 }, len: Uint, flags: flags(MSG), addr: Name { len: 5 }, addrlen: Uint) -> Int = msg::sendto, "";
+    RECVFROM "recvfrom" (fd: Fd, buf: Received, len: Uint, flags: flags(MSG), addr: NameOut { len: 5 }, addrlen: IntPtr) -> Int = msg::recvfrom, "";
+    SENDMSG "sendmsg" (fd: Fd, msg: Msg, flags: flags(MSG)) -> Int = msg::sendmsg, "";
+    RECVMSG "recvmsg" (fd: Fd, msg: MsgOut, flags: flags(MSG)) -> Int = msg::recvmsg, "";
+    SENDMMSG "sendmmsg" (fd: Fd, msgs: Msg, count: Uint, flags: flags(MSG)) -> Int = msg::sendmmsg, "";
+    RECVMMSG "recvmmsg" (fd: Fd, msgs: MsgOut, count: Uint, flags: flags(MSG), timeout: Timespec) -> Int = msg::recvmmsg, "the time is looked at only after a message, as on Linux";
+    READ "read" (fd: Fd, buf: Received, len: Uint) -> Int = rw::read, "";
+    WRITE "write" (fd: Fd, buf: Bytes { len: 2 }, len: Uint) -> Int = rw::write, "";
+    READV "readv" (fd: Fd, iov: IovOut { len: 2 }, count: Int) -> Int = rw::readv, "";
+    WRITEV "writev" (fd: Fd, iov: Iov { len: 2 }, count: Int) -> Int = rw::writev, "";
+    PREAD64 "pread64" (fd: Fd, buf: Received, len: Uint, offset: Int) -> Int = rw::pread64, "";
+    PWRITE64 "pwrite64" (fd: Fd, buf: Bytes { len: 2 }, len: Uint, offset: Int) -> Int = rw::pwrite64, "";
+    PREADV "preadv" (fd: Fd, iov: IovOut { len: 2 }, count: Int, offset: Int, offset_high: Int) -> Int = rw::preadv, "";
+    PWRITEV "pwritev" (fd: Fd, iov: Iov { len: 2 }, count: Int, offset: Int, offset_high: Int) -> Int = rw::pwritev, "";
+    PREADV2 "preadv2" (fd: Fd, iov: IovOut { len: 2 }, count: Int, offset: Int, offset_high: Int, flags: flags(RWF)) -> Int = rw::preadv2, "";
+    PWRITEV2 "pwritev2" (fd: Fd, iov: Iov { len: 2 }, count: Int, offset: Int, offset_high: Int, flags: flags(RWF)) -> Int = rw::pwritev2, "";
+    SENDFILE "sendfile" (out_fd: Fd, in_fd: Fd, offset: Ptr, count: Uint) -> Int = rw::sendfile, "from files of the kernel; host files are the caller's part";
+    SPLICE "splice" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(NONE)) -> Int = rw::splice, "EINVAL: pipes are the host's, and the caller's part";
+    TEE "tee" (in_fd: Fd, out_fd: Fd, len: Uint, flags: flags(NONE)) -> Int = rw::tee, "EINVAL: pipes are the host's";
+    VMSPLICE "vmsplice" (fd: Fd, iov: Ptr, count: Uint, flags: flags(NONE)) -> Int = rw::vmsplice, "EBADF: pipes are the host's";
+    COPY_FILE_RANGE "copy_file_range" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(NONE)) -> Int = rw::copy_file_range, "EINVAL: no regular files";
+    CLOSE "close" (fd: Fd) -> Int = fd::close, "";
+    CLOSE_RANGE "close_range" (first: Uint, last: Uint, flags: flags(CLOSE_RANGE)) -> Int = fd::close_range, "CLOSE_RANGE_UNSHARE is taken, as the table is not shared";
+    DUP "dup" (fd: Fd) -> Int = fd::dup, "";
+    DUP3 "dup3" (fd: Fd, to: Fd, flags: flags(OPEN)) -> Int = fd::dup3, "";
+    FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "F_SETOWN, F_SETSIG are kept, but SIGIO is not sent; locks are always had";
+    FLOCK "flock" (fd: Fd, operation: Int) -> Int = fd::flock, "";
+    IOCTL "ioctl" (fd: Fd, request: one(IOCTL), arg: Ptr) -> Int = ioctl::ioctl, "of files, sockets, network devices";
+    LSEEK "lseek" (fd: Fd, offset: Int, whence: one(WHENCE)) -> Int = fd::lseek, "";
+    FSYNC "fsync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";
+    FDATASYNC "fdatasync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";
+    FTRUNCATE "ftruncate" (fd: Fd, len: Int) -> Int = fd::no_disk, "EINVAL, as on sockets";
+    FALLOCATE "fallocate" (fd: Fd, mode: Int, offset: Int, len: Int) -> Int = fd::fallocate, "ENODEV, as on sockets";
+    FADVISE64 "fadvise64" (fd: Fd, offset: Int, len: Int, advice: Int) -> Int = fd::nothing_to_do, "";
+    FCHMOD "fchmod" (fd: Fd, mode: Octal) -> Int = fd::nothing_to_do, "taken, without effect";
+    FCHOWN "fchown" (fd: Fd, uid: Int, gid: Int) -> Int = fd::nothing_to_do, "taken, without effect";
+    OPENAT "openat" (dirfd: AtFd, path: Path, flags: flags(OPEN), mode: Octal) -> Int = path::openat, "/proc/net, /proc/PID/net, /proc/sys/net, /sys/class/net; other paths are the host's";
+    OPENAT2 "openat2" (dirfd: AtFd, path: Path, how: Ptr, size: Uint) -> Int = path::openat2, "RESOLVE_* are not looked at: there are no links";
+    FSTAT "fstat" (fd: Fd, buf: Ptr) -> Int = path::fstat, "";
+    FSTATAT "newfstatat" (dirfd: AtFd, path: Path, buf: Ptr, flags: flags(AT)) -> Int = path::newfstatat, "";
+    STATX "statx" (dirfd: AtFd, path: Path, flags: flags(AT), mask: Uint, buf: Ptr) -> Int = path::statx, "basic fields";
+    FACCESSAT "faccessat" (dirfd: AtFd, path: Path, mode: flags(ACCESS)) -> Int = path::faccessat, "";
+    FACCESSAT2 "faccessat2" (dirfd: AtFd, path: Path, mode: flags(ACCESS), flags: flags(AT)) -> Int = path::faccessat2, "";
+    READLINKAT "readlinkat" (dirfd: AtFd, path: Path, buf: Ptr, len: Uint) -> Int = path::readlinkat, "EINVAL: no file here is a link";
+    PPOLL "ppoll" (fds: Pollfds { len: 1 }, count: Uint, timeout: Timespec, sigmask: Ptr, size: Uint) -> Int = wait::ppoll, "the signal mask is the caller's part";
+    PSELECT6 "pselect6" (n: Int, readfds: Ptr, writefds: Ptr, exceptfds: Ptr, timeout: Timespec, sigmask: Ptr) -> Int = wait::pselect6, "the signal mask is the caller's part";
+    EPOLL_CREATE1 "epoll_create1" (flags: flags(EPOLL_CREATE)) -> Int = wait::epoll_create1, "";
+    EPOLL_CTL "epoll_ctl" (epfd: Fd, op: one(EPOLL_OP), fd: Fd, event: EpollEvent) -> Int = wait::epoll_ctl, "EPOLLWAKEUP is ignored";
+    EPOLL_PWAIT "epoll_pwait" (epfd: Fd, events: EpollEvents, max: Int, timeout: Int, sigmask: Ptr, size: Uint) -> Int = wait::epoll_pwait, "the signal mask is the caller's part";
+    EPOLL_PWAIT2 "epoll_pwait2" (epfd: Fd, events: EpollEvents, max: Int, timeout: Timespec, sigmask: Ptr, size: Uint) -> Int = wait::epoll_pwait2, "the signal mask is the caller's part";
+}
+
+/// Numbers are below this.
+const NUMBERS: usize = 512;
+/// No call.
+const ABSENT: u8 = u8::MAX;
+
+/// Where in [`CALLS`] each number is.
+static INDEX: [u8; NUMBERS] = {
+    let mut index = [ABSENT; NUMBERS];
+    let mut i = 0;
+    while i < CALLS.len() {
+        index[CALLS[i].number] = i as u8;
+        i += 1;
+    }
+    index
+};
 
 /// The call of that number.
 pub(crate) fn find(number: usize) -> Option<&'static Call> {
-    CALLS.iter().find(|c| c.number == number)
+    CALLS.get(usize::from(*INDEX.get(number)?))
 }
 
-/// The calls that there are, as a table in markdown.
+/// The calls that there are, as a table in markdown, for `kernel/README.md`.
 pub fn support_table() -> String {
-    let mut out = String::from("| Call | Arguments | Notes |\n|---|---|---|\n");
-    for call in CALLS {
+    let mut out = String::from("| Number | Call | Notes |\n|---:|---|---|\n");
+    let mut calls: Vec<&Call> = CALLS.iter().collect();
+    calls.sort_by_key(|c| c.number);
+    for call in calls {
         let args: Vec<&str> = call.args.iter().map(|(name, _)| *name).collect();
-        out.push_str(&format!("| {} | {} | {} |\n", call.name, args.join(", "), call.note));
+        out.push_str(&format!("| {} | `{}({})` | {} |\n", call.number, call.name, args.join(", "), call.note));
     }
+    out.push_str("\nEvery other number answers `ENOSYS`.\n");
     out
 }

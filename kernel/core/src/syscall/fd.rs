@@ -1,0 +1,219 @@
+//! Descriptors: duplicating, closing, and their flags.
+
+use super::{Args, Ctx};
+use crate::openfile::Owner;
+use crate::user::{self, u32_in};
+use lkl_abi::fcntl::*;
+use lkl_abi::stat::{S_IFDIR, S_IFMT};
+use lkl_abi::{Errno, Result};
+use std::sync::Arc;
+
+/// `RLIMIT_NOFILE` cannot be more than Linux's `fs.nr_open`.
+const NR_OPEN: u64 = 1 << 20;
+/// The greatest signal.
+const NSIG: u64 = 64;
+/// `F_UNLCK`
+const F_UNLCK: u16 = 2;
+
+pub(super) fn close(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    let fd = fd as i32;
+    let file = cx.process().forget(fd).ok_or(Errno::EBADF)?;
+    // First the file, then the number: whoever gets the number next finds the address free.
+    drop(file);
+    cx.process().numbers().free(fd);
+    Ok(0)
+}
+
+pub(super) fn close_range(cx: &Ctx<'_>, [first, last, flags, ..]: Args) -> Result<u64> {
+    let (first, last, flags) = (first as u32, last as u32, flags as u32);
+    if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
+        return Err(Errno::EINVAL);
+    }
+    for fd in cx.process().descriptors_in(first, last) {
+        if flags & CLOSE_RANGE_CLOEXEC != 0 {
+            cx.process().numbers().set_cloexec(fd, true);
+        } else if let Some(file) = cx.process().forget(fd) {
+            drop(file);
+            cx.process().numbers().free(fd);
+        }
+    }
+    Ok(0)
+}
+
+fn dup_min(cx: &Ctx<'_>, fd: u64, min: u64, cloexec: bool) -> Result<u64> {
+    let file = cx.file(fd)?;
+    if min >= NR_OPEN {
+        return Err(Errno::EINVAL);
+    }
+    let new = cx.process().numbers().dup(fd as i32, min as i32, cloexec)?;
+    match cx.process().put(new, file) {
+        Ok(_nothing) => Ok(new as u64),
+        Err(e) => {
+            cx.process().numbers().free(new);
+            Err(e)
+        }
+    }
+}
+
+pub(super) fn dup(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    dup_min(cx, fd, 0, false)
+}
+
+pub(super) fn dup3(cx: &Ctx<'_>, [fd, to, flags, ..]: Args) -> Result<u64> {
+    let (flags, to) = (flags as u32, to as u32);
+    if flags & !O_CLOEXEC != 0 || fd as u32 == to {
+        return Err(Errno::EINVAL);
+    }
+    if u64::from(to) >= NR_OPEN {
+        return Err(Errno::EBADF);
+    }
+    let file = cx.file(fd)?;
+    let old = cx.process().forget(to as i32);
+    let taken = cx.process().numbers().dup_to(fd as i32, to as i32, flags & O_CLOEXEC != 0);
+    if let Err(e) = taken {
+        if let Some(old) = old {
+            let _nothing = cx.process().put(to as i32, old);
+        }
+        return Err(e);
+    }
+    drop(old);
+    drop(cx.process().put(to as i32, file)?);
+    Ok(u64::from(to))
+}
+
+pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
+    let command = command as u32;
+    let file = cx.file(fd)?;
+    let numbers = cx.process().numbers();
+    match command {
+        F_DUPFD => dup_min(cx, fd, u64::from(arg as u32), false),
+        F_DUPFD_CLOEXEC => dup_min(cx, fd, u64::from(arg as u32), true),
+        F_DUPFD_QUERY => {
+            let other = cx.file(arg)?;
+            Ok(u64::from(Arc::ptr_eq(&file, &other)))
+        }
+        F_GETFD => Ok(u64::from(numbers.cloexec(fd as i32)) * u64::from(FD_CLOEXEC)),
+        F_SETFD => {
+            numbers.set_cloexec(fd as i32, arg as u32 & FD_CLOEXEC != 0);
+            Ok(0)
+        }
+        F_GETFL => Ok(u64::from(file.flags())),
+        F_SETFL => {
+            if arg as u32 & O_DIRECT != 0 {
+                return Err(Errno::EINVAL);
+            }
+            file.set_flags(arg as u32);
+            Ok(0)
+        }
+        F_SETOWN => {
+            file.set_owner(owner_of(arg as i32)?);
+            Ok(0)
+        }
+        F_GETOWN => Ok(owner_number(file.owner()) as u64),
+        F_SETOWN_EX => {
+            let raw = user::array::<8>(cx.mem, arg)?;
+            let (kind, pid) = (u32_in(&raw, 0) as i32, u32_in(&raw, 4) as i32);
+            if !(F_OWNER_TID..=F_OWNER_PGRP).contains(&kind) {
+                return Err(Errno::EINVAL);
+            }
+            file.set_owner(Owner { kind, pid });
+            Ok(0)
+        }
+        F_GETOWN_EX => {
+            let owner = file.owner();
+            let mut raw = [0; 8];
+            let (kind, pid) = raw.split_at_mut(4);
+            kind.copy_from_slice(&owner.kind.to_ne_bytes());
+            pid.copy_from_slice(&owner.pid.to_ne_bytes());
+            cx.mem.write(arg, &raw)?;
+            Ok(0)
+        }
+        F_SETSIG => {
+            if arg > NSIG {
+                return Err(Errno::EINVAL);
+            }
+            file.set_signal(arg as i32);
+            Ok(0)
+        }
+        F_GETSIG => Ok(file.signal() as u64),
+        // Nobody else has the same inode open: a lock is always had.
+        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
+            user::array::<32>(cx.mem, arg)?;
+            Ok(0)
+        }
+        F_GETLK | F_OFD_GETLK => {
+            user::array::<32>(cx.mem, arg)?;
+            cx.mem.write(arg, &F_UNLCK.to_ne_bytes())?;
+            Ok(0)
+        }
+        F_GETLEASE => Ok(u64::from(F_UNLCK)),
+        F_NOTIFY if file.file().mode() & S_IFMT != S_IFDIR => Err(Errno::ENOTDIR),
+        F_SETPIPE_SZ | F_GETPIPE_SZ => Err(Errno::EBADF),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// The owner that `F_SETOWN` and `FIOSETOWN` name: a process, or a negative process group.
+pub(super) fn owner_of(pid: i32) -> Result<Owner> {
+    match pid {
+        i32::MIN => Err(Errno::EINVAL),
+        pid if pid < 0 => Ok(Owner { kind: F_OWNER_PGRP, pid: -pid }),
+        pid => Ok(Owner { kind: F_OWNER_PID, pid }),
+    }
+}
+
+/// The same the other way.
+pub(super) fn owner_number(owner: Owner) -> i64 {
+    match owner.kind {
+        F_OWNER_PGRP => -i64::from(owner.pid),
+        _ => i64::from(owner.pid),
+    }
+}
+
+pub(super) fn flock(cx: &Ctx<'_>, [fd, operation, ..]: Args) -> Result<u64> {
+    const LOCK_NB: u32 = 4;
+    cx.file(fd)?;
+    match operation as u32 & !LOCK_NB {
+        // LOCK_SH, LOCK_EX, LOCK_UN: nobody else has the same inode open.
+        1 | 2 | 8 => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `fsync`, `fdatasync`, `ftruncate`, `sync_file_range`: nothing here has a disk behind it.
+pub(super) fn no_disk(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    cx.file(fd)?;
+    Err(Errno::EINVAL)
+}
+
+pub(super) fn fallocate(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    cx.file(fd)?;
+    Err(Errno::ENODEV)
+}
+
+/// `fadvise64`, `fchmod`, `fchown`: taken, and without effect.
+pub(super) fn nothing_to_do(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    cx.file(fd)?;
+    Ok(0)
+}
+
+pub(super) fn lseek(cx: &Ctx<'_>, [fd, offset, whence, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    let f = file.file();
+    if f.as_socket().is_some() {
+        return Err(Errno::ESPIPE);
+    }
+    if !f.seekable() {
+        return Ok(0);
+    }
+    let mut at = file.offset().lock();
+    let base = match whence as u32 {
+        SEEK_SET => 0,
+        SEEK_CUR => *at,
+        SEEK_END => f.size(),
+        _ => return Err(Errno::EINVAL),
+    };
+    let new = base.checked_add_signed(offset as i64).filter(|n| *n <= i64::MAX as u64).ok_or(Errno::EINVAL)?;
+    *at = new;
+    Ok(new)
+}

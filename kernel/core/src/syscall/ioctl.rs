@@ -1,0 +1,48 @@
+//! `ioctl`: what every file knows, then the file itself, then, for a socket, the network's devices.
+
+use super::fd::{owner_number, owner_of};
+use super::{Args, Ctx};
+use crate::stack;
+use crate::user;
+use lkl_abi::fcntl::{FASYNC, O_NONBLOCK};
+use lkl_abi::ioctls::*;
+use lkl_abi::stat::{S_IFMT, S_IFREG};
+use lkl_abi::{Errno, Result};
+
+pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    let request = request as u32;
+    let f = file.file();
+    match request {
+        FIOCLEX | FIONCLEX => cx.process().numbers().set_cloexec(fd as i32, request == FIOCLEX),
+        FIONBIO => file.change_flags(O_NONBLOCK, user::i32_at(cx.mem, arg)? != 0),
+        FIOASYNC => file.change_flags(FASYNC, user::i32_at(cx.mem, arg)? != 0),
+        FIONREAD if f.mode() & S_IFMT == S_IFREG => {
+            let left = f.size().saturating_sub(*file.offset().lock());
+            put_int(cx, arg, left)?;
+        }
+        _ => return of_file(cx, &file, request, arg),
+    }
+    Ok(0)
+}
+
+fn put_int(cx: &Ctx<'_>, addr: u64, n: u64) -> Result<()> {
+    cx.mem.write(addr, &i32::try_from(n).unwrap_or(i32::MAX).to_ne_bytes())
+}
+
+fn of_file(cx: &Ctx<'_>, file: &crate::openfile::OpenFile, request: u32, arg: u64) -> Result<u64> {
+    match file.file().ioctl(cx.mem, request, arg) {
+        Err(Errno::ENOTTY) => {}
+        answer => return answer,
+    }
+    let socket = file.socket().ok_or(Errno::ENOTTY)?;
+    match request {
+        FIONREAD => put_int(cx, arg, socket.readable_bytes()? as u64)?,
+        SIOCOUTQ => put_int(cx, arg, socket.unsent_bytes()? as u64)?,
+        FIOSETOWN | SIOCSPGRP => file.set_owner(owner_of(user::i32_at(cx.mem, arg)?)?),
+        FIOGETOWN | SIOCGPGRP => cx.mem.write(arg, &(owner_number(file.owner()) as i32).to_ne_bytes())?,
+        SIOC_FIRST..=SIOC_LAST => return stack::dev_ioctl(cx.kernel.net(), cx.mem, request, arg),
+        _ => return Err(Errno::ENOTTY),
+    }
+    Ok(0)
+}

@@ -1,0 +1,242 @@
+//! Reading and writing, and copies between two files.
+
+use super::{msg, Args, Ctx};
+use crate::openfile::OpenFile;
+use crate::user::{self, Buffer};
+use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY};
+use lkl_abi::socket::MSG_DONTWAIT;
+use lkl_abi::uio::{MAX_RW_COUNT, RWF_APPEND, RWF_DSYNC, RWF_HIPRI, RWF_NOWAIT, RWF_SYNC};
+use lkl_abi::{Errno, Result};
+use lkl_file::{Iov, IovReader, IovWriter};
+use lkl_ops::UserMem;
+use lkl_sync::{block_on, Blocking, Events};
+
+/// Bytes that a copy between two files moves at once.
+const COPY: usize = 64 * 1024;
+
+fn readable(file: &OpenFile) -> Result<()> {
+    if file.flags() & O_ACCMODE == O_WRONLY {
+        return Err(Errno::EBADF);
+    }
+    Ok(())
+}
+
+fn writable(file: &OpenFile) -> Result<()> {
+    if file.flags() & O_ACCMODE == O_RDONLY {
+        return Err(Errno::EBADF);
+    }
+    Ok(())
+}
+
+fn how<'a>(cx: &'a Ctx<'_>, file: &OpenFile) -> Blocking<'a> {
+    Blocking { parker: cx.task.parker(), nonblock: file.nonblock(), deadline: None, exclusive: false }
+}
+
+/// Reads at `at`, or where the file stands.
+fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
+    readable(file)?;
+    let f = file.file();
+    if !f.seekable() {
+        let n = block_on(how(cx, file), f.wait_queue(), Events::READ, || f.read(&mut IovWriter::new(mem, iov), None))?;
+        return Ok(n as u64);
+    }
+    if let Some(at) = at {
+        return f.read(&mut IovWriter::new(mem, iov), Some(at)).map(|n| n as u64);
+    }
+    let mut offset = file.offset().lock();
+    let n = f.read(&mut IovWriter::new(mem, iov), Some(*offset))? as u64;
+    *offset = offset.saturating_add(n);
+    Ok(n)
+}
+
+/// Writes at `at`, or where the file stands.
+fn write_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
+    writable(file)?;
+    let f = file.file();
+    if !f.seekable() {
+        let n =
+            block_on(how(cx, file), f.wait_queue(), Events::WRITE, || f.write(&mut IovReader::new(mem, iov), None))?;
+        return Ok(n as u64);
+    }
+    if let Some(at) = at {
+        return f.write(&mut IovReader::new(mem, iov), Some(at)).map(|n| n as u64);
+    }
+    let mut offset = file.offset().lock();
+    if file.flags() & O_APPEND != 0 {
+        *offset = f.size();
+    }
+    let n = f.write(&mut IovReader::new(mem, iov), Some(*offset))? as u64;
+    *offset = offset.saturating_add(n);
+    Ok(n)
+}
+
+fn read_any(cx: &Ctx<'_>, file: &OpenFile, iov: &[Iov], flags: u32) -> Result<u64> {
+    match file.socket() {
+        Some(_) => msg::read(cx, file, iov, flags),
+        None => read_file(cx, file, cx.mem, iov, None),
+    }
+}
+
+fn write_any(cx: &Ctx<'_>, file: &OpenFile, iov: &[Iov], flags: u32) -> Result<u64> {
+    match file.socket() {
+        Some(_) => msg::write(cx, file, cx.mem, iov, flags),
+        None => write_file(cx, file, cx.mem, iov, None),
+    }
+}
+
+pub(super) fn read(cx: &Ctx<'_>, [fd, buf, len, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    read_any(cx, &file, &[user::single(buf, len)?], 0)
+}
+
+pub(super) fn write(cx: &Ctx<'_>, [fd, buf, len, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    write_any(cx, &file, &[user::single(buf, len)?], 0)
+}
+
+pub(super) fn readv(cx: &Ctx<'_>, [fd, iov, count, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    read_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, 0)
+}
+
+pub(super) fn writev(cx: &Ctx<'_>, [fd, iov, count, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    write_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, 0)
+}
+
+/// The file of a call that has a position of its own.
+fn positioned(cx: &Ctx<'_>, fd: u64, at: u64) -> Result<std::sync::Arc<OpenFile>> {
+    if at > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let file = cx.file(fd)?;
+    if !file.file().seekable() {
+        return Err(Errno::ESPIPE);
+    }
+    Ok(file)
+}
+
+pub(super) fn pread64(cx: &Ctx<'_>, [fd, buf, len, at, ..]: Args) -> Result<u64> {
+    let file = positioned(cx, fd, at)?;
+    read_file(cx, &file, cx.mem, &[user::single(buf, len)?], Some(at))
+}
+
+pub(super) fn pwrite64(cx: &Ctx<'_>, [fd, buf, len, at, ..]: Args) -> Result<u64> {
+    let file = positioned(cx, fd, at)?;
+    write_file(cx, &file, cx.mem, &[user::single(buf, len)?], Some(at))
+}
+
+pub(super) fn preadv(cx: &Ctx<'_>, [fd, iov, count, at, ..]: Args) -> Result<u64> {
+    let file = positioned(cx, fd, at)?;
+    read_file(cx, &file, cx.mem, &user::iovecs(cx.mem, iov, count)?, Some(at))
+}
+
+pub(super) fn pwritev(cx: &Ctx<'_>, [fd, iov, count, at, ..]: Args) -> Result<u64> {
+    let file = positioned(cx, fd, at)?;
+    write_file(cx, &file, cx.mem, &user::iovecs(cx.mem, iov, count)?, Some(at))
+}
+
+/// What the flags of `preadv2` and `pwritev2` are for a socket's call.
+fn rwf(flags: u64) -> Result<u32> {
+    let flags = flags as u32;
+    if flags & !(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND) != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok(if flags & RWF_NOWAIT != 0 { MSG_DONTWAIT } else { 0 })
+}
+
+pub(super) fn preadv2(cx: &Ctx<'_>, [fd, iov, count, at, at_high, flags]: Args) -> Result<u64> {
+    let flags = rwf(flags)?;
+    if at != u64::MAX {
+        return preadv(cx, [fd, iov, count, at, at_high, 0]);
+    }
+    let file = cx.file(fd)?;
+    read_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, flags)
+}
+
+pub(super) fn pwritev2(cx: &Ctx<'_>, [fd, iov, count, at, at_high, flags]: Args) -> Result<u64> {
+    let flags = rwf(flags)?;
+    if at != u64::MAX {
+        return pwritev(cx, [fd, iov, count, at, at_high, 0]);
+    }
+    let file = cx.file(fd)?;
+    write_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, flags)
+}
+
+pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> Result<u64> {
+    let input = cx.file(input)?;
+    readable(&input)?;
+    if !input.file().seekable() {
+        return Err(if offset == 0 { Errno::EINVAL } else { Errno::ESPIPE });
+    }
+    let out = cx.file(out)?;
+    writable(&out)?;
+    let mut at = match offset {
+        0 => *input.offset().lock(),
+        addr => user::u64_at(cx.mem, addr)?,
+    };
+    if at > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let mut left = count.min(MAX_RW_COUNT);
+    let mut done = 0;
+    let buffer = Buffer::new(COPY.min(left as usize));
+    let result = loop {
+        if left == 0 {
+            break Ok(());
+        }
+        let piece = [Iov { base: 0, len: left.min(COPY as u64) }];
+        let n = match read_file(cx, &input, &buffer, &piece, Some(at)) {
+            Ok(0) => break Ok(()),
+            Ok(n) => n,
+            Err(e) => break Err(e),
+        };
+        let piece = [Iov { base: 0, len: n }];
+        let written = match out.socket() {
+            Some(_) => msg::write(cx, &out, &buffer, &piece, 0),
+            None => write_file(cx, &out, &buffer, &piece, None),
+        };
+        match written {
+            Ok(taken) => {
+                at += taken;
+                done += taken;
+                left -= taken.min(left);
+                if taken < n {
+                    break Ok(());
+                }
+            }
+            Err(e) => break Err(e),
+        }
+    };
+    match offset {
+        0 => *input.offset().lock() = at,
+        addr => cx.mem.write(addr, &at.to_ne_bytes())?,
+    }
+    match result {
+        Err(e) if done == 0 => Err(e),
+        _ => Ok(done),
+    }
+}
+
+/// Of two files of the kernel neither is a pipe.
+pub(super) fn splice(cx: &Ctx<'_>, [input, _, out, ..]: Args) -> Result<u64> {
+    readable(&*cx.file(input)?)?;
+    writable(&*cx.file(out)?)?;
+    Err(Errno::EINVAL)
+}
+
+pub(super) fn tee(cx: &Ctx<'_>, [input, out, ..]: Args) -> Result<u64> {
+    splice(cx, [input, 0, out, 0, 0, 0])
+}
+
+pub(super) fn vmsplice(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    cx.file(fd)?;
+    Err(Errno::EBADF)
+}
+
+/// No file of the kernel is a regular one that a range could be copied to.
+pub(super) fn copy_file_range(cx: &Ctx<'_>, [input, _, out, ..]: Args) -> Result<u64> {
+    readable(&*cx.file(input)?)?;
+    writable(&*cx.file(out)?)?;
+    Err(Errno::EINVAL)
+}
