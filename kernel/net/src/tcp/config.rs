@@ -1,0 +1,132 @@
+//! What a connection is told: at its birth ([`Config`]) and by the program's options ([`Settings`]).
+
+use core::time::Duration;
+
+/// What is fixed when a connection begins.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our port.
+    pub local_port: u16,
+    /// The peer's port.
+    pub remote_port: u16,
+    /// Initial sequence number.
+    pub iss: u32,
+    /// Added to the millisecond clock to give `TSval` (RFC 7323, section 5.4).
+    pub ts_offset: u32,
+    /// Most bytes that the path takes after an IP and a TCP header without options (path MTU - 40 or 60).
+    pub path_mss: u16,
+    /// The MSS that we announce (link MTU - 40 or 60).
+    pub advertised_mss: u16,
+    /// Offer window scaling (`net.ipv4.tcp_window_scaling`).
+    pub window_scaling: bool,
+    /// Offer timestamps (`net.ipv4.tcp_timestamps`).
+    pub timestamps: bool,
+    /// Offer SACK (`net.ipv4.tcp_sack`).
+    pub sack: bool,
+    /// The program's options.
+    pub settings: Settings,
+}
+
+/// What the program may change at any time. Defaults are Linux's.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `TCP_NODELAY`
+    pub nodelay: bool,
+    /// `TCP_CORK`
+    pub cork: bool,
+    /// `TCP_MAXSEG`; 0 if it was not set.
+    pub max_seg: u16,
+    /// `SO_KEEPALIVE`
+    pub keepalive: bool,
+    /// `TCP_KEEPIDLE`
+    pub keep_idle: Duration,
+    /// `TCP_KEEPINTVL`
+    pub keep_interval: Duration,
+    /// `TCP_KEEPCNT`
+    pub keep_count: u32,
+    /// `TCP_SYNCNT`
+    pub syn_retries: u32,
+    /// `net.ipv4.tcp_synack_retries`
+    pub synack_retries: u32,
+    /// `net.ipv4.tcp_retries2`
+    pub retries2: u32,
+    /// `net.ipv4.tcp_orphan_retries`; 0 means 8, as on Linux.
+    pub orphan_retries: u32,
+    /// `TCP_USER_TIMEOUT`; zero means that the number of retransmissions decides.
+    pub user_timeout: Duration,
+    /// `TCP_LINGER2`, `net.ipv4.tcp_fin_timeout`: how long an orphan stays in FIN_WAIT2. `None`: not at all.
+    pub fin_timeout: Option<Duration>,
+    /// `TCP_WINDOW_CLAMP`; 0 if it was not set.
+    pub window_clamp: u32,
+    /// `TCP_NOTSENT_LOWAT`
+    pub notsent_lowat: u32,
+    /// `SO_OOBINLINE`
+    pub oob_inline: bool,
+    /// `SO_SNDBUF`, in bytes.
+    pub sndbuf: u32,
+    /// It was set by the program, so it does not grow.
+    pub sndbuf_locked: bool,
+    /// The third of `net.ipv4.tcp_wmem`: how far it grows.
+    pub sndbuf_max: u32,
+    /// `SO_RCVBUF`, in bytes. The window is half of it.
+    pub rcvbuf: u32,
+    /// It was set by the program, so it does not grow.
+    pub rcvbuf_locked: bool,
+    /// The third of `net.ipv4.tcp_rmem`.
+    pub rcvbuf_max: u32,
+    /// `SO_RCVLOWAT`
+    pub rcvlowat: u32,
+    /// `TCP_CONGESTION`
+    pub congestion: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            nodelay: false,
+            cork: false,
+            max_seg: 0,
+            keepalive: false,
+            keep_idle: Duration::from_secs(7200),
+            keep_interval: Duration::from_secs(75),
+            keep_count: 9,
+            syn_retries: 6,
+            synack_retries: 5,
+            retries2: 15,
+            orphan_retries: 0,
+            user_timeout: Duration::ZERO,
+            fin_timeout: Some(Duration::from_secs(60)),
+            window_clamp: 0,
+            notsent_lowat: u32::MAX,
+            oob_inline: false,
+            sndbuf: 16_384,
+            sndbuf_locked: false,
+            sndbuf_max: 4_194_304,
+            rcvbuf: 131_072,
+            rcvbuf_locked: false,
+            rcvbuf_max: 6_291_456,
+            rcvlowat: 1,
+            congestion: super::cong::DEFAULT,
+        }
+    }
+}
+
+impl Settings {
+    /// The window that the receive buffer stands for, in bytes.
+    pub(super) fn window_space(&self) -> u32 {
+        let space = (self.rcvbuf / 2).max(1152);
+        match self.window_clamp {
+            0 => space,
+            clamp => space.min(clamp),
+        }
+    }
+
+    /// The scale to announce, so that the buffer may grow as far as it is let (RFC 7323, section 2.3).
+    pub(super) fn window_scale(&self) -> u8 {
+        let mut most = if self.rcvbuf_locked { self.rcvbuf } else { self.rcvbuf.max(self.rcvbuf_max) };
+        if self.window_clamp > 0 {
+            most = most.min(self.window_clamp);
+        }
+        most.max(1).ilog2().saturating_sub(15).min(14) as u8
+    }
+}

@@ -1,0 +1,137 @@
+//! CUBIC (RFC 9438), with HyStart++ to leave slow start before the queue overflows (RFC 9406).
+
+use super::{Acked, Congestion, Window};
+use core::time::Duration;
+use lkl_ops::Instant;
+
+/// RFC 9438, section 4.1: segments per second cubed.
+const C: f64 = 0.4;
+/// RFC 9438, section 4.6.
+const BETA: f64 = 0.7;
+
+/// HyStart++'s constants (RFC 9406, section 4.3).
+const RTT_THRESH_MIN: Duration = Duration::from_millis(4);
+const RTT_THRESH_MAX: Duration = Duration::from_millis(16);
+const RTT_SAMPLES: u32 = 8;
+/// Windows below this many segments are left alone.
+const LOW_WINDOW: u64 = 16;
+
+/// The algorithm's state. Windows are in segments.
+#[derive(Default, Debug)]
+pub(super) struct Cubic {
+    w_max: f64,
+    k: f64,
+    epoch: Option<Instant>,
+    w_est: f64,
+    prior: f64,
+    /// The part of a segment by which the window should have grown.
+    fraction: f64,
+    saved: Option<(f64, f64, Option<Instant>)>,
+    round_min: Option<Duration>,
+    last_round_min: Option<Duration>,
+    samples: u32,
+}
+
+impl Cubic {
+    fn begin_epoch(&mut self, now: Instant, cwnd: f64) {
+        self.epoch = Some(now);
+        self.fraction = 0.0;
+        self.w_est = cwnd;
+        if self.w_max > cwnd {
+            self.k = ((self.w_max - cwnd) / C).cbrt();
+        } else {
+            self.k = 0.0;
+            self.w_max = cwnd;
+        }
+    }
+
+    /// Did the delay rise so much that the pipe must be full (RFC 9406, section 4.2)?
+    fn delay_rose(&mut self, ack: &Acked) -> bool {
+        if ack.round {
+            self.last_round_min = self.round_min.take();
+            self.samples = 0;
+        }
+        if let Some(rtt) = ack.rtt {
+            self.round_min = Some(self.round_min.map_or(rtt, |m| m.min(rtt)));
+            self.samples += 1;
+        }
+        match (self.round_min, self.last_round_min) {
+            (Some(now), Some(last)) if self.samples >= RTT_SAMPLES => {
+                now >= last + (last / 8).clamp(RTT_THRESH_MIN, RTT_THRESH_MAX)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Congestion for Cubic {
+    fn name(&self) -> &'static str {
+        "cubic"
+    }
+
+    fn on_ack(&mut self, w: &mut Window, ack: &Acked) {
+        let mut bytes = ack.bytes;
+        if w.in_slow_start() {
+            if self.delay_rose(ack) && w.cwnd >= LOW_WINDOW * w.mss {
+                w.ssthresh = w.cwnd;
+            } else {
+                bytes = w.slow_start(bytes);
+                if bytes == 0 {
+                    return;
+                }
+            }
+        }
+        let mss = w.mss.max(1) as f64;
+        let cwnd = w.cwnd as f64 / mss;
+        let acked = bytes as f64 / mss;
+        if self.epoch.is_none() {
+            self.begin_epoch(ack.now, cwnd);
+        }
+        let Some(epoch) = self.epoch else { return };
+        let t = ack.now.since(epoch).as_secs_f64();
+        let cubic = |t: f64| C * (t - self.k).powi(3) + self.w_max;
+        // RFC 9438, section 4.3: as fast as Reno would grow, at least.
+        let alpha = if self.w_est < self.prior { 3.0 * (1.0 - BETA) / (1.0 + BETA) } else { 1.0 };
+        self.w_est += alpha * acked / cwnd;
+        let growth = if cubic(t) < self.w_est {
+            (self.w_est - cwnd).max(0.0)
+        } else {
+            // RFC 9438, sections 4.4 and 4.5.
+            let target = cubic(t + ack.min_rtt.as_secs_f64()).clamp(cwnd, 1.5 * cwnd);
+            (target - cwnd) / cwnd * acked
+        };
+        // Never faster than slow start would.
+        self.fraction += growth.min(acked);
+        if self.fraction >= 1.0 {
+            let whole = self.fraction.floor();
+            self.fraction -= whole;
+            w.cwnd += whole as u64 * w.mss;
+        }
+    }
+
+    fn on_loss(&mut self, w: &Window, _now: Instant) -> u64 {
+        let cwnd = w.cwnd as f64 / w.mss.max(1) as f64;
+        self.saved = Some((self.w_max, self.k, self.epoch));
+        // RFC 9438, section 4.7: leave room for a newcomer.
+        self.w_max = if cwnd < self.w_max { cwnd * (1.0 + BETA) / 2.0 } else { cwnd };
+        self.prior = cwnd;
+        self.epoch = None;
+        ((w.cwnd as f64 * BETA) as u64).max(2 * w.mss)
+    }
+
+    fn on_timeout(&mut self) {
+        self.epoch = None;
+        (self.round_min, self.last_round_min, self.samples) = (None, None, 0);
+    }
+
+    fn on_undo(&mut self, _w: &Window) {
+        if let Some((w_max, k, epoch)) = self.saved.take() {
+            (self.w_max, self.k, self.epoch) = (w_max, k, epoch);
+        }
+    }
+
+    fn on_idle(&mut self, _now: Instant) {
+        // RFC 9438, section 5.8: time without data is not time in which the window grew.
+        self.epoch = None;
+    }
+}

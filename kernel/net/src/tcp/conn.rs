@@ -1,0 +1,546 @@
+//! One connection: RFC 9293's state machine and all that hangs on it.
+//!
+//! The caller gives segments ([`Connection::on_segment`]), the program's wishes and the time; it asks for segments to
+//! send ([`Connection::poll_transmit`], until there is none), for the next deadline, and for what changed
+//! ([`Connection::take_events`]).
+//!
+//! * `input`: arriving segments, checks, states. `ack`: what acknowledgements do to the sender. `receive`: data, and
+//!   when to acknowledge it. `output`: segments to send. `timer`: deadlines. `user`: the program's calls. `info`:
+//!   `TCP_INFO`.
+
+mod ack;
+mod info;
+mod input;
+mod output;
+mod receive;
+mod timer;
+mod user;
+
+pub use user::Read;
+
+use super::config::{Config, Settings};
+use super::cong::{self, Congestion, Window};
+use super::recvq::{OutOfOrder, RecvQueue};
+use super::request::Request;
+use super::rtt::Rtt;
+use super::scoreboard::Scoreboard;
+use super::segment::{Flags, Options, Segment};
+use super::sendq::SendQueue;
+use super::seq::{Space, BASE};
+use super::timewait::TimeWait;
+use super::State;
+use core::time::Duration;
+use lkl_abi::Errno;
+use lkl_ops::Instant;
+
+/// Segments of the first window (RFC 6928, section 2).
+const INITIAL_WINDOW: u64 = 10;
+/// The MSS of a peer that announces none (RFC 9293, section 3.7.1).
+pub(super) const DEFAULT_MSS: u16 = 536;
+/// The least MSS that is believed.
+pub(super) const MIN_MSS: u16 = 48;
+/// Least time between two answers to segments that do not fit (`net.ipv4.tcp_invalid_ratelimit`; RFC 5961, section 7).
+const INVALID_INTERVAL: Duration = Duration::from_millis(500);
+/// The least delay of an acknowledgement.
+const DELACK_MIN: Duration = Duration::from_millis(40);
+/// The greatest.
+const DELACK_MAX: Duration = Duration::from_millis(200);
+/// Acknowledgements sent at once when data begins to come.
+const QUICK_ACKS: u32 = 16;
+
+bitflags::bitflags! {
+    /// What changed since the caller last asked.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Event: u16 {
+        /// There is more to read.
+        const READABLE = 1;
+        /// There is more room to write.
+        const WRITABLE = 2;
+        /// Urgent data came or was announced.
+        const URGENT = 4;
+        /// The handshake is over.
+        const CONNECTED = 8;
+        /// The peer sends no more.
+        const PEER_CLOSED = 16;
+        /// The connection failed; [`Connection::take_error`] says why.
+        const ERROR = 32;
+        /// The state is [`State::Closed`]: it may be forgotten.
+        const CLOSED = 64;
+        /// The state is [`State::TimeWait`]: [`Connection::time_wait`] gives what is to stay.
+        const TIME_WAIT = 128;
+        /// The buffer sizes changed ([`Connection::buffers`]).
+        const BUFFERS = 256;
+    }
+}
+
+/// Counts since the caller last asked, for `/proc/net/snmp` and `/proc/net/netstat`.
+#[derive(Clone, Copy, Default, Debug)]
+#[expect(missing_docs, reason = "each is named as in /proc/net/snmp and /proc/net/netstat")]
+pub struct Stats {
+    pub out_segs: u32,
+    pub retrans_segs: u32,
+    pub out_rsts: u32,
+    pub estab_resets: u32,
+    pub attempt_fails: u32,
+    pub timeouts: u32,
+    pub fast_retrans: u32,
+    pub loss_probes: u32,
+    pub sack_recovery: u32,
+    pub reno_recovery: u32,
+    pub challenge_ack: u32,
+    pub syn_challenge: u32,
+    pub paws_estab: u32,
+    pub delayed_acks: u32,
+    pub ofo_queue: u32,
+    pub dsack_old_sent: u32,
+    pub dsack_recv: u32,
+    pub abort_on_timeout: u32,
+    pub abort_on_data: u32,
+    pub abort_on_close: u32,
+    pub keepalive: u32,
+    pub undo: u32,
+}
+
+/// Where the sender stands after a loss.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Recovery {
+    /// Nothing is lost.
+    Open,
+    /// Lost segments are sent again (RFC 6675, section 5; RFC 6582, section 3.2).
+    Fast,
+    /// The retransmission time-out ran out (RFC 5681, section 3.1).
+    Timeout,
+}
+
+/// What to go back to if a loss was none.
+#[derive(Clone, Copy, Debug)]
+struct Undo {
+    cwnd: u64,
+    ssthresh: u64,
+    /// Bytes sent again that the peer has not reported as duplicates; `None` before the first.
+    resent: Option<u64>,
+    /// `TSval` of the first retransmission.
+    stamp: Option<u32>,
+}
+
+/// The sending half. Positions are those of [`Space`].
+#[derive(Debug)]
+struct Tx {
+    space: Space,
+    /// Oldest position not acknowledged.
+    una: u64,
+    /// Next position to send.
+    nxt: u64,
+    /// The peer's window in bytes.
+    wnd: u64,
+    /// The greatest that it was.
+    max_wnd: u64,
+    /// Position of the segment that last set the window, and its acknowledgement.
+    wl: (u64, u64),
+    /// The peer's window scale.
+    scale: u8,
+    queue: SendQueue,
+    /// The program has closed: a FIN follows the last byte.
+    fin: bool,
+    /// Position after the urgent byte.
+    urgent: Option<u64>,
+    /// End of the last segment sent that was not full (Minshall's rule for Nagle).
+    small: u64,
+    /// `MSG_MORE` was the last word.
+    more: bool,
+    /// Payload of a full segment, timestamps allowed for.
+    mss: u64,
+    peer_mss: u16,
+    path_mss: u16,
+    board: Scoreboard,
+    recovery: Recovery,
+    /// Where the recovery ends.
+    high: u64,
+    /// Duplicate acknowledgements of a peer without SACK.
+    dup_acks: u64,
+    win: Window,
+    cc: Box<dyn Congestion>,
+    /// The window was the limit when the sender last stopped.
+    cwnd_limited: bool,
+    max_in_flight: u64,
+    /// End of the current round trip.
+    round_end: u64,
+    undo: Option<Undo>,
+    /// The next lost segment goes out whatever the window says.
+    force_lost: bool,
+    /// The next segment goes out whatever Nagle or the congestion window say.
+    force_new: bool,
+    /// When data was last sent.
+    last_sent: Instant,
+    /// When `una` last moved, or the first outstanding byte was sent.
+    progress_at: Instant,
+    /// Retransmissions in a row without progress.
+    retries: u32,
+    /// Zero window probes in a row without an answer.
+    probes: u32,
+    /// `nxt` when a tail loss probe was sent (RFC 8985, section 7).
+    tlp_end: Option<u64>,
+    /// Someone found no room.
+    no_room: bool,
+}
+
+/// Urgent data, as BSD has it (RFC 6093, section 3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Urgent {
+    /// Announced, not here yet.
+    Coming,
+    /// Here.
+    Here(u8),
+    /// Read by `MSG_OOB`.
+    Taken,
+}
+
+/// The receiving half.
+#[derive(Debug)]
+struct Rx {
+    space: Space,
+    /// Next position wanted.
+    nxt: u64,
+    /// `nxt` when last acknowledged.
+    acked: u64,
+    /// End of the window that the peer was told.
+    edge: u64,
+    /// Our window scale.
+    scale: u8,
+    queue: RecvQueue,
+    ooo: OutOfOrder,
+    /// Position of the FIN, once known.
+    fin: Option<u64>,
+    /// Position of the urgent byte.
+    urgent: Option<(u64, Urgent)>,
+    /// `SHUT_RD` or closed.
+    shutdown: bool,
+    /// Round trip time as the receiver sees it.
+    rtt: Option<Duration>,
+    /// Auto-tuning: bytes read since, when, and the greatest so far.
+    space_copied: u64,
+    space_at: Instant,
+    space_max: u64,
+    bytes: u64,
+}
+
+/// When to acknowledge.
+#[derive(Debug)]
+struct Acking {
+    /// Now.
+    now: bool,
+    /// Something is not acknowledged yet.
+    pending: bool,
+    quick: u32,
+    /// Data goes both ways in turn: an acknowledgement may wait for the answer.
+    pingpong: bool,
+    /// Estimate of the time between segments; zero before the first.
+    ato: Duration,
+    last_data: Instant,
+    /// Size of the peer's full segments.
+    mss: u32,
+    /// A duplicate to report (RFC 2883).
+    dsack: Option<(u64, u64)>,
+    last_invalid: Option<Instant>,
+    last_challenge: Option<Instant>,
+}
+
+/// Timestamps (RFC 7323).
+#[derive(Debug)]
+struct Stamps {
+    on: bool,
+    recent: u32,
+    recent_at: Instant,
+}
+
+#[derive(Default, Debug)]
+struct Deadlines {
+    rto: Option<Instant>,
+    probe: Option<Instant>,
+    reorder: Option<Instant>,
+    persist: Option<Instant>,
+    delack: Option<Instant>,
+    keepalive: Option<Instant>,
+    fin: Option<Instant>,
+}
+
+/// What `poll_transmit` is to send beside data.
+#[derive(Default, Debug)]
+struct Pending {
+    /// SYN, or SYN and ACK.
+    syn: bool,
+    /// A reset with this sequence number and no ACK; the connection stays as it is.
+    stray_reset: Option<u32>,
+    /// A reset of the connection.
+    reset: bool,
+    /// A segment that asks for an acknowledgement.
+    probe: bool,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    cfg: Config,
+    state: State,
+    tx: Tx,
+    rx: Rx,
+    ack: Acking,
+    ts: Stamps,
+    sack: bool,
+    rtt: Rtt,
+    deadlines: Deadlines,
+    pending: Pending,
+    /// A later segment ends the wait for the program's close.
+    orphan: bool,
+    error: Option<Errno>,
+    soft_error: Option<Errno>,
+    events: Event,
+    stats: Stats,
+    time_wait: Option<TimeWait>,
+    /// When anything was last received.
+    last_recv: Instant,
+    last_ack_recv: Instant,
+    keep_probes: u32,
+    syn_at: Instant,
+    total: info::Totals,
+}
+
+impl Connection {
+    fn new(cfg: Config, state: State, irs: u32, now: Instant) -> Self {
+        let settings = &cfg.settings;
+        let mss = u64::from(cfg.path_mss.min(DEFAULT_MSS).max(MIN_MSS));
+        let cc = cong::by_name(settings.congestion).or_else(|| cong::by_name(cong::DEFAULT));
+        let win = Window { cwnd: INITIAL_WINDOW * mss, ssthresh: u64::MAX, mss };
+        let tx = Tx {
+            space: Space::new(cfg.iss),
+            una: BASE,
+            nxt: BASE,
+            wnd: 0,
+            max_wnd: 0,
+            wl: (0, 0),
+            scale: 0,
+            queue: SendQueue::new(BASE + 1),
+            fin: false,
+            urgent: None,
+            small: BASE,
+            more: false,
+            mss,
+            peer_mss: DEFAULT_MSS,
+            path_mss: cfg.path_mss,
+            board: Scoreboard::default(),
+            recovery: Recovery::Open,
+            high: BASE,
+            dup_acks: 0,
+            win,
+            cc: cc.unwrap_or_else(cong::fallback),
+            cwnd_limited: false,
+            max_in_flight: 0,
+            round_end: BASE,
+            undo: None,
+            force_lost: false,
+            force_new: false,
+            last_sent: now,
+            progress_at: now,
+            retries: 0,
+            probes: 0,
+            tlp_end: None,
+            no_room: false,
+        };
+        let rx = Rx {
+            space: Space::new(irs),
+            nxt: BASE + 1,
+            acked: BASE + 1,
+            edge: BASE + 1,
+            scale: 0,
+            queue: RecvQueue::default(),
+            ooo: OutOfOrder::default(),
+            fin: None,
+            urgent: None,
+            shutdown: false,
+            rtt: None,
+            space_copied: 0,
+            space_at: now,
+            space_max: 0,
+            bytes: 0,
+        };
+        let ack = Acking {
+            now: false,
+            pending: false,
+            quick: 0,
+            pingpong: false,
+            ato: Duration::ZERO,
+            last_data: now,
+            mss: u32::from(cfg.advertised_mss.min(DEFAULT_MSS)),
+            dsack: None,
+            last_invalid: None,
+            last_challenge: None,
+        };
+        Self {
+            state,
+            tx,
+            rx,
+            ack,
+            ts: Stamps { on: false, recent: 0, recent_at: now },
+            sack: false,
+            rtt: Rtt::new(),
+            deadlines: Deadlines::default(),
+            pending: Pending::default(),
+            orphan: false,
+            error: None,
+            soft_error: None,
+            events: Event::empty(),
+            stats: Stats::default(),
+            time_wait: None,
+            last_recv: now,
+            last_ack_recv: now,
+            keep_probes: 0,
+            syn_at: now,
+            total: info::Totals::default(),
+            cfg,
+        }
+    }
+
+    /// Begins to connect (RFC 9293, section 3.10.1): the next segment is a SYN.
+    pub fn connect(cfg: Config, now: Instant) -> Self {
+        let mut c = Self::new(cfg, State::SynSent, 0, now);
+        c.tx.nxt = BASE + 1;
+        c.pending.syn = true;
+        c.rx.scale = if c.cfg.window_scaling { c.cfg.settings.window_scale() } else { 0 };
+        c.deadlines.rto = Some(now + c.rtt.rto());
+        c
+    }
+
+    /// The connection that a listening socket's request becomes when the handshake's last segment comes. That segment is
+    /// then given to [`Connection::on_segment`].
+    pub fn accept(request: &Request, settings: Settings, now: Instant) -> Self {
+        let mut cfg = request.config(settings);
+        cfg.iss = request.iss();
+        let mut c = Self::new(cfg, State::SynReceived, request.irs(), now);
+        c.tx.nxt = BASE + 1;
+        c.take_options(request.peer_options(), now);
+        c.rx.scale = request.window_scale().unwrap_or(0);
+        c.tx.wnd = u64::from(request.peer_window());
+        c.tx.max_wnd = c.tx.wnd;
+        c.tx.wl = (BASE, BASE);
+        c.rx.edge = BASE + 1 + u64::from(request.window());
+        c.syn_at = request.sent_at();
+        if request.retries() > 0 {
+            c.rtt.restart_at(Duration::from_secs(3));
+            c.tx.win.cwnd = c.tx.mss;
+        }
+        c
+    }
+
+    /// Settles what the two SYNs agreed on.
+    fn take_options(&mut self, o: &Options, now: Instant) {
+        self.tx.peer_mss = o.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        match o.window_scale {
+            Some(scale) if self.cfg.window_scaling => self.tx.scale = scale.min(14),
+            _ => {
+                self.tx.scale = 0;
+                self.rx.scale = 0;
+            }
+        }
+        self.sack = self.cfg.sack && o.sack_permitted;
+        self.ts.on = false;
+        if let (true, Some((value, _))) = (self.cfg.timestamps, o.timestamps) {
+            self.ts = Stamps { on: true, recent: value, recent_at: now };
+        }
+        self.update_mss();
+        self.tx.win.cwnd = INITIAL_WINDOW * self.tx.mss;
+    }
+
+    fn update_mss(&mut self) {
+        let mut mss = self.tx.peer_mss.min(self.tx.path_mss);
+        if self.cfg.settings.max_seg > 0 {
+            mss = mss.min(self.cfg.settings.max_seg);
+        }
+        let options = if self.ts.on { 12 } else { 0 };
+        self.tx.mss = u64::from(mss.max(MIN_MSS) - options);
+        self.tx.win.mss = self.tx.mss;
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What changed since the last call.
+    pub fn take_events(&mut self) -> Event {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Counts since the last call.
+    pub fn take_stats(&mut self) -> Stats {
+        core::mem::take(&mut self.stats)
+    }
+
+    /// Why the connection failed, once.
+    pub fn take_error(&mut self) -> Option<Errno> {
+        self.error.take()
+    }
+
+    /// What stays of the connection in TIME_WAIT; the connection itself is then closed.
+    pub fn time_wait(&mut self) -> Option<TimeWait> {
+        let tw = self.time_wait.take()?;
+        self.state = State::Closed;
+        Some(tw)
+    }
+
+    /// Has the handshake been completed, in whatever state the connection is now?
+    pub fn is_synchronised(&self) -> bool {
+        !matches!(self.state, State::SynSent | State::SynReceived | State::Closed | State::Listen)
+    }
+
+    fn timestamp(&self, now: Instant) -> u32 {
+        (now.as_millis() as u32).wrapping_add(self.cfg.ts_offset)
+    }
+
+    /// Ends it all, with or without an error.
+    fn die(&mut self, error: Option<Errno>) {
+        if self.state == State::Closed {
+            return;
+        }
+        if let Some(e) = error {
+            self.error = Some(e);
+            self.events |= Event::ERROR;
+        }
+        self.state = State::Closed;
+        self.tx.queue.release(self.tx.queue.end());
+        self.tx.board.clear();
+        self.rx.ooo.clear();
+        self.deadlines = Deadlines::default();
+        let reset = core::mem::take(&mut self.pending.reset);
+        self.pending = Pending { reset, ..Pending::default() };
+        self.ack.now = false;
+        self.ack.pending = false;
+        self.events |= Event::CLOSED | Event::READABLE | Event::WRITABLE | Event::PEER_CLOSED;
+    }
+
+    /// Ends it all with a reset.
+    fn die_with_reset(&mut self, error: Option<Errno>) {
+        self.pending.reset = self.is_synchronised() || self.state == State::SynReceived;
+        self.die(error);
+    }
+
+    fn enter_time_wait(&mut self, now: Instant) {
+        self.state = State::TimeWait;
+        self.deadlines = Deadlines::default();
+        let mut tw = TimeWait::new(
+            (self.cfg.local_port, self.cfg.remote_port),
+            self.tx.space.wire(self.tx.nxt),
+            self.rx.space.wire(self.rx.nxt),
+            self.wire_window_now(),
+            self.ts.on.then_some((self.ts.recent, self.cfg.ts_offset)),
+            now,
+        );
+        tw.owe_ack(self.ack.now || self.ack.pending);
+        self.time_wait = Some(tw);
+        self.events |= Event::TIME_WAIT | Event::PEER_CLOSED | Event::READABLE | Event::WRITABLE;
+    }
+
+    fn window_of(&self, segment: &Segment) -> u64 {
+        let scale = if segment.has(Flags::SYN) { 0 } else { self.tx.scale };
+        u64::from(segment.window) << scale
+    }
+}

@@ -1,0 +1,184 @@
+//! The receive queue, and the store of segments that came out of order (RFC 9293, section 3.10.7.4; RFC 2018,
+//! section 4; RFC 2883).
+
+use super::ranges::Ranges;
+use arrayvec::ArrayVec;
+use bytes::{Buf, Bytes, BytesMut};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Payloads of at most this many bytes are copied together, so that they do not keep whole frames alive.
+const SMALL: usize = 512;
+const TAIL: usize = 4096;
+/// Most pieces kept out of order; together with the window this bounds memory.
+const MAX_PIECES: usize = 8192;
+
+/// Bytes in order, not yet read.
+#[derive(Default, Debug)]
+pub(super) struct RecvQueue {
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+    len: usize,
+}
+
+impl RecvQueue {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn push(&mut self, data: Bytes) {
+        self.len += data.len();
+        if data.len() <= SMALL {
+            if self.tail.capacity() - self.tail.len() < data.len() {
+                self.freeze();
+                self.tail = BytesMut::with_capacity(TAIL);
+            }
+            self.tail.extend_from_slice(&data);
+            return;
+        }
+        self.freeze();
+        self.chunks.push_back(data);
+    }
+
+    fn freeze(&mut self) {
+        if !self.tail.is_empty() {
+            let data = self.tail.split().freeze();
+            self.chunks.push_back(data);
+        }
+    }
+
+    /// The first bytes, at most `max`, of one piece. They stay in the queue.
+    pub(super) fn front(&mut self, max: usize) -> Bytes {
+        self.at(0, max)
+    }
+
+    /// At most `max` bytes of one piece from `offset` on. They stay in the queue.
+    pub(super) fn at(&mut self, mut offset: usize, max: usize) -> Bytes {
+        self.freeze();
+        for chunk in &self.chunks {
+            if offset < chunk.len() {
+                return chunk.slice(offset..chunk.len().min(offset.saturating_add(max)));
+            }
+            offset -= chunk.len();
+        }
+        Bytes::new()
+    }
+
+    /// Takes away the first `n` bytes.
+    pub(super) fn consume(&mut self, mut n: usize) {
+        n = n.min(self.len);
+        self.len -= n;
+        while n > 0 {
+            if self.chunks.is_empty() {
+                self.freeze();
+            }
+            let Some(chunk) = self.chunks.front_mut() else { break };
+            if chunk.len() > n {
+                chunk.advance(n);
+                break;
+            }
+            n -= chunk.len();
+            self.chunks.pop_front();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Segments that came before their turn.
+#[derive(Default, Debug)]
+pub(super) struct OutOfOrder {
+    /// By position, none overlapping another.
+    pieces: BTreeMap<u64, Bytes>,
+    ranges: Ranges,
+    /// A position in each of the ranges that changed last, newest first: the order of SACK blocks.
+    recent: ArrayVec<u64, 4>,
+}
+
+impl OutOfOrder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Puts `data` in at `start`, without what is there already. Answers the first part that was there already, which
+    /// D-SACK reports; `None` if all was new. Nothing is put in if there are too many pieces.
+    pub(super) fn insert(&mut self, start: u64, data: &Bytes) -> Option<(u64, u64)> {
+        let end = start + data.len() as u64;
+        if data.is_empty() {
+            return None;
+        }
+        let gaps = self.ranges.gaps(start, end);
+        for &(from, to) in &gaps {
+            if self.pieces.len() >= MAX_PIECES {
+                return None;
+            }
+            let part = data.slice((from - start) as usize..(to - start) as usize);
+            let part = if part.len() <= SMALL { Bytes::copy_from_slice(&part) } else { part };
+            self.pieces.insert(from, part);
+            self.ranges.insert(from, to);
+        }
+        self.recent.retain(|p| !(start..end).contains(p));
+        if let Some((s, _)) = self.ranges.containing(start) {
+            self.recent.retain(|p| self.ranges.containing(*p).is_some_and(|(o, _)| o != s));
+        }
+        if self.recent.is_full() {
+            self.recent.pop();
+        }
+        self.recent.insert(0, start);
+        match gaps.first() {
+            None => Some((start, end)),
+            Some(&(s, _)) if s > start => Some((start, s)),
+            Some(&(_, e)) if e < end => {
+                let next = gaps.get(1).map_or(end, |g| g.0);
+                Some((e, next))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Takes the piece that continues at `next`, without what is before it.
+    pub(super) fn take(&mut self, next: u64) -> Option<Bytes> {
+        loop {
+            let entry = self.pieces.first_entry()?;
+            let start = *entry.key();
+            if start > next {
+                return None;
+            }
+            let data = entry.remove();
+            let end = start + data.len() as u64;
+            if end > next {
+                self.ranges.remove_below(end);
+                return Some(data.slice((next - start) as usize..));
+            }
+            self.ranges.remove_below(end);
+        }
+    }
+
+    /// The SACK blocks, at most `max`: that of the newest segment first (RFC 2018, section 4).
+    pub(super) fn blocks(&mut self, max: usize) -> ArrayVec<(u64, u64), 4> {
+        let mut out: ArrayVec<(u64, u64), 4> = ArrayVec::new();
+        let ranges = &self.ranges;
+        self.recent.retain(|p| ranges.containing(*p).is_some());
+        let known = self.recent.iter().filter_map(|p| ranges.containing(*p));
+        for block in known.chain(ranges.iter().take(5)) {
+            if out.len() >= max.min(4) {
+                break;
+            }
+            if !out.contains(&block) {
+                out.push(block);
+            }
+        }
+        out
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.pieces.clear();
+        self.ranges.clear();
+        self.recent.clear();
+    }
+}

@@ -1,0 +1,125 @@
+//! Round trip time and the retransmission time-out (RFC 6298), within Linux's bounds.
+
+use core::time::Duration;
+use lkl_ops::Instant;
+
+/// The least time-out.
+pub(super) const RTO_MIN: Duration = Duration::from_millis(200);
+/// The greatest time-out.
+pub(super) const RTO_MAX: Duration = Duration::from_secs(120);
+/// The first one, before there is a sample (RFC 6298, section 2.1).
+pub(super) const RTO_INIT: Duration = Duration::from_secs(1);
+/// How long a minimum counts.
+const MIN_WINDOW: Duration = Duration::from_secs(300);
+
+/// The estimator.
+#[derive(Clone, Debug)]
+pub(super) struct Rtt {
+    srtt: Option<Duration>,
+    var: Duration,
+    latest: Duration,
+    min: Duration,
+    min_at: Instant,
+    backoff: u32,
+    rto: Duration,
+}
+
+impl Rtt {
+    pub(super) fn new() -> Self {
+        Self {
+            srtt: None,
+            var: Duration::ZERO,
+            latest: Duration::ZERO,
+            min: Duration::MAX,
+            min_at: Instant::ZERO,
+            backoff: 0,
+            rto: RTO_INIT,
+        }
+    }
+
+    /// Takes a sample in (RFC 6298, section 2). The variance has Linux's floor: the time-out is never nearer to the
+    /// round trip time than [`RTO_MIN`].
+    pub(super) fn sample(&mut self, now: Instant, rtt: Duration) {
+        let rtt = rtt.max(Duration::from_micros(1));
+        match self.srtt {
+            None => {
+                self.srtt = Some(rtt);
+                self.var = rtt / 2;
+            }
+            Some(srtt) => {
+                let difference = srtt.abs_diff(rtt);
+                self.var = (self.var * 3 + difference) / 4;
+                self.srtt = Some((srtt * 7 + rtt) / 8);
+            }
+        }
+        self.latest = rtt;
+        if rtt <= self.min || now.since(self.min_at) > MIN_WINDOW {
+            self.min = rtt;
+            self.min_at = now;
+        }
+        let srtt = self.srtt.unwrap_or(rtt);
+        self.rto = (srtt + (self.var * 4).max(RTO_MIN)).min(RTO_MAX);
+    }
+
+    /// The time-out now, doubled for each time it ran out.
+    pub(super) fn rto(&self) -> Duration {
+        self.rto.saturating_mul(1 << self.backoff.min(16)).min(RTO_MAX)
+    }
+
+    /// RFC 6298, section 5.5.
+    pub(super) fn back_off(&mut self) {
+        self.backoff += 1;
+    }
+
+    pub(super) fn reset_backoff(&mut self) {
+        self.backoff = 0;
+    }
+
+    pub(super) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
+    /// After a handshake in which the SYN was retransmitted (RFC 6298, section 5.7).
+    pub(super) fn restart_at(&mut self, rto: Duration) {
+        if self.srtt.is_none() {
+            self.rto = rto;
+        }
+    }
+
+    /// The smoothed round trip time, if there was a sample.
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        self.srtt
+    }
+
+    pub(super) fn var(&self) -> Duration {
+        self.var
+    }
+
+    pub(super) fn min(&self) -> Option<Duration> {
+        Some(self.min).filter(|m| *m != Duration::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_sample_and_floor() {
+        let mut r = Rtt::new();
+        assert_eq!(r.rto(), RTO_INIT);
+        r.sample(Instant::ZERO, Duration::from_millis(100));
+        assert_eq!(r.rto(), Duration::from_millis(300));
+        for _ in 0..100 {
+            r.sample(Instant::ZERO, Duration::from_millis(10));
+        }
+        assert!(r.rto() >= RTO_MIN && r.rto() < Duration::from_millis(215));
+        r.back_off();
+        r.back_off();
+        assert!(r.rto() >= Duration::from_millis(800));
+        for _ in 0..40 {
+            r.back_off();
+        }
+        assert_eq!(r.rto(), RTO_MAX);
+    }
+}

@@ -1,0 +1,311 @@
+//! What is in flight, what the peer has, and what is lost (RFC 6675, section 3; RFC 8985, section 6; RFC 6582).
+//!
+//! Each transmission that is neither acknowledged nor SACKed is a record. Ordered maps find the lost one to send next,
+//! the oldest transmission, and the records of a SACK block, so that no segment costs more than O(log n).
+
+use super::ranges::Ranges;
+use core::time::Duration;
+use lkl_ops::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// RFC 5681, section 3.2.
+const DUP_THRESH: u64 = 3;
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    end: u64,
+    sent_at: Instant,
+    retransmitted: bool,
+    lost: bool,
+}
+
+/// What an acknowledgement delivered.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Delivered {
+    /// Bytes that were in flight or lost until now.
+    pub(super) bytes: u64,
+    /// The round trip time of the newest transmission among them, if it was the only one of its bytes (Karn).
+    pub(super) rtt: Option<Duration>,
+    /// Something of it had been sent again.
+    pub(super) retransmitted: bool,
+}
+
+/// The scoreboard of one connection.
+#[derive(Default, Debug)]
+pub(super) struct Scoreboard {
+    records: BTreeMap<u64, Record>,
+    /// Records that are not lost, oldest transmission first: (time, end, start).
+    by_time: BTreeSet<(Instant, u64, u64)>,
+    lost: BTreeSet<u64>,
+    sacked: Ranges,
+    in_flight: u64,
+    lost_bytes: u64,
+    /// The newest transmission that was delivered: its time, its end, and how long it took (RFC 8985, section 5.2).
+    newest: Option<(Instant, u64, Duration)>,
+    /// Something came before what was sent before it (RFC 8985, section 6.2, step 3).
+    reordering: bool,
+    reorder_steps: u32,
+    /// ACKs with news of SACK since the cumulative one moved.
+    sack_acks: u64,
+}
+
+impl Scoreboard {
+    /// Bytes in flight: sent, and neither delivered nor lost.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    pub(super) fn lost_bytes(&self) -> u64 {
+        self.lost_bytes
+    }
+
+    pub(super) fn sacked_bytes(&self) -> u64 {
+        self.sacked.len()
+    }
+
+    /// Is nothing outstanding?
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(super) fn reordering_seen(&self) -> bool {
+        self.reordering
+    }
+
+    fn put(&mut self, start: u64, r: Record) {
+        if r.lost {
+            self.lost_bytes += r.end - start;
+            self.lost.insert(start);
+        } else {
+            self.in_flight += r.end - start;
+            self.by_time.insert((r.sent_at, r.end, start));
+        }
+        self.records.insert(start, r);
+    }
+
+    fn take(&mut self, start: u64) -> Option<Record> {
+        let r = self.records.remove(&start)?;
+        if r.lost {
+            self.lost_bytes -= r.end - start;
+            self.lost.remove(&start);
+        } else {
+            self.in_flight -= r.end - start;
+            self.by_time.remove(&(r.sent_at, r.end, start));
+        }
+        Some(r)
+    }
+
+    /// Makes sure that no record reaches over `at`.
+    fn split(&mut self, at: u64) {
+        let Some((&start, r)) = self.records.range(..at).next_back() else { return };
+        if r.end <= at {
+            return;
+        }
+        if let Some(r) = self.take(start) {
+            self.put(start, Record { end: at, ..r });
+            self.put(at, r);
+        }
+    }
+
+    /// Something new was sent.
+    pub(super) fn sent(&mut self, start: u64, end: u64, now: Instant) {
+        if start < end {
+            self.put(start, Record { end, sent_at: now, retransmitted: false, lost: false });
+        }
+    }
+
+    /// `start..end`, of one record or its front, was sent again.
+    pub(super) fn resent(&mut self, start: u64, end: u64, now: Instant) {
+        self.split(start);
+        self.split(end);
+        let starts: Vec<u64> = self.records.range(start..end).map(|(s, _)| *s).collect();
+        for s in starts {
+            if let Some(r) = self.take(s) {
+                self.put(s, Record { sent_at: now, retransmitted: true, lost: false, ..r });
+            }
+        }
+    }
+
+    /// The lost record that is to be sent next.
+    pub(super) fn next_lost(&self) -> Option<(u64, u64)> {
+        let start = *self.lost.first()?;
+        self.records.get(&start).map(|r| (start, r.end))
+    }
+
+    /// The record that was sent last of all, by position.
+    pub(super) fn last(&self) -> Option<(u64, u64)> {
+        self.records.last_key_value().map(|(s, r)| (*s, r.end))
+    }
+
+    /// When the lowest record was sent.
+    pub(super) fn first_sent_at(&self) -> Option<Instant> {
+        self.records.first_key_value().map(|(_, r)| r.sent_at)
+    }
+
+    fn deliver(&mut self, start: u64, now: Instant, min_rtt: Duration, d: &mut Delivered) {
+        let Some(r) = self.take(start) else { return };
+        d.bytes += r.end - start;
+        d.retransmitted |= r.retransmitted;
+        let rtt = now.since(r.sent_at);
+        if !r.retransmitted {
+            // The newest one waited least for its acknowledgement.
+            d.rtt = Some(d.rtt.map_or(rtt, |x| x.min(rtt)));
+            if self.sacked.highest().is_some_and(|h| r.end < h) {
+                self.reordering = true;
+            }
+        } else if rtt < min_rtt {
+            // The acknowledgement of the first transmission, most likely.
+            return;
+        }
+        if self.newest.is_none_or(|(at, end, _)| (r.sent_at, r.end) > (at, end)) {
+            self.newest = Some((r.sent_at, r.end, rtt));
+        }
+    }
+
+    /// All below `ack` was acknowledged.
+    pub(super) fn acknowledge(&mut self, ack: u64, now: Instant, min_rtt: Duration) -> Delivered {
+        let mut d = Delivered::default();
+        self.split(ack);
+        while let Some((&start, _)) = self.records.first_key_value() {
+            if start >= ack {
+                break;
+            }
+            self.deliver(start, now, min_rtt, &mut d);
+        }
+        self.sacked.remove_below(ack);
+        self.sack_acks = 0;
+        d
+    }
+
+    /// The peer has `start..end`, which was sent.
+    pub(super) fn sack(&mut self, start: u64, end: u64, now: Instant, min_rtt: Duration) -> Delivered {
+        let mut d = Delivered::default();
+        for (from, to) in self.sacked.gaps(start, end) {
+            self.split(from);
+            self.split(to);
+            // Highest first: what is below it is then seen as having come late.
+            while let Some((&s, _)) = self.records.range(from..to).next_back() {
+                self.deliver(s, now, min_rtt, &mut d);
+            }
+            self.sacked.insert(from, to);
+        }
+        d
+    }
+
+    /// An acknowledgement brought news of SACK only.
+    pub(super) fn note_sack_ack(&mut self) {
+        self.sack_acks += 1;
+    }
+
+    /// The peer told us of something it got twice: wait longer before calling anything lost (RFC 8985, section 6.2,
+    /// step 4).
+    pub(super) fn note_spurious(&mut self) {
+        self.reordering = true;
+        self.reorder_steps = (self.reorder_steps + 1).min(16);
+    }
+
+    /// Marks what must be lost by now as lost: what was sent before something that was delivered, and some more time
+    /// ago than that took (RFC 8985, section 6.2; with three duplicates that is RFC 6675's rule). Answers the bytes,
+    /// and when to look again.
+    pub(super) fn detect(
+        &mut self,
+        now: Instant,
+        mss: u64,
+        min_rtt: Duration,
+        srtt: Duration,
+        recovering: bool,
+    ) -> (u64, Option<Instant>) {
+        let Some((at, end, rtt)) = self.newest else { return (0, None) };
+        let enough = self.sack_acks >= DUP_THRESH
+            || self.sacked.count() as u64 >= DUP_THRESH
+            || self.sacked.len() > (DUP_THRESH - 1) * mss;
+        let window = if !self.reordering && (recovering || enough) {
+            Duration::ZERO
+        } else {
+            (min_rtt / 4).saturating_mul(1 + self.reorder_steps).min(srtt)
+        };
+        let mut marked = 0;
+        while let Some(&(sent_at, e, start)) = self.by_time.first() {
+            if (sent_at, e) >= (at, end) {
+                break;
+            }
+            let due = sent_at + rtt + window;
+            if due > now {
+                return (marked, Some(due));
+            }
+            marked += e - start;
+            self.mark(start);
+        }
+        (marked, None)
+    }
+
+    fn mark(&mut self, start: u64) {
+        if let Some(r) = self.take(start) {
+            self.put(start, Record { lost: true, ..r });
+        }
+    }
+
+    /// Marks the lowest `mss` bytes as lost, for a peer without SACK (RFC 6582, section 3.2). Answers the bytes that
+    /// were not marked already.
+    pub(super) fn mark_first(&mut self, mss: u64) -> u64 {
+        let Some((&start, r)) = self.records.first_key_value() else { return 0 };
+        if r.lost {
+            return 0;
+        }
+        self.split(start + mss);
+        let n = self.records.get(&start).map_or(0, |r| r.end - start);
+        self.mark(start);
+        n
+    }
+
+    /// The retransmission time-out ran out: all is lost that the peer did not say it has. If what it said cannot be
+    /// true (`una` itself is SACKed), that is lost too (RFC 2018, section 8).
+    pub(super) fn mark_all(&mut self, una: u64) {
+        if self.sacked.containing(una).is_some() {
+            let back: Vec<_> = self.sacked.iter().collect();
+            self.sacked.clear();
+            for (s, e) in back {
+                self.put(s, Record { end: e, sent_at: Instant::ZERO, retransmitted: true, lost: true });
+            }
+        }
+        let starts: Vec<u64> = self.by_time.iter().map(|(_, _, s)| *s).collect();
+        for s in starts {
+            self.mark(s);
+        }
+        self.newest = None;
+    }
+
+    /// Marks what is longer than `mss` as lost: it did not fit through the path (RFC 1191, section 6.5).
+    pub(super) fn mark_longer(&mut self, mss: u64) {
+        let starts: Vec<u64> = self.records.iter().filter(|(s, r)| r.end - **s > mss && !r.lost).map(|(s, _)| *s).collect();
+        for s in starts {
+            self.mark(s);
+        }
+    }
+
+    /// A recovery begins or ends: forget duplicates counted.
+    pub(super) fn reset_duplicates(&mut self) {
+        self.sack_acks = 0;
+    }
+
+    pub(super) fn sacked_below(&self, position: u64) -> bool {
+        self.sacked.first().is_some_and(|(s, _)| s < position)
+    }
+
+    pub(super) fn highest_sacked(&self) -> Option<u64> {
+        self.sacked.highest()
+    }
+
+    pub(super) fn has_sacks(&self) -> bool {
+        !self.sacked.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_sacked(&self, position: u64) -> bool {
+        self.sacked.containing(position).is_some()
+    }
+}
