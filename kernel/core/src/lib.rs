@@ -28,6 +28,10 @@ mod poll;
 mod process;
 mod stack;
 mod syscall;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
 mod user;
 
 pub use kernel::{BootOptions, Kernel};

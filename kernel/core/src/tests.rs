@@ -1,0 +1,9 @@
+//! Behaviour of the calls, on files and sockets of the test kit.
+
+mod blocking;
+mod descriptors;
+mod messages;
+mod options;
+mod random;
+mod readiness;
+mod trace;

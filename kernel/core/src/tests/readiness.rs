@@ -1,0 +1,146 @@
+//! `poll`, `select`, and the set that a caller with files of its own uses.
+
+use crate::testkit::{call, Lamp, Rig};
+use crate::{unpark, PollFd};
+use lkl_abi::time::to_timespec;
+use lkl_abi::{nr, Errno};
+use lkl_sync::{Events, Waiter};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+fn pollfds(fds: &[(i32, u16)]) -> Vec<u8> {
+    fds.iter().flat_map(|(fd, ev)| [fd.to_ne_bytes(), u32::from(*ev).to_ne_bytes()]).flatten().collect()
+}
+
+#[test]
+fn poll_tells_what_is_ready() {
+    let rig = Rig::new();
+    let (a, b) = (Lamp::new(), Lamp::new());
+    let (fd_a, fd_b) = (rig.adopt(a.clone()) as i32, rig.adopt(b.clone()) as i32);
+    let none = rig.mem.put(&to_timespec(Duration::ZERO));
+    let fds = rig.mem.put(&pollfds(&[(fd_a, 1), (-1, 1), (fd_b, 4), (99, 1)]));
+    assert_eq!(rig.call(nr::PPOLL, &[fds, 4, none, 0, 0]), Ok(1));
+    a.set(0x41);
+    b.set(0x11);
+    assert_eq!(rig.call(nr::PPOLL, &[fds, 4, none, 0, 0]), Ok(3));
+    let revents: Vec<u8> = (0..4).map(|i| rig.mem.get(fds + i * 8 + 6, 1)[0]).collect();
+    assert_eq!(revents, [1, 0, 0x10, 0x20]);
+}
+
+#[test]
+fn poll_sleeps_until_one_is_ready() {
+    let rig = Rig::new();
+    let (a, b) = (Lamp::new(), Lamp::new());
+    let (fd_a, fd_b) = (rig.adopt(a) as i32, rig.adopt(b.clone()) as i32);
+    let fds = rig.mem.put(&pollfds(&[(fd_a, 1), (fd_b, 1)]));
+    thread::scope(|s| {
+        s.spawn(|| {
+            rig.bed.wait_asleep(1);
+            b.set(1);
+        });
+        assert_eq!(rig.call(nr::PPOLL, &[fds, 2, 0, 0, 0]), Ok(1));
+    });
+    b.set(0);
+    let time = rig.mem.put(&to_timespec(Duration::from_secs(2)));
+    assert_eq!(rig.call(nr::PPOLL, &[fds, 2, time, 0, 0]), Ok(0));
+    assert_eq!(rig.kernel.now().as_millis(), 2000);
+    assert_eq!(rig.mem.get(time, 16), [0; 16]);
+}
+
+#[test]
+fn a_signal_ends_a_poll_for_good() {
+    let rig = Rig::new();
+    let fd = rig.adopt(Lamp::new()) as i32;
+    let fds = rig.mem.put(&pollfds(&[(fd, 1)]));
+    thread::scope(|s| {
+        s.spawn(|| {
+            rig.bed.wait_asleep(1);
+            rig.bed.interrupt();
+        });
+        assert_eq!(rig.call(nr::PPOLL, &[fds, 1, 0, 0, 0]), Err(Errno::EINTR));
+    });
+}
+
+#[test]
+fn select_keeps_the_bits_of_what_is_ready() {
+    let rig = Rig::new();
+    let (a, b) = (Lamp::new(), Lamp::new());
+    let (fd_a, fd_b) = (rig.adopt(a.clone()), rig.adopt(b.clone()));
+    let both = (1u64 << fd_a | 1 << fd_b).to_ne_bytes();
+    let none = rig.mem.put(&to_timespec(Duration::ZERO));
+    a.set(0x41 | 0x104);
+    b.set(0x10);
+    let (read, write, except) = (rig.mem.put(&both), rig.mem.put(&both), rig.mem.put(&both));
+    assert_eq!(rig.call(nr::PSELECT6, &[2, read, write, except, none, 0]), Ok(3));
+    assert_eq!(rig.mem.long(read), 1 << fd_a | 1 << fd_b);
+    assert_eq!(rig.mem.long(write), 1 << fd_a);
+    assert_eq!(rig.mem.long(except), 0);
+    // Bits from n on are not looked at; those before it must be open.
+    let wild = rig.mem.put(&u64::MAX.to_ne_bytes());
+    assert_eq!(rig.call(nr::PSELECT6, &[2, wild, 0, 0, none, 0]), Ok(2));
+    let wild = rig.mem.put(&u64::MAX.to_ne_bytes());
+    assert_eq!(rig.call(nr::PSELECT6, &[3, wild, 0, 0, none, 0]), Err(Errno::EBADF));
+    assert_eq!(rig.call(nr::PSELECT6, &[-1i64 as u64, wild, 0, 0, none, 0]), Err(Errno::EINVAL));
+}
+
+struct Bell(AtomicU32);
+
+impl Waiter for Bell {
+    fn wake(&self, _: Events) -> bool {
+        self.0.fetch_add(1, SeqCst);
+        true
+    }
+}
+
+#[test]
+fn a_set_rings_until_it_is_dropped() {
+    let rig = Rig::new();
+    let lamp = Lamp::new();
+    let fd = rig.adopt(lamp.clone()) as i32;
+    let bell = Arc::new(Bell(AtomicU32::new(0)));
+    let mut fds = [PollFd { fd, events: Events::READ, revents: Events::EMPTY }];
+    let (ready, set) = rig.kernel.poll_set(&rig.task, &mut fds, Some(bell.clone()));
+    assert_eq!(ready, 0);
+    lamp.set(4);
+    assert_eq!(bell.0.load(SeqCst), 0);
+    lamp.set(5);
+    assert_eq!(bell.0.load(SeqCst), 1);
+    assert!(set.any_ready());
+    assert_eq!(set.check(&mut fds), 1);
+    assert_eq!(fds[0].revents, Events::IN);
+    // It holds the file open.
+    rig.call(nr::CLOSE, &[fd as u64]).unwrap();
+    assert_eq!(lamp.released.load(SeqCst), 0);
+    drop(set);
+    assert_eq!(lamp.released.load(SeqCst), 1);
+    lamp.set(0);
+    lamp.set(5);
+    assert_eq!(bell.0.load(SeqCst), 1);
+}
+
+#[test]
+fn an_epoll_instance_can_be_in_a_set() {
+    let rig = Rig::new();
+    let lamp = Lamp::new();
+    let fd = rig.adopt(lamp.clone());
+    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
+    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 4], &42u64.to_ne_bytes()].concat());
+    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    let mut fds = [PollFd { fd: epfd as i32, events: Events::IN, revents: Events::EMPTY }];
+    let (ready, set) = rig.kernel.poll_set(&rig.task, &mut fds, Some(unpark(rig.task.parker())));
+    assert_eq!(ready, 0);
+    let (task, _) = rig.thread();
+    thread::scope(|s| {
+        s.spawn(|| {
+            lamp.set(1);
+            call(&rig.kernel, &task, nr::DUP, &[fd]).unwrap();
+        });
+        assert_eq!(rig.task.parker().park(None), lkl_ops::Woken::Unparked);
+    });
+    assert_eq!(set.check(&mut fds), 1);
+    assert_eq!(rig.kernel.epoll_ready(&rig.task, epfd as i32, 10), Ok(vec![(1, 42)]));
+    lamp.set(0);
+    assert_eq!(rig.kernel.epoll_ready(&rig.task, epfd as i32, 10), Ok(vec![]));
+}
