@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 use lkl_abi::socket::{AF_INET, SOCK_DGRAM, SOCK_STREAM};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
-use lkl_ops::{Descriptors, FileKind, Host, Instant, Parker, UserMem, Woken};
+use lkl_ops::{FileKind, Host, Instant, Parker, UserMem, Woken};
 use lkl_sync::{Events, WaitQueue};
 use std::any::Any;
 use std::collections::VecDeque;

@@ -11,6 +11,9 @@ use std::sync::{Arc, Weak};
 /// What is not an event but says how it is to be told.
 const PRIVATE: u32 = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE;
 
+/// What is told whether or not it was asked for.
+const ALWAYS: u32 = EPOLLERR | EPOLLHUP;
+
 /// Is an item on the ready list? Changed only under that list's lock.
 pub(super) struct Queued(AtomicBool);
 
@@ -40,7 +43,7 @@ impl Item {
             file: Arc::downgrade(file),
             epoll: epoll.clone(),
             is_epoll: super::as_epoll(file).is_some(),
-            events: AtomicU32::new(events),
+            events: AtomicU32::new(events | ALWAYS),
             data: AtomicU64::new(data),
             dead: AtomicBool::new(false),
             registration: Mutex::new(Rank::Leaf, None),
@@ -75,7 +78,7 @@ impl Item {
 
     pub(super) fn set(&self, events: u32, data: u64) {
         self.data.store(data, SeqCst);
-        self.events.store(events, SeqCst);
+        self.events.store(events | ALWAYS, SeqCst);
     }
 
     /// A one-shot item has been told: nothing more until it is set again.
@@ -85,10 +88,7 @@ impl Item {
 
     /// What it is to be woken for: nothing at all once it is disarmed.
     fn interest(&self) -> u32 {
-        match self.events() & !PRIVATE {
-            0 if self.events() & EPOLLONESHOT != 0 => 0,
-            events => events | EPOLLERR | EPOLLHUP,
-        }
+        self.events() & !PRIVATE
     }
 
     /// What the file has ready of what is asked for.
