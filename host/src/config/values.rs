@@ -1,0 +1,198 @@
+//! The grammars of single values. Each error says what was expected.
+
+use macaddr::MacAddr6;
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// A value that is parsed from text.
+pub trait Value: Sized {
+    /// Parses it.
+    ///
+    /// # Errors
+    /// "expected ...".
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// Makes a [`Value`] something that `serde` can read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parsed<T>(pub T);
+
+impl<'de, T: Value> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        T::parse(&text).map(Parsed).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The name of an interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IfName(pub String);
+
+impl Value for IfName {
+    fn parse(text: &str) -> Result<Self, String> {
+        let bad = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control();
+        if text.is_empty() || text.len() > 15 || text == "." || text == ".." || text.contains(bad) {
+            return Err("expected the name of an interface such as tap0 (at most 15 bytes, no / : % or space)".into());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// The kind of a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IfType;
+
+impl Value for IfType {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "tap" => Ok(Self),
+            "macvtap" | "raw" | "pipe" | "vde" | "dpdk" => {
+                Err("expected tap: other kinds of devices are not supported".into())
+            }
+            _ => Err("expected tap".into()),
+        }
+    }
+}
+
+/// An address, perhaps with the length of its mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Addr<T> {
+    /// The address.
+    pub addr: T,
+    /// Bits of its network.
+    pub len: Option<u8>,
+}
+
+/// IPv4.
+pub type Addr4 = Addr<Ipv4Addr>;
+/// IPv6.
+pub type Addr6 = Addr<Ipv6Addr>;
+
+fn with_len<T: FromStr>(text: &str, max: u8, usable: fn(&T) -> bool, expected: &str) -> Result<Addr<T>, String> {
+    let expected = || format!("expected {expected}");
+    let (addr, len) = match text.split_once('/') {
+        None => (text, None),
+        Some((addr, len)) => (addr, Some(decimal(len).filter(|l| *l <= u32::from(max)).ok_or_else(expected)?)),
+    };
+    let addr = addr.parse().ok().filter(usable).ok_or_else(expected)?;
+    Ok(Addr { addr, len: len.and_then(|l| u8::try_from(l).ok()) })
+}
+
+fn usable4(a: &Ipv4Addr) -> bool {
+    !a.is_unspecified() && !a.is_multicast() && !a.is_broadcast()
+}
+
+fn usable6(a: &Ipv6Addr) -> bool {
+    !a.is_unspecified() && !a.is_multicast() && a.to_ipv4_mapped().is_none()
+}
+
+impl Value for Addr4 {
+    fn parse(text: &str) -> Result<Self, String> {
+        with_len(text, 32, usable4, "an IPv4 address such as 10.0.0.2")
+    }
+}
+
+impl Value for Addr6 {
+    fn parse(text: &str) -> Result<Self, String> {
+        with_len(text, 128, usable6, "an IPv6 address such as fd00::2")
+    }
+}
+
+impl Value for Ipv4Addr {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().ok().filter(usable4).ok_or_else(|| "expected an IPv4 address such as 10.0.0.1".into())
+    }
+}
+
+impl Value for Ipv6Addr {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().ok().filter(usable6).ok_or_else(|| "expected an IPv6 address such as fd00::1".into())
+    }
+}
+
+/// Digits only: no sign, no space.
+fn decimal(text: &str) -> Option<u32> {
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+fn in_range(text: &str, min: u32, max: u32, what: impl Display) -> Result<u32, String> {
+    let n = decimal(text).filter(|n| (min..=max).contains(n));
+    n.ok_or_else(|| format!("expected {what} from {min} to {max}"))
+}
+
+/// The length of an IPv4 network mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mask4(pub u8);
+
+impl Value for Mask4 {
+    fn parse(text: &str) -> Result<Self, String> {
+        in_range(text, 0, 32, "a mask length").map(|n| Self(n as u8))
+    }
+}
+
+/// The length of an IPv6 prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mask6(pub u8);
+
+impl Value for Mask6 {
+    fn parse(text: &str) -> Result<Self, String> {
+        in_range(text, 0, 128, "a prefix length").map(|n| Self(n as u8))
+    }
+}
+
+/// An MTU in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mtu(pub u32);
+
+impl Value for Mtu {
+    fn parse(text: &str) -> Result<Self, String> {
+        in_range(text, 68, 65535, "an MTU in bytes").map(Self)
+    }
+}
+
+/// The hardware address of a single station.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mac(pub MacAddr6);
+
+impl Value for Mac {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mac = MacAddr6::from_str(text).ok().filter(|m| !m.is_nil() && m.is_unicast());
+        mac.map(Self).ok_or_else(|| "expected a unicast hardware address of six parts such as 02:00:00:00:00:02".into())
+    }
+}
+
+/// A number: decimal, octal after `0`, hexadecimal after `0x`, as `strtol` has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Number(pub u32);
+
+impl Value for Number {
+    fn parse(text: &str) -> Result<Self, String> {
+        let digits = |digits: &str, radix| {
+            let ok = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+            ok.then(|| u32::from_str_radix(digits, radix).ok()).flatten()
+        };
+        let n = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(hex) => digits(hex, 16),
+            None => match text.strip_prefix('0') {
+                Some(oct) if !oct.is_empty() => digits(oct, 8),
+                _ => digits(text, 10),
+            },
+        };
+        n.map(Self).ok_or_else(|| "expected a number such as 1 or 0x10".into())
+    }
+}
+
+/// A filter of messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogFilter(pub String);
+
+impl Value for LogFilter {
+    fn parse(text: &str) -> Result<Self, String> {
+        match tracing_subscriber::EnvFilter::try_new(text) {
+            Ok(_) if !text.is_empty() => Ok(Self(text.into())),
+            _ => Err("expected a filter such as info or warn,lkl::syscall=trace".into()),
+        }
+    }
+}

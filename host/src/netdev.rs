@@ -1,0 +1,4 @@
+//! Network devices of the host.
+
+pub mod tap;
+mod vnet;

@@ -1,0 +1,391 @@
+//! The real host, and who serves the kernel.
+//!
+//! At each moment at most one thread *drives*: it sleeps in one `ppoll` over the devices and an eventfd, until the
+//! kernel's next deadline, and calls the kernel's `service` when it wakes up. A thread of the program that waits for the kernel
+//! drives, if nobody else of the program does ([`crate::ThreadParker`]): the frame that it waits for then wakes it and
+//! nobody else. While none waits, the worker drives ([`crate::worker`]).
+//!
+//! Who drives is one word, [`State::driver`]. A caller takes it from nobody ([`FREE`]) or from a worker that sleeps.
+//! The worker finds out when it wakes up, and keeps away while callers come and go: it naps, and looks again. Once one
+//! caller has driven for some time it sleeps until that one leaves.
+//!
+//! Invariant: when `driver` is [`FREE`], the worker is awake, or naps, or was told; or there is nothing to serve.
+
+use crate::park::ThreadParker;
+use crate::{sys, worker};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
+use core::time::Duration;
+use lkl_abi::Result;
+use lkl_ops::{Host, Instant};
+use rustix::event::EventfdFlags;
+use rustix::thread::futex;
+use rustix::time::ClockId;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::os::fd::{IntoRawFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+/// Nobody drives.
+pub(crate) const FREE: u32 = 0;
+/// A thread of the program drives.
+pub(crate) const CALLER: u32 = 1;
+/// The worker drives and sleeps: a caller may take over.
+pub(crate) const WORKER_ASLEEP: u32 = 2;
+/// The worker drives and is at work.
+pub(crate) const WORKER_BUSY: u32 = 3;
+
+/// What the worker does.
+pub(crate) mod mode {
+    /// There is none.
+    pub(crate) const NONE: u32 = 0;
+    /// It is in its `ppoll`, or at work.
+    pub(crate) const POLLING: u32 = 1;
+    /// It looks again very soon.
+    pub(crate) const NAPPING: u32 = 2;
+    /// It sleeps until a driver leaves.
+    pub(crate) const DEEP: u32 = 3;
+}
+
+/// What an embedding that hides descriptors and threads from the program does with those that are made here.
+#[derive(Clone, Copy, Debug)]
+pub struct Hooks {
+    /// Moves a descriptor out of the program's way and guards it; answers its new number.
+    pub privatise: fn(RawFd) -> RawFd,
+    /// Called first in each thread that is made here.
+    pub thread_start: fn(),
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self { privatise: move_high, thread_start: || {} }
+    }
+}
+
+/// Moves a descriptor near the limit of open files, where no program looks; the old number if there is no room.
+fn move_high(fd: RawFd) -> RawFd {
+    let min = i32::try_from(sys::nofile().min(4096).saturating_sub(64)).unwrap_or(0);
+    match sys::dup_above(fd, min) {
+        Ok(high) => {
+            sys::close(fd);
+            high
+        }
+        Err(_) => fd,
+    }
+}
+
+/// What serves the kernel: answers its next deadline.
+pub(crate) type Service = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
+
+/// The word of who drives, and what goes with it.
+pub(crate) struct State {
+    pub(crate) driver: AtomicU32,
+    /// How many times a caller has begun to drive.
+    pub(crate) drives: AtomicU32,
+    /// Until when the driver sleeps in its `ppoll`, in nanoseconds; 0 while it does not.
+    pub(crate) asleep_until: AtomicU64,
+    /// The earliest deadline that was asked for since the driver last looked, in nanoseconds.
+    pub(crate) rearmed: AtomicU64,
+    /// The deadline that the kernel gave last, in nanoseconds.
+    promised: AtomicU64,
+    /// One of [`mode`].
+    pub(crate) worker: AtomicU32,
+    /// Counts what the worker must wake up for; it sleeps on this word.
+    pub(crate) bell: AtomicU32,
+    /// The eventfd that whoever drives looks at.
+    event: AtomicI32,
+    /// A bounded life, for tests: the worker ends.
+    pub(crate) stop: AtomicBool,
+}
+
+/// Time and chance of the machine; see the module's text for the rest.
+pub struct RealHost {
+    pub(crate) state: State,
+    pub(crate) hooks: Hooks,
+    service: OnceLock<Service>,
+    devices: Mutex<Arc<[RawFd]>>,
+    /// Eventfds for sleepers who wait for descriptors of the host and do not drive; never closed.
+    events: Mutex<Vec<RawFd>>,
+    /// Callers who sleep without driving. The worker gives the work to one of them.
+    parked: Mutex<BTreeMap<usize, Weak<ThreadParker>>>,
+    me: Weak<Self>,
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RealHost {
+    /// A host without devices.
+    ///
+    /// # Errors
+    /// `EMFILE` and others: no eventfd could be made.
+    pub fn new(hooks: Hooks) -> Result<Arc<Self>> {
+        let event = new_event(&hooks)?;
+        Ok(Arc::new_cyclic(|me| Self {
+            state: State {
+                driver: AtomicU32::new(FREE),
+                drives: AtomicU32::new(0),
+                asleep_until: AtomicU64::new(0),
+                rearmed: AtomicU64::new(u64::MAX),
+                promised: AtomicU64::new(u64::MAX),
+                worker: AtomicU32::new(mode::NONE),
+                bell: AtomicU32::new(0),
+                event: AtomicI32::new(event),
+                stop: AtomicBool::new(false),
+            },
+            hooks,
+            service: OnceLock::new(),
+            devices: Mutex::new(Arc::new([])),
+            events: Mutex::new(Vec::new()),
+            parked: Mutex::new(BTreeMap::new()),
+            me: me.clone(),
+        }))
+    }
+
+    /// Says what serves the kernel. The first call counts. It is not called while nobody sleeps for it.
+    pub fn serve(&self, service: impl Fn() -> Option<Instant> + Send + Sync + 'static) {
+        let _first = self.service.set(Box::new(service));
+    }
+
+    /// Adds a descriptor that becomes readable when `service` must be called. From now on there is a worker.
+    pub fn watch(&self, fd: RawFd) {
+        let mut devices = lock(&self.devices);
+        *devices = devices.iter().copied().chain([fd]).collect();
+        drop(devices);
+        self.ring();
+    }
+
+    /// No longer looks at devices that are gone: polling them would return at once for ever.
+    pub(crate) fn unwatch_broken(&self, polled: &[libc::pollfd]) {
+        let broken = |fd: RawFd| polled.iter().any(|p| p.fd == fd && p.revents & (libc::POLLERR | libc::POLLNVAL) != 0);
+        let mut devices = lock(&self.devices);
+        if devices.iter().any(|fd| broken(*fd)) {
+            tracing::warn!("a network device is gone");
+            *devices = devices.iter().copied().filter(|fd| !broken(*fd)).collect();
+        }
+    }
+
+    /// Puts things right in a child after `fork`, which has only the calling thread and takes the kernel over: nobody
+    /// drives, there is no worker, and the eventfds are no longer those of the parent.
+    ///
+    /// # Errors
+    /// As of [`RealHost::new`].
+    pub fn after_fork(&self) -> Result<()> {
+        let s = &self.state;
+        s.event.store(new_event(&self.hooks)?, SeqCst);
+        s.driver.store(FREE, SeqCst);
+        s.asleep_until.store(0, SeqCst);
+        s.worker.store(mode::NONE, SeqCst);
+        if let Ok(mut events) = self.events.try_lock() {
+            events.clear();
+        }
+        if let Ok(mut parked) = self.parked.try_lock() {
+            parked.clear();
+        }
+        if self.anything_to_serve() {
+            worker::ensure(self);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn arc(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
+    }
+
+    /// Serves the kernel; answers until when it is fine to sleep, as far as the kernel is concerned.
+    pub(crate) fn run_service(&self) -> Instant {
+        self.state.rearmed.store(u64::MAX, SeqCst);
+        let next = self.service.get().and_then(|service| service()).unwrap_or(Instant::FAR_FUTURE);
+        self.state.promised.store(next.as_nanos(), SeqCst);
+        next
+    }
+
+    /// What a driver sleeps on: its eventfd first, then the devices.
+    pub(crate) fn drive_fds(&self) -> SmallVec<[libc::pollfd; 8]> {
+        let devices = lock(&self.devices).clone();
+        let all = core::iter::once(self.event()).chain(devices.iter().copied());
+        all.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect()
+    }
+
+    pub(crate) fn event(&self) -> RawFd {
+        self.state.event.load(SeqCst)
+    }
+
+    /// Says that the driver goes to sleep until `until`; answers the time for which it really may. Zero asks it not to.
+    pub(crate) fn fall_asleep(&self, until: Instant) -> Option<Duration> {
+        self.state.asleep_until.store(until.as_nanos().max(1), SeqCst);
+        // Whoever has asked for an earlier deadline before it saw the store above left it here.
+        let until = until.min(Instant::from_nanos(self.state.rearmed.load(SeqCst)));
+        (until != Instant::FAR_FUTURE).then(|| until.since(self.now()))
+    }
+
+    /// Tries to become the one who drives.
+    pub(crate) fn try_drive(&self) -> bool {
+        let d = &self.state.driver;
+        let won = d.compare_exchange(FREE, CALLER, SeqCst, SeqCst).is_ok()
+            || d.compare_exchange(WORKER_ASLEEP, CALLER, SeqCst, SeqCst).is_ok();
+        if won {
+            self.state.drives.fetch_add(1, SeqCst);
+        }
+        won
+    }
+
+    /// The caller that drives leaves.
+    pub(crate) fn stop_driving(&self) {
+        let s = &self.state;
+        s.asleep_until.store(0, SeqCst);
+        s.driver.store(FREE, SeqCst);
+        match s.worker.load(SeqCst) {
+            mode::NAPPING => {}
+            // It still sleeps in its own `ppoll`, perhaps too long.
+            mode::POLLING => self.ring_event(),
+            mode::DEEP => self.ring_bell(),
+            _ if self.anything_to_serve() => worker::ensure(self),
+            _ => {}
+        }
+    }
+
+    fn anything_to_serve(&self) -> bool {
+        let deadline = self.state.rearmed.load(SeqCst).min(self.state.promised.load(SeqCst));
+        self.service.get().is_some() && (deadline != u64::MAX || !lock(&self.devices).is_empty())
+    }
+
+    fn ring_event(&self) {
+        ring(self.event());
+    }
+
+    pub(crate) fn ring_bell(&self) {
+        self.state.bell.fetch_add(1, SeqCst);
+        let _woken = futex::wake(&self.state.bell, futex::Flags::PRIVATE, 1);
+    }
+
+    /// Has `service` called soon by whoever is there to do it.
+    fn ring(&self) {
+        let s = &self.state;
+        if s.asleep_until.load(SeqCst) != 0 {
+            return self.ring_event();
+        }
+        match s.worker.load(SeqCst) {
+            // Nobody sleeps in `ppoll` as far as known: a busy driver sees `rearmed` before it does.
+            mode::POLLING | mode::DEEP => {
+                if s.driver.load(SeqCst) == FREE {
+                    self.ring_event();
+                }
+            }
+            mode::NAPPING => {
+                if s.driver.load(SeqCst) == FREE {
+                    self.ring_bell();
+                }
+            }
+            _ if s.driver.load(SeqCst) == FREE => worker::ensure(self),
+            _ => {}
+        }
+    }
+
+    /// Takes an eventfd for a sleeper who does not drive.
+    ///
+    /// # Errors
+    /// `EMFILE`, ...
+    pub(crate) fn borrow_event(&self) -> Result<RawFd> {
+        if let Some(fd) = lock(&self.events).pop() {
+            return Ok(fd);
+        }
+        new_event(&self.hooks)
+    }
+
+    pub(crate) fn give_event_back(&self, fd: RawFd) {
+        lock(&self.events).push(fd);
+    }
+
+    pub(crate) fn add_parked(&self, parker: &ThreadParker) {
+        let weak = parker.weak();
+        lock(&self.parked).insert(weak.as_ptr() as usize, weak);
+    }
+
+    pub(crate) fn remove_parked(&self, parker: &ThreadParker) {
+        lock(&self.parked).remove(&(core::ptr::from_ref(parker) as usize));
+    }
+
+    /// Wakes one caller who sleeps without driving, so that it comes back to drive.
+    pub(crate) fn rouse_one(&self) {
+        let one = lock(&self.parked).values().next().cloned();
+        if let Some(parker) = one.as_ref().and_then(Weak::upgrade) {
+            lkl_ops::Parker::unpark(&*parker);
+        }
+    }
+}
+
+fn new_event(hooks: &Hooks) -> Result<RawFd> {
+    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+    let fd = rustix::event::eventfd(0, flags).map_err(|e| lkl_abi::Errno(e.raw_os_error()))?;
+    Ok((hooks.privatise)(fd.into_raw_fd()))
+}
+
+/// Makes an eventfd readable.
+pub(crate) fn ring(event: RawFd) {
+    let _rung = sys::write(event, &1u64.to_ne_bytes());
+}
+
+/// Makes an eventfd unreadable.
+pub(crate) fn hush(event: RawFd) {
+    let _count = sys::read(event, &mut [0; 8]);
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let t = rustix::time::clock_gettime(clock);
+    let secs = u64::try_from(t.tv_sec).unwrap_or(0);
+    secs.saturating_mul(1_000_000_000).saturating_add(u64::try_from(t.tv_nsec).unwrap_or(0))
+}
+
+impl Host for RealHost {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(nanos(ClockId::Monotonic))
+    }
+
+    fn realtime(&self) -> Duration {
+        Duration::from_nanos(nanos(ClockId::Realtime))
+    }
+
+    fn random(&self, buf: &mut [u8]) {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
+            match rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty()) {
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                // No such call (a seccomp filter). The time is better than nothing.
+                Err(_) => {
+                    for b in &mut *rest {
+                        *b = nanos(ClockId::Monotonic).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
+                    }
+                    done += rest.len();
+                }
+            }
+        }
+    }
+
+    fn rearm(&self, deadline: Instant) {
+        let s = &self.state;
+        s.rearmed.fetch_min(deadline.as_nanos(), SeqCst);
+        match s.asleep_until.load(SeqCst) {
+            // A napping worker looks soon enough, a busy driver before it sleeps.
+            0 => match s.worker.load(SeqCst) {
+                mode::NAPPING => {}
+                _ => self.ring(),
+            },
+            until if until > deadline.as_nanos() => self.ring_event(),
+            _ => {}
+        }
+    }
+
+    fn kick(&self) {
+        self.state.rearmed.store(0, SeqCst);
+        self.ring();
+    }
+}
+
+impl core::fmt::Debug for RealHost {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let s = &self.state;
+        write!(f, "RealHost(driver {}, worker {})", s.driver.load(SeqCst), s.worker.load(SeqCst))
+    }
+}

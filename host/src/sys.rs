@@ -1,0 +1,126 @@
+//! The few calls of the host that rustix does not have in the form needed here.
+//!
+//! They are made directly: `hijack` exports `ppoll`, `readv` and the like, so libc's names would end there.
+
+use core::ffi::c_void;
+use lkl_abi::{Errno, Result};
+use std::os::fd::RawFd;
+
+#[cfg(target_arch = "x86_64")]
+unsafe fn syscall(nr: libc::c_long, a: [usize; 5]) -> isize {
+    let ret: isize;
+    // SAFETY: the convention of x86-64's `syscall`; what the call does with the arguments is the caller's concern.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") nr as isize => ret,
+            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4],
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    ret
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn syscall(nr: libc::c_long, a: [usize; 5]) -> isize {
+    let ret: isize;
+    // SAFETY: the convention of AArch64's `svc 0`; what the call does with the arguments is the caller's concern.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a[0] => ret,
+            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4],
+            options(nostack),
+        );
+    }
+    ret
+}
+
+fn check(ret: isize) -> Result<usize> {
+    usize::try_from(ret).map_err(|_| Errno(i32::try_from(-ret).unwrap_or(libc::EIO)))
+}
+
+/// `ppoll`; `sigmask` is the kernel's set of 8 bytes.
+pub(crate) fn ppoll(
+    fds: &mut [libc::pollfd],
+    timeout: Option<core::time::Duration>,
+    sigmask: Option<u64>,
+) -> Result<usize> {
+    let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let ts = timeout.map_or(core::ptr::null_mut(), |t| {
+        ts.tv_sec = libc::time_t::try_from(t.as_secs()).unwrap_or(libc::time_t::MAX);
+        ts.tv_nsec = libc::c_long::from(t.subsec_nanos() as i32);
+        &raw mut ts
+    });
+    let mask = sigmask.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: the array, the time-out and the mask live through the call, with the sizes given; a null one means none.
+    check(unsafe { syscall(libc::SYS_ppoll, [fds.as_mut_ptr() as usize, fds.len(), ts as usize, mask as usize, 8]) })
+}
+
+/// `readv` into memory that need not be initialised; answers how many bytes are now.
+///
+/// # Safety
+/// Each element must be memory that may be written.
+pub(crate) unsafe fn readv(fd: RawFd, iov: &mut [libc::iovec]) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    check(unsafe { syscall(libc::SYS_readv, [fd as usize, iov.as_mut_ptr() as usize, iov.len(), 0, 0]) })
+}
+
+/// `ioctl`
+///
+/// # Safety
+/// `arg` must be what `request` wants.
+pub(crate) unsafe fn ioctl(fd: RawFd, request: u32, arg: *mut c_void) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    check(unsafe { syscall(libc::SYS_ioctl, [fd as usize, request as usize, arg as usize, 0, 0]) })
+}
+
+/// `write`, for messages: what cannot be written is lost.
+pub(crate) fn write(fd: RawFd, data: &[u8]) -> Result<usize> {
+    // SAFETY: the buffer lives through the call.
+    check(unsafe { syscall(libc::SYS_write, [fd as usize, data.as_ptr() as usize, data.len(), 0, 0]) })
+}
+
+/// `read` into `buf`.
+pub(crate) fn read(fd: RawFd, buf: &mut [u8]) -> Result<usize> {
+    // SAFETY: the buffer lives through the call.
+    check(unsafe { syscall(libc::SYS_read, [fd as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0]) })
+}
+
+/// `close`, for a number that the caller owns.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: no memory is touched.
+    let _gone = unsafe { syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0]) };
+}
+
+/// `fcntl(fd, F_DUPFD_CLOEXEC, min)`
+pub(crate) fn dup_above(fd: RawFd, min: i32) -> Result<RawFd> {
+    // SAFETY: no memory is touched.
+    let to =
+        check(unsafe { syscall(libc::SYS_fcntl, [fd as usize, libc::F_DUPFD_CLOEXEC as usize, min as usize, 0, 0]) })?;
+    RawFd::try_from(to).map_err(|_| Errno::EMFILE)
+}
+
+/// The soft limit of open files.
+pub(crate) fn nofile() -> u64 {
+    let mut limit = [1024u64; 2];
+    // SAFETY: `struct rlimit64` is two 64-bit numbers.
+    let _ok =
+        unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, 0, limit.as_mut_ptr() as usize, 0]) };
+    limit[0]
+}
+
+/// Sets the calling thread's signal mask; answers the old one.
+pub(crate) fn set_sigmask(set: u64) -> u64 {
+    let mut old = 0u64;
+    // SAFETY: both sets are 8 bytes, as the last argument says.
+    let _ok = unsafe {
+        syscall(
+            libc::SYS_rt_sigprocmask,
+            [libc::SIG_SETMASK as usize, &raw const set as usize, &raw mut old as usize, 8, 0],
+        )
+    };
+    old
+}

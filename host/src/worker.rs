@@ -1,0 +1,111 @@
+//! The thread that serves the kernel while no thread of the program waits for it.
+//!
+//! There is one at most, made when it is first needed: there is a device, or a deadline and nobody who sleeps for it.
+//! When nothing happens it sleeps in `ppoll` without a time-out, or with that of the kernel's next timer.
+
+use crate::real::{hush, mode, RealHost, CALLER, FREE, WORKER_ASLEEP, WORKER_BUSY};
+use crate::sys;
+use core::sync::atomic::Ordering::SeqCst;
+use core::time::Duration;
+use rustix::thread::futex;
+use std::sync::Arc;
+
+/// How long it keeps away from callers that come and go, before it looks again.
+const NAP: Duration = Duration::from_millis(2);
+/// After how many naps in which one caller drove all the time it sleeps until that one leaves.
+const NAPS: u32 = 3;
+/// `service` needs less than half of it in debug builds.
+const STACK: usize = 512 << 10;
+/// All signals but the two that libc needs in each thread (`SIGCANCEL`, `SIGSETXID`).
+const ALL_SIGNALS: u64 = !(1 << 31 | 1 << 32);
+
+/// Makes the worker, if there is none.
+pub(crate) fn ensure(host: &RealHost) {
+    let none = host.state.worker.compare_exchange(mode::NONE, mode::NAPPING, SeqCst, SeqCst);
+    let Some(host) = host.arc().filter(|_| none.is_ok()) else { return };
+    let old = sys::set_sigmask(ALL_SIGNALS);
+    let made = {
+        let host = host.clone();
+        let builder = std::thread::Builder::new().name("lkl-worker".into()).stack_size(STACK);
+        builder.spawn(move || {
+            (host.hooks.thread_start)();
+            run(&host);
+        })
+    };
+    sys::set_sigmask(old);
+    if made.is_err() {
+        // Tried again at the next occasion; meanwhile callers drive.
+        host.state.worker.store(mode::NONE, SeqCst);
+    }
+}
+
+fn run(host: &Arc<RealHost>) {
+    let s = &host.state;
+    while !s.stop.load(SeqCst) {
+        if s.driver.compare_exchange(FREE, WORKER_BUSY, SeqCst, SeqCst).is_ok() {
+            s.worker.store(mode::POLLING, SeqCst);
+            drive(host);
+        }
+        keep_away(host);
+    }
+    s.worker.store(mode::NONE, SeqCst);
+}
+
+/// Drives until a caller takes over.
+fn drive(host: &RealHost) {
+    let s = &host.state;
+    // Whoever sleeps without driving can do it better: the frame that it waits for wakes it alone.
+    host.rouse_one();
+    while !s.stop.load(SeqCst) {
+        let next = host.run_service();
+        let time = host.fall_asleep(next);
+        let mut fds = host.drive_fds();
+        s.driver.store(WORKER_ASLEEP, SeqCst);
+        let _result = sys::ppoll(&mut fds, time, None);
+        if s.driver.compare_exchange(WORKER_ASLEEP, WORKER_BUSY, SeqCst, SeqCst).is_err() {
+            // If nobody drives any more, it is the worker's turn again at once.
+            if s.driver.compare_exchange(FREE, WORKER_BUSY, SeqCst, SeqCst).is_err() {
+                return;
+            }
+        }
+        s.asleep_until.store(0, SeqCst);
+        if fds.first().is_some_and(|e| e.revents != 0) {
+            hush(host.event());
+        }
+        host.unwatch_broken(fds.get(1..).unwrap_or_default());
+    }
+    s.driver.store(FREE, SeqCst);
+}
+
+fn nap(word: &core::sync::atomic::AtomicU32, expected: u32, time: Duration) {
+    let time = futex::Timespec { tv_sec: 0, tv_nsec: i64::from(time.subsec_nanos()) };
+    let _woken = futex::wait(word, futex::Flags::PRIVATE, expected, Some(&time));
+}
+
+/// Sleeps while callers drive.
+fn keep_away(host: &RealHost) {
+    let s = &host.state;
+    let mut naps = 0;
+    let mut drives = s.drives.load(SeqCst);
+    s.worker.store(mode::NAPPING, SeqCst);
+    loop {
+        let bell = s.bell.load(SeqCst);
+        nap(&s.bell, bell, NAP);
+        if s.stop.load(SeqCst) || s.driver.load(SeqCst) == FREE {
+            return;
+        }
+        let now = s.drives.load(SeqCst);
+        naps = if now == drives { naps + 1 } else { 0 };
+        drives = now;
+        if naps < NAPS {
+            continue;
+        }
+        naps = 0;
+        let bell = s.bell.load(SeqCst);
+        s.worker.store(mode::DEEP, SeqCst);
+        while s.driver.load(SeqCst) == CALLER && s.bell.load(SeqCst) == bell && !s.stop.load(SeqCst) {
+            let _woken = futex::wait(&s.bell, futex::Flags::PRIVATE, bell, None);
+        }
+        s.worker.store(mode::NAPPING, SeqCst);
+    }
+}
