@@ -5,6 +5,7 @@
 //! * [`route`]: tables, rules, look-up.
 //! * [`neigh`]: the state machine of ARP and NDP.
 //! * [`icmp`]: which errors are sent, and what those received mean.
+//! * [`mcast`]: group membership (IGMP, MLD).
 //! * [`bpf`]: classic socket filters.
 //! * [`tcp`]: one connection.
 //!
@@ -16,7 +17,8 @@ pub mod bpf;
 pub mod checksum;
 pub mod icmp;
 pub mod ip;
+pub mod mcast;
 pub mod neigh;
 pub mod route;
-pub mod tcp;
+//TCP pub mod tcp;
 pub mod wire;

@@ -10,7 +10,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use fib::{Fib, Found, Key};
+pub use fib::{Fib, Found, Interfaces, Key};
 pub use rule::{Rule, RuleAction};
 pub use table::{AddMode, Selector, Table};
 
