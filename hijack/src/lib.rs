@@ -1,1 +1,37 @@
-//! Placeholder.
+//! `liblkl-hijack.so`: preloaded into an unmodified program, it serves the program's network by our own kernel.
+//!
+//! ```text
+//!  hooks    trap      libc's symbols; libc's own system calls, patched in memory
+//!      \    /
+//!      route          whose call is it: fds (by descriptor), paths (by name)
+//!     /  |   \
+//!  door mixed transfer    one call into the kernel; waiting for, and moving between, files of both owners
+//!     |
+//!  lkl-kernel, lkl-host
+//! ```
+//!
+//! * [`signal`]: handlers wait while a thread is inside; `EINTR` and `SA_RESTART`. [`thread`]: what is known of each thread.
+//! * [`exec`]: what a new program takes along. [`start`]: the constructor, and the end.
+//! * [`mem`]: the program's memory, with `EFAULT`. [`xlate`]: x86-64's ABI and the generic one.
+//! * [`sys`], [`alloc`]: the host without libc, memory without `malloc`.
+//!
+//! Rules: nothing here calls libc by a name that is exported here. A thread that allocates or holds a lock is inside
+//! ([`thread::Inside`]), so that no signal handler of the program finds it so.
+
+mod alloc;
+mod door;
+mod exec;
+mod fds;
+#[expect(unreachable_pub, reason = "the symbols are exported by name")]
+mod hooks;
+mod mem;
+mod mixed;
+mod paths;
+mod route;
+mod signal;
+mod start;
+mod sys;
+mod thread;
+mod transfer;
+mod trap;
+mod xlate;

@@ -1,0 +1,343 @@
+//! The library's own heap, over private maps.
+//!
+//! The program's `malloc` is the program's: it may be a hooked one, it may be in the middle of its own start, and it may
+//! call us. So nothing in this library calls it. Blocks up to 256 KiB come from free lists by size class (four to
+//! each doubling, so at most a quarter is wasted), in a few shards so that threads seldom meet; larger ones are maps
+//! of their own.
+
+use crate::sys::host;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::hint;
+use core::ptr::{self, null_mut};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// The smallest class, in bytes; blocks are aligned to it at least.
+const MIN: usize = 16;
+/// The greatest class, in bytes.
+const MAX: usize = 256 * 1024;
+/// 16, 20, 24, 28 | 32, 40, 48, 56 | ... | 262144
+const CLASSES: usize = (MAX.trailing_zeros() - MIN.trailing_zeros()) as usize * 4 + 1;
+const SHARDS: usize = 8;
+/// Fresh memory is mapped in pieces of this size.
+const CHUNK: usize = 1 << 20;
+const PAGE: usize = 4096;
+
+/// The class of a size, which is at most [`MAX`].
+fn class_of(size: usize) -> usize {
+    let size = size.max(MIN);
+    let log = (usize::BITS - 1 - (size - 1).leading_zeros()) as usize;
+    if size == MIN {
+        return 0;
+    }
+    // `2^log < size <= 2^(log+1)`: quarters of 2^log.
+    let quarter = (size - 1 - (1 << log)) >> (log - 2);
+    (log - MIN.trailing_zeros() as usize) * 4 + quarter + 1
+}
+
+/// The size of a class's blocks, in bytes.
+fn size_of_class(class: usize) -> usize {
+    if class == 0 {
+        return MIN;
+    }
+    let log = (class - 1) / 4 + MIN.trailing_zeros() as usize;
+    let quarter = (class - 1) % 4 + 1;
+    (1 << log) + (quarter << (log - 2))
+}
+
+/// The size and alignment that a layout is served with: blocks of a class are aligned to the greatest power of two
+/// that divides the class's size, so a greater alignment is got by rounding the size up to it.
+fn class_for(layout: &Layout) -> Option<usize> {
+    let align = layout.align().max(MIN);
+    if align > PAGE {
+        return None;
+    }
+    let size = if align > MIN { layout.size().next_power_of_two().max(align) } else { (layout.size() + MIN - 1) & !(MIN - 1) };
+    (size <= MAX).then(|| class_of(size))
+}
+
+/// A lock that can be held across a fork.
+pub(crate) struct Spin(AtomicBool);
+
+impl Spin {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    pub(crate) fn lock(&self) {
+        let mut spins = 0u32;
+        while self.0.swap(true, Ordering::Acquire) {
+            while self.0.load(Ordering::Relaxed) {
+                spins += 1;
+                if spins % 64 == 0 {
+                    // The holder may have lost its CPU.
+                    // SAFETY: no arguments.
+                    let _ok = unsafe { host!(libc::SYS_sched_yield) };
+                }
+                hint::spin_loop();
+            }
+        }
+    }
+
+    pub(crate) fn unlock(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+#[repr(align(64))]
+struct Shard {
+    lock: Spin,
+    lists: UnsafeCell<[*mut Free; CLASSES]>,
+}
+
+struct Free {
+    next: *mut Free,
+}
+
+struct Fresh {
+    lock: Spin,
+    range: UnsafeCell<(usize, usize)>,
+}
+
+/// The heap.
+pub(crate) struct Heap {
+    shards: [Shard; SHARDS],
+    fresh: Fresh,
+}
+
+// SAFETY: lists and ranges are only touched under their locks.
+unsafe impl Sync for Heap {}
+
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SHARD: core::cell::Cell<usize> = const { core::cell::Cell::new(usize::MAX) };
+}
+
+fn shard_index() -> usize {
+    SHARD
+        .try_with(|s| {
+            if s.get() == usize::MAX {
+                s.set(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
+            }
+            s.get()
+        })
+        .unwrap_or(0)
+}
+
+/// Maps fresh memory; null if there is none.
+pub(crate) fn map(size: usize) -> *mut u8 {
+    const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
+    const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new map at an address of the host's choice touches nobody's memory.
+    unsafe { host!(libc::SYS_mmap, 0usize, size, PROT, FLAGS, -1i32, 0usize) }.map_or(null_mut(), |p| p as usize as *mut u8)
+}
+
+/// Gives a map back.
+///
+/// # Safety
+/// `at..at + size` came from [`map`] and nobody uses it.
+pub(crate) unsafe fn unmap(at: *mut u8, size: usize) {
+    // SAFETY: by the contract.
+    let _ok = unsafe { host!(libc::SYS_munmap, at, size) };
+}
+
+fn pages(size: usize) -> usize {
+    (size + PAGE - 1) & !(PAGE - 1)
+}
+
+impl Heap {
+    pub(crate) const fn new() -> Self {
+        const SHARD: Shard =
+            Shard { lock: Spin::new(), lists: UnsafeCell::new([null_mut(); CLASSES]) };
+        Self {
+            shards: [SHARD; SHARDS],
+            fresh: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) },
+        }
+    }
+
+    /// Takes every lock, so that a child of `fork` finds the lists whole.
+    pub(crate) fn freeze(&self) {
+        for s in &self.shards {
+            s.lock.lock();
+        }
+        self.fresh.lock.lock();
+    }
+
+    /// Gives the locks of [`Heap::freeze`] back, in the parent and in the child.
+    pub(crate) fn thaw(&self) {
+        self.fresh.lock.unlock();
+        for s in &self.shards {
+            s.lock.unlock();
+        }
+    }
+
+    /// `size` bytes that were never used, aligned as blocks of the class are.
+    fn carve(&self, size: usize) -> *mut u8 {
+        let align = 1usize << size.trailing_zeros().min(PAGE.trailing_zeros());
+        self.fresh.lock.lock();
+        // SAFETY: under the lock.
+        let range = unsafe { &mut *self.fresh.range.get() };
+        let mut at = (range.0 + align - 1) & !(align - 1);
+        if range.0 == 0 || at + size > range.1 {
+            let chunk = map(CHUNK) as usize;
+            if chunk == 0 {
+                self.fresh.lock.unlock();
+                return null_mut();
+            }
+            // What is left of the old piece is given up: untouched memory costs nothing.
+            *range = (chunk, chunk + CHUNK);
+            at = chunk;
+        }
+        range.0 = at + size;
+        self.fresh.lock.unlock();
+        at as *mut u8
+    }
+
+    fn take(&self, class: usize) -> *mut u8 {
+        let shard = &self.shards[shard_index()];
+        shard.lock.lock();
+        // SAFETY: under the lock; the list's blocks are free and hold the link.
+        let block = unsafe {
+            let head = &mut (*shard.lists.get())[class];
+            let block = *head;
+            if !block.is_null() {
+                *head = (*block).next;
+            }
+            block
+        };
+        shard.lock.unlock();
+        if block.is_null() {
+            self.carve(size_of_class(class))
+        } else {
+            block.cast()
+        }
+    }
+
+    fn give(&self, class: usize, block: *mut u8) {
+        let shard = &self.shards[shard_index()];
+        let block: *mut Free = block.cast();
+        shard.lock.lock();
+        // SAFETY: under the lock; the block is ours again, at least 16 bytes and aligned for a pointer.
+        unsafe {
+            let head = &mut (*shard.lists.get())[class];
+            (*block).next = *head;
+            *head = block;
+        }
+        shard.lock.unlock();
+    }
+}
+
+// SAFETY: blocks come from free lists or fresh maps, so they are disjoint, of the size of their class or map, and
+// aligned as `class_for` explains (maps: to a page, and greater alignments by mapping more).
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match class_for(&layout) {
+            Some(class) => self.take(class),
+            None if layout.align() <= PAGE => map(pages(layout.size())),
+            // Nobody asks for more than a page's alignment here.
+            None => null_mut(),
+        }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        match class_for(&layout) {
+            Some(class) => self.give(class, at),
+            // SAFETY: it was mapped with this size.
+            None => unsafe { unmap(at, pages(layout.size())) },
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: by the caller's contract.
+        let at = unsafe { self.alloc(layout) };
+        if !at.is_null() && class_for(&layout).is_some() {
+            // SAFETY: the block has this size. Fresh maps are zero already.
+            unsafe { ptr::write_bytes(at, 0, layout.size()) };
+        }
+        at
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller vouches for `new_size` with this alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        match (class_for(&layout), class_for(&new)) {
+            (Some(a), Some(b)) if a == b => at,
+            (None, None) if layout.align() <= PAGE => {
+                // SAFETY: it was mapped with the old size, and the caller gives up the old address.
+                unsafe {
+                    host!(libc::SYS_mremap, at, pages(layout.size()), pages(new_size), libc::MREMAP_MAYMOVE)
+                }
+                .map_or(null_mut(), |p| p as usize as *mut u8)
+            }
+            _ => {
+                // SAFETY: two disjoint blocks; the smaller size is copied.
+                unsafe {
+                    let to = self.alloc(new);
+                    if !to.is_null() {
+                        ptr::copy_nonoverlapping(at, to, layout.size().min(new_size));
+                        self.dealloc(at, layout);
+                    }
+                    to
+                }
+            }
+        }
+    }
+}
+
+/// The heap that this library's Rust code allocates from.
+#[cfg_attr(not(test), global_allocator)]
+pub(crate) static HEAP: Heap = Heap::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_their_sizes() {
+        for size in 1..=MAX {
+            let c = class_of(size);
+            assert!(c < CLASSES && size_of_class(c) >= size, "{size}");
+            assert!(c == 0 || size_of_class(c - 1) < size.max(MIN), "{size}: class {c} is not the smallest");
+        }
+        assert_eq!(class_of(MAX), CLASSES - 1);
+    }
+
+    #[test]
+    fn blocks_are_disjoint_and_aligned() {
+        let heap = Heap::new();
+        let mut held = Vec::new();
+        let mut seed = 1u32;
+        for i in 0..20_000usize {
+            seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            let size = 1 + (seed >> 8) as usize % if i % 50 == 0 { 600_000 } else { 3_000 };
+            let align = 1 << (seed >> 3) % 9;
+            let layout = Layout::from_size_align(size, align).unwrap();
+            // SAFETY: a layout of non-zero size.
+            let p = unsafe { heap.alloc(layout) };
+            assert!(!p.is_null() && p as usize % align == 0);
+            // SAFETY: the block has this size.
+            unsafe { ptr::write_bytes(p, i as u8, size) };
+            held.push((p, layout, i as u8));
+            if i % 3 != 0 {
+                let at = (seed >> 5) as usize % held.len();
+                let (p, layout, mark) = held.swap_remove(at);
+                // SAFETY: it is held, with this layout; `realloc` moves it, then it is given back.
+                unsafe {
+                    assert!((0..layout.size()).all(|o| *p.add(o) == mark));
+                    let n = layout.size() * 2;
+                    let q = heap.realloc(p, layout, n);
+                    assert!((0..layout.size()).all(|o| *q.add(o) == mark));
+                    heap.dealloc(q, Layout::from_size_align(n, layout.align()).unwrap());
+                }
+            }
+        }
+        for (p, layout, mark) in held {
+            // SAFETY: it is held, with this layout.
+            unsafe {
+                assert!((0..layout.size()).all(|o| *p.add(o) == mark));
+                heap.dealloc(p, layout);
+            }
+        }
+    }
+}

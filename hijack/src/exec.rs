@@ -1,0 +1,150 @@
+//! New programs: what an `execve` takes along, and what a child of `vfork` may do.
+//!
+//! A new image must find the library again, also when its caller has cleaned the environment: `LD_PRELOAD` and
+//! our variables are put back. [`OWNER`] tells it which process has the kernel, and so the TAP: an image in another
+//! process boots only when it uses the network ([`crate::door`]), so that helpers (`sh -c`, `stty`) start all the
+//! same.
+
+use crate::mem;
+use crate::signal;
+use crate::sys::{self, Args};
+use crate::thread::Thread;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use std::ffi::{CStr, CString};
+
+/// The variable that names the process with the kernel.
+pub(crate) const OWNER: &str = "LKL_HIJACK_OWNER";
+
+/// What is put into each environment.
+struct Kept {
+    /// `LD_PRELOAD=...`, as this process was started with it.
+    preload: CString,
+    /// The path in it that is ours.
+    library: Vec<u8>,
+    /// `LKL_HIJACK_...=...`
+    ours: Vec<CString>,
+}
+
+static KEPT: AtomicPtr<Kept> = AtomicPtr::new(null_mut());
+
+/// Strings that an environment refers to, kept until the next `execve` of the thread.
+pub(crate) struct Env {
+    pointers: Vec<u64>,
+    _strings: Vec<CString>,
+}
+
+/// Notes what this process was started with. Called once.
+pub(crate) fn init() {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut kept = Kept { preload: CString::default(), library: Vec::new(), ours: Vec::new() };
+    for (name, value) in std::env::vars_os() {
+        let (n, v) = (name.as_bytes(), value.as_bytes());
+        let mut whole = n.to_vec();
+        whole.push(b'=');
+        whole.extend_from_slice(v);
+        let Ok(whole) = CString::new(whole) else { continue };
+        if n == b"LD_PRELOAD" {
+            let ours = v.split(|b| matches!(b, b':' | b' ')).find(|p| is_us(p));
+            kept.library = ours.unwrap_or_default().to_vec();
+            kept.preload = whole;
+        } else if n.starts_with(b"LKL_HIJACK_") && n != OWNER.as_bytes() {
+            kept.ours.push(whole);
+        }
+    }
+    if kept.library.is_empty() {
+        return;
+    }
+    // A path that depends on the working directory would not be found from another one.
+    if !kept.library.starts_with(b"/") && kept.library.contains(&b'/') {
+        if let Ok(mut cwd) = std::env::current_dir() {
+            cwd.push(std::ffi::OsStr::from_bytes(&kept.library));
+            kept.library = cwd.into_os_string().into_vec();
+        }
+        let mut whole = b"LD_PRELOAD=".to_vec();
+        whole.extend_from_slice(&kept.library);
+        kept.preload = CString::new(whole).unwrap_or_default();
+    }
+    KEPT.store(Box::into_raw(Box::new(kept)), Ordering::Release);
+}
+
+fn is_us(path: &[u8]) -> bool {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    name.starts_with(b"liblkl") && name.windows(6).any(|w| w == b"hijack")
+}
+
+/// The environment at the address `envp` with what belongs to us put in. `None` if it cannot be read: then the host
+/// may say so.
+fn environment(envp: u64) -> Option<Env> {
+    // SAFETY: set once, never freed.
+    let kept = unsafe { KEPT.load(Ordering::Acquire).as_ref() }?;
+    let mut env = Env { pointers: Vec::new(), _strings: Vec::new() };
+    let mut preload = None;
+    let mut missing: Vec<&CStr> = kept.ours.iter().map(CString::as_c_str).collect();
+    let mut at = envp;
+    while at != 0 {
+        let p = mem::get::<u64>(at).ok()?;
+        if p == 0 {
+            break;
+        }
+        at += 8;
+        // Long values are cut: names are what is looked for.
+        let mut buf = [0u8; 4096];
+        let n = mem::c_str(p, &mut buf).unwrap_or(buf.len());
+        let var = &buf[..n];
+        let name = var.split(|b| *b == b'=').next().unwrap_or_default();
+        if name == OWNER.as_bytes() {
+            continue;
+        }
+        if name == b"LD_PRELOAD" {
+            preload = Some((env.pointers.len(), var.to_vec()));
+        }
+        missing.retain(|m| m.to_bytes().split(|b| *b == b'=').next() != Some(name));
+        env.pointers.push(p);
+    }
+    let mut strings = Vec::new();
+    match preload {
+        Some((_, var)) if var.windows(kept.library.len()).any(|w| w == kept.library) => {}
+        Some((i, var)) => {
+            let mut whole = b"LD_PRELOAD=".to_vec();
+            whole.extend_from_slice(&kept.library);
+            whole.push(b':');
+            whole.extend_from_slice(&var[b"LD_PRELOAD=".len().min(var.len())..]);
+            let s = CString::new(whole).ok()?;
+            env.pointers[i] = s.as_ptr() as u64;
+            strings.push(s);
+        }
+        None => env.pointers.push(kept.preload.as_ptr() as u64),
+    }
+    env.pointers.extend(missing.iter().map(|m| m.as_ptr() as u64));
+    let owner = CString::new(format!("{OWNER}={}", crate::door::owner())).ok()?;
+    env.pointers.push(owner.as_ptr() as u64);
+    strings.push(owner);
+    env.pointers.push(0);
+    env._strings = strings;
+    Some(env)
+}
+
+/// What a thread that only lends its memory may do (a child of `vfork`), and `execve` for all.
+///
+/// # Safety
+/// As [`crate::route::dispatch`].
+pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isize> {
+    match number as i64 {
+        libc::SYS_rt_sigaction => signal::sigaction(a),
+        libc::SYS_execve | libc::SYS_execveat => {
+            let at = if number as i64 == libc::SYS_execve { 2 } else { 3 };
+            let env = Box::new(environment(a[at])?);
+            let mut args = *a;
+            args[at] = env.pointers.as_ptr() as u64;
+            let old = t.env.replace(Box::into_raw(env));
+            if !old.is_null() {
+                // SAFETY: it came from `Box::into_raw` here, for an `execve` that is over.
+                drop(unsafe { Box::from_raw(old) });
+            }
+            // SAFETY: the program's own call, with an environment of the same form.
+            Some(unsafe { sys::raw(number, &args) })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,160 @@
+//! New processes and the end of this one.
+
+use super::{set_errno, Real};
+use crate::door;
+use crate::signal;
+use crate::thread::{self, Inside};
+use core::arch::global_asm;
+use core::ffi::{c_char, c_int, c_void};
+use libc::{pid_t, FILE};
+
+macro_rules! reals {
+    ($($name:ident $optional:literal;)*) => {
+        mod real {
+            $(
+                #[expect(non_upper_case_globals, reason = "the symbol's own name")]
+                pub(super) static $name: super::Real = super::Real::new();
+            )*
+        }
+
+        pub(super) fn resolve() {
+            $(real::$name.resolve(concat!(stringify!($name), "\0"), $optional);)*
+        }
+    };
+}
+
+reals! {
+    posix_spawn false;
+    posix_spawnp false;
+    system false;
+    popen false;
+    daemon false;
+}
+
+/// While it lives, the thread has lent its memory to a child, or is that child.
+struct Lending(bool);
+
+impl Lending {
+    fn begin() -> Self {
+        Self(thread::current().spawning.replace(true))
+    }
+}
+
+impl Drop for Lending {
+    fn drop(&mut self) {
+        thread::current().spawning.set(self.0);
+    }
+}
+
+macro_rules! next {
+    ($name:ident, fn($($t:ty),*) -> $r:ty, $($a:expr),*) => {{
+        // SAFETY: the definition of the same name that comes next, so it has this type.
+        let next: unsafe extern "C-unwind" fn($($t),*) -> $r = unsafe { core::mem::transmute(real::$name.get()) };
+        // SAFETY: the program's own arguments.
+        unsafe { next($($a),*) }
+    }};
+}
+
+macro_rules! lending {
+    ($($name:ident ($($p:ident : $t:ty),*) -> $r:ty;)*) => { $(
+        #[doc = concat!("`", stringify!($name), "`: its child runs in our memory for a while.")]
+        ///
+        /// # Safety
+        /// As libc's.
+        #[cfg_attr(not(test), no_mangle)]
+        pub unsafe extern "C-unwind" fn $name($($p: $t),*) -> $r {
+            let _lending = Lending::begin();
+            next!($name, fn($($t),*) -> $r, $($p),*)
+        }
+    )* };
+}
+
+type Strings = *const *mut c_char;
+
+lending! {
+    posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attr: *const c_void, argv: Strings, envp: Strings) -> c_int;
+    posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attr: *const c_void, argv: Strings, envp: Strings) -> c_int;
+    system(command: *const c_char) -> c_int;
+    popen(command: *const c_char, mode: *const c_char) -> *mut FILE;
+}
+
+// `vfork` comes back twice on one stack, so its return address must not be there when the child returns first: it
+// waits in a register, as in libc's own.
+#[cfg(not(test))]
+global_asm!(
+    ".pushsection .text.vfork, \"ax\", @progbits",
+    ".globl vfork",
+    ".type vfork, @function",
+    ".globl __vfork",
+    ".type __vfork, @function",
+    "vfork:",
+    "__vfork:",
+    ".cfi_startproc",
+    "pop rdi",
+    ".cfi_adjust_cfa_offset -8",
+    ".cfi_register rip, rdi",
+    "mov eax, 58",
+    "syscall",
+    "push rdi",
+    ".cfi_adjust_cfa_offset 8",
+    "sub rsp, 8",
+    ".cfi_adjust_cfa_offset 8",
+    "mov rdi, rax",
+    "call {after}",
+    "add rsp, 8",
+    ".cfi_adjust_cfa_offset -8",
+    "ret",
+    ".cfi_endproc",
+    ".size vfork, . - vfork",
+    ".popsection",
+    after = sym after_vfork,
+);
+
+/// Called in the child, then in the parent, which share one thread block.
+#[cfg_attr(test, expect(dead_code, reason = "the test program's vfork is libc's"))]
+extern "C" fn after_vfork(ret: isize) -> isize {
+    thread::current().spawning.set(ret == 0);
+    if (-4095..0).contains(&ret) {
+        set_errno(-ret as i32);
+        return -1;
+    }
+    ret
+}
+
+/// `daemon`: the child goes on with the kernel when its parent is gone, which is at once.
+///
+/// # Safety
+/// As libc's.
+#[cfg_attr(not(test), no_mangle)]
+pub unsafe extern "C-unwind" fn daemon(nochdir: c_int, noclose: c_int) -> c_int {
+    let ret = next!(daemon, fn(c_int, c_int) -> c_int, nochdir, noclose);
+    if ret == 0 && door::open() {
+        let t = thread::current();
+        let inside = Inside::enter(t);
+        door::take_over();
+        drop(inside);
+        signal::deliver(t);
+    }
+    ret
+}
+
+/// `_exit`: what was sent still goes out ([`door::finish`]).
+///
+/// # Safety
+/// As libc's.
+#[cfg_attr(not(test), no_mangle)]
+pub unsafe extern "C-unwind" fn _exit(status: c_int) -> ! {
+    // SAFETY: no pointers.
+    unsafe { crate::route::dispatch(libc::SYS_exit_group as usize, &[status as u64, 0, 0, 0, 0, 0]) };
+    crate::sys::exit(status)
+}
+
+/// `_Exit`
+///
+/// # Safety
+/// As libc's.
+#[cfg_attr(not(test), no_mangle)]
+pub unsafe extern "C-unwind" fn _Exit(status: c_int) -> ! {
+    // SAFETY: the same.
+    unsafe { _exit(status) }
+}

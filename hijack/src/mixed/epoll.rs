@@ -1,0 +1,176 @@
+//! `epoll_ctl` and `epoll_wait` over files of both owners.
+
+use super::{errno, Mask, Timeout};
+use crate::door::{self, Inner};
+use crate::fds::{self, state};
+use crate::mem;
+use crate::signal::Ran;
+use crate::sys::{self, host, Args};
+use crate::thread;
+use crate::xlate::{self, EPOLL_EVENT};
+use core::sync::atomic::{AtomicBool, Ordering};
+use lkl_abi::{nr, Errno, Result};
+use lkl_host::Slept;
+use lkl_kernel::{unpark, PollFd};
+use lkl_ops::{Instant, UserMem};
+use lkl_sync::Events;
+
+/// Most events of the host's that are asked for at once.
+const BATCH: usize = 256;
+
+/// `epoll_ctl`
+pub(crate) fn ctl(a: &Args) -> isize {
+    let (epfd, op, fd, at) = (a[0] as i32, a[1] as i32, a[2] as i32, a[3]);
+    if !fds::epoll(epfd) {
+        return errno(Errno::EINVAL);
+    }
+    let mut event = [0; EPOLL_EVENT];
+    if op != libc::EPOLL_CTL_DEL && mem::Own.read(at, &mut event).is_err() {
+        return errno(Errno::EFAULT);
+    }
+    // SAFETY: the event was copied; it is the host's form already.
+    let at_host = || unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
+    match fds::get(fd) {
+        state::HOST => {
+            let ret = at_host();
+            if ret.is_ok() && op == libc::EPOLL_CTL_ADD && fds::get(epfd) == state::EPOLL {
+                fds::set(epfd, state::EPOLL_MIXED);
+                // Whoever waits for the instance does not look at the host's yet.
+                door::wake(epfd);
+            }
+            sys::uncheck(ret)
+        }
+        state::LOST | state::PRIVATE => errno(Errno::EBADF),
+        kind => {
+            let (events, data) = xlate::epoll_event(&event);
+            let generic = xlate::generic_epoll_event(events, data);
+            let ret = door::call(nr::EPOLL_CTL, [a[0], a[1], a[2], generic.as_ptr() as u64, 0, 0]);
+            if ret == 0 && kind != state::KERNEL {
+                // An instance in an instance: also what the host has to tell of it.
+                let _same = at_host();
+                fds::set(fd, state::EPOLL_MIXED);
+                if fds::get(epfd) == state::EPOLL {
+                    fds::set(epfd, state::EPOLL_MIXED);
+                    door::wake(epfd);
+                }
+            }
+            ret
+        }
+    }
+}
+
+/// Events in x86-64's form, as they are collected.
+struct Found {
+    bytes: Vec<u8>,
+    max: usize,
+}
+
+impl Found {
+    fn len(&self) -> usize {
+        self.bytes.len() / EPOLL_EVENT
+    }
+
+    fn room(&self) -> usize {
+        self.max - self.len()
+    }
+
+    fn from_kernel(&mut self, c: &Inner<'_>, epfd: i32) -> Result<()> {
+        for (events, data) in c.kernel.epoll_ready(c.task, epfd, self.room())? {
+            let at = self.bytes.len();
+            self.bytes.resize(at + EPOLL_EVENT, 0);
+            xlate::put_epoll_event(&mut self.bytes[at..], events, data);
+        }
+        Ok(())
+    }
+
+    fn from_host(&mut self, epfd: i32) -> Result<()> {
+        let room = self.room().min(BATCH);
+        if room == 0 {
+            return Ok(());
+        }
+        let at = self.bytes.len();
+        self.bytes.resize(at + room * EPOLL_EVENT, 0);
+        // SAFETY: there is room for this many events behind the pointer.
+        let got = unsafe { host!(libc::SYS_epoll_wait, epfd, self.bytes[at..].as_mut_ptr(), room, 0i32) };
+        self.bytes.truncate(at + got.unwrap_or(0) as usize * EPOLL_EVENT);
+        got.map(drop)
+    }
+}
+
+/// Who is asked first changes from call to call, so that neither side starves when there is little room.
+static TURN: AtomicBool = AtomicBool::new(false);
+
+fn collect(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
+    if fds::get(epfd) != state::EPOLL_MIXED {
+        return found.from_kernel(c, epfd);
+    }
+    if TURN.fetch_xor(true, Ordering::Relaxed) {
+        found.from_host(epfd)?;
+        found.from_kernel(c, epfd)
+    } else {
+        found.from_kernel(c, epfd)?;
+        found.from_host(epfd)
+    }
+}
+
+fn sleep_for(c: &Inner<'_>, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
+    collect(c, epfd, found)?;
+    if found.len() > 0 || deadline.is_some_and(|d| d <= c.kernel.now()) {
+        return Ok(());
+    }
+    let mut us = [PollFd { fd: epfd, events: Events::IN, revents: Events::EMPTY }];
+    let (_ready, _set) = c.kernel.poll_set(c.task, &mut us, Some(unpark(c.task.parker())));
+    loop {
+        collect(c, epfd, found)?;
+        if found.len() > 0 {
+            return Ok(());
+        }
+        let mixed = fds::get(epfd) == state::EPOLL_MIXED;
+        let mut host = [libc::pollfd { fd: epfd, events: libc::POLLIN, revents: 0 }];
+        match c.sleep.sleep(if mixed { &mut host } else { &mut [] }, deadline, None) {
+            Slept::Unparked | Slept::Host(_) => {}
+            Slept::TimedOut => return collect(c, epfd, found),
+            Slept::Failed(e) => return Err(e),
+            Slept::Interrupted => {
+                collect(c, epfd, found)?;
+                return if found.len() > 0 { Ok(()) } else { Err(Errno::EINTR) };
+            }
+        }
+    }
+}
+
+/// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
+pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, mask_size: u64) -> isize {
+    if !fds::epoll(epfd) || max <= 0 || max as usize > i32::MAX as usize / EPOLL_EVENT {
+        return errno(Errno::EINVAL);
+    }
+    let t = thread::current();
+    let mut deadline = None;
+    let mut first = true;
+    loop {
+        let Ok(c) = door::inner(t) else { return errno(Errno::EIO) };
+        if first {
+            match timeout.deadline(c.kernel.now()) {
+                Ok(d) => deadline = d,
+                Err(e) => return errno(e),
+            }
+            first = false;
+        }
+        let mask = match Mask::set(mask, mask_size) {
+            Ok(mask) => mask,
+            Err(e) => return errno(e),
+        };
+        let mut found = Found { bytes: Vec::new(), max: max as usize };
+        let mut result = sleep_for(&c, epfd, &mut found, deadline).map(|()| found.len());
+        if found.len() > 0 && mem::Own.write(to, &found.bytes).is_err() {
+            result = Err(Errno::EFAULT);
+        }
+        drop(found);
+        let ran = mask.end(t);
+        match result {
+            Ok(n) => return n as isize,
+            Err(Errno::EINTR) if ran == Ran::Nothing => door::cancellation_point(t),
+            Err(e) => return errno(e),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Whose call is it, the host's or the kernel's: by descriptor, by path, by the call itself. One function each.
+//!
+//! [`dispatch`] is the middle of the library. Hooks ([`crate::hooks`]), libc's own system calls ([`crate::trap`]) and
+//! `syscall()` all come here with x86-64's number and arguments. It answers the call as the kernel does (`-errno`), or
+//! `None`: then it is the host's, and whoever asked makes it.
+
+use crate::door;
+use crate::fds::{self, state};
+use crate::mem;
+use crate::sys::{self, host, Args};
+use crate::thread::{Inside, Thread};
+use crate::{exec, mixed, paths, signal, thread, transfer, xlate};
+use lkl_abi::{nr, Errno};
+
+/// Numbers that [`KIND`] covers.
+pub(crate) const KINDS: usize = 512;
+
+/// The call is never ours.
+const HOST: u8 = 0;
+/// It belongs to the owner of the descriptor in the first argument.
+const BY_FD: u8 = 1;
+/// [`dispatch`] must look closer.
+const LOOK: u8 = 2;
+
+const fn kinds() -> [u8; KINDS] {
+    let mut k = [HOST; KINDS];
+    let mut i = 0;
+    while i < xlate::BY_FD.len() {
+        k[xlate::BY_FD[i].0] = BY_FD;
+        i += 1;
+    }
+    let by_fd = [
+        libc::SYS_fstat,
+        libc::SYS_getdents,
+        libc::SYS_epoll_ctl,
+        libc::SYS_epoll_wait,
+        libc::SYS_epoll_pwait,
+        libc::SYS_epoll_pwait2,
+    ];
+    let mut i = 0;
+    while i < by_fd.len() {
+        k[by_fd[i] as usize] = BY_FD;
+        i += 1;
+    }
+    let look = [
+        libc::SYS_socket,
+        libc::SYS_socketpair,
+        libc::SYS_open,
+        libc::SYS_creat,
+        libc::SYS_openat,
+        libc::SYS_openat2,
+        libc::SYS_stat,
+        libc::SYS_lstat,
+        libc::SYS_newfstatat,
+        libc::SYS_statx,
+        libc::SYS_access,
+        libc::SYS_faccessat,
+        libc::SYS_faccessat2,
+        libc::SYS_readlink,
+        libc::SYS_readlinkat,
+        libc::SYS_poll,
+        libc::SYS_ppoll,
+        libc::SYS_select,
+        libc::SYS_pselect6,
+        libc::SYS_epoll_create,
+        libc::SYS_epoll_create1,
+        libc::SYS_dup2,
+        libc::SYS_dup3,
+        libc::SYS_close_range,
+        libc::SYS_sendfile,
+        libc::SYS_splice,
+        libc::SYS_tee,
+        libc::SYS_vmsplice,
+        libc::SYS_copy_file_range,
+        libc::SYS_rt_sigaction,
+        libc::SYS_execve,
+        libc::SYS_execveat,
+        libc::SYS_io_uring_setup,
+        libc::SYS_exit_group,
+    ];
+    let mut i = 0;
+    while i < look.len() {
+        k[look[i] as usize] = LOOK;
+        i += 1;
+    }
+    k
+}
+
+/// How the owner of each call is found.
+pub(crate) static KIND: [u8; KINDS] = kinds();
+
+/// Answers the call `number` if it is ours.
+///
+/// # Safety
+/// The arguments are a program's own. Where the call is the kernel's, its pointers may be anything; what is passed to
+/// the host must be what the host's call wants.
+pub(crate) unsafe fn dispatch(number: usize, a: &Args) -> Option<isize> {
+    match KIND.get(number) {
+        Some(&BY_FD) if fds::ours(a[0] as i32) => {}
+        Some(&LOOK) => {}
+        _ => return None,
+    }
+    let t = thread::current();
+    if t.depth.get() > 0 || !door::open() {
+        return None;
+    }
+    let inside = Inside::enter(t);
+    // SAFETY: by the caller's contract.
+    let ret = unsafe { answer(t, number, a) };
+    drop(inside);
+    signal::deliver(t);
+    ret
+}
+
+/// The same, inside the library. Nothing is held here when a call gives way to a signal handler or is cancelled.
+///
+/// # Safety
+/// As [`dispatch`].
+unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
+    if t.spawning.get() {
+        // SAFETY: by the caller's contract.
+        return unsafe { exec::dispatch(t, number, a) };
+    }
+    if KIND[number] == BY_FD {
+        return Some(by_fd(number, a));
+    }
+    let fd0 = a[0] as i32;
+    match number as i64 {
+        libc::SYS_socket => socket(a),
+        libc::SYS_socketpair => socketpair(a),
+        libc::SYS_open => paths::open(libc::AT_FDCWD, a[0], a[1], a[2]),
+        libc::SYS_creat => paths::open(libc::AT_FDCWD, a[0], (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, a[1]),
+        libc::SYS_openat => paths::open(fd0, a[1], a[2], a[3]),
+        libc::SYS_openat2 => paths::openat2(fd0, a[1], a[2]),
+        libc::SYS_stat | libc::SYS_lstat => paths::stat(libc::AT_FDCWD, a[0], a[1], 0),
+        libc::SYS_newfstatat => paths::stat(fd0, a[1], a[2], a[3]),
+        libc::SYS_statx => paths::statx(a),
+        libc::SYS_access => paths::access(libc::AT_FDCWD, a[0], a[1]),
+        libc::SYS_faccessat | libc::SYS_faccessat2 => paths::access(fd0, a[1], a[2]),
+        libc::SYS_readlink => paths::readlink(libc::AT_FDCWD, a[0], a[1], a[2]),
+        libc::SYS_readlinkat => paths::readlink(fd0, a[1], a[2], a[3]),
+        libc::SYS_poll => mixed::poll(a),
+        libc::SYS_ppoll => mixed::ppoll(a),
+        libc::SYS_select => mixed::select(a),
+        libc::SYS_pselect6 => mixed::pselect(a),
+        libc::SYS_epoll_create if (a[0] as i32) <= 0 => Some(-(Errno::EINVAL.0 as isize)),
+        // Where there is no kernel to be had, files of the host's can still be waited for.
+        libc::SYS_epoll_create => door::available().then(|| door::call(nr::EPOLL_CREATE1, [0; 6])),
+        libc::SYS_epoll_create1 => door::available().then(|| door::call(nr::EPOLL_CREATE1, *a)),
+        // SAFETY: no pointers in the next three.
+        libc::SYS_dup2 => unsafe { dup_to(number, a, 0) },
+        libc::SYS_dup3 => unsafe { dup_to(number, a, a[2]) },
+        libc::SYS_close_range => Some(close_range(a[0] as u32, a[1] as u32, a[2])),
+        libc::SYS_sendfile => transfer::sendfile(a),
+        libc::SYS_splice => transfer::splice(a),
+        libc::SYS_tee => (fds::ours(fd0) || fds::ours(a[1] as i32)).then_some(-(Errno::EINVAL.0 as isize)),
+        libc::SYS_vmsplice => fds::ours(fd0).then_some(-(Errno::EBADF.0 as isize)),
+        libc::SYS_copy_file_range => {
+            (fds::ours(fd0) || fds::ours(a[2] as i32)).then_some(-(Errno::EINVAL.0 as isize))
+        }
+        libc::SYS_rt_sigaction => signal::sigaction(a),
+        // SAFETY: by the caller's contract.
+        libc::SYS_execve | libc::SYS_execveat => unsafe { exec::dispatch(t, number, a) },
+        libc::SYS_exit_group => {
+            door::finish(t);
+            None
+        }
+        // It would reach the host's network past every net.
+        libc::SYS_io_uring_setup => Some(-(Errno::ENOSYS.0 as isize)),
+        _ => None,
+    }
+}
+
+/// A call on a descriptor that is not the host's.
+fn by_fd(number: usize, a: &Args) -> isize {
+    let fd = a[0] as i32;
+    match fds::get(fd) {
+        state::PRIVATE => return -(Errno::EBADF.0 as isize),
+        state::LOST | state::LOST_EPOLL => {
+            if let Some(ret) = lost(number, a) {
+                return ret;
+            }
+        }
+        _ => {}
+    }
+    match number as i64 {
+        libc::SYS_fstat => fstat(fd, a[1]),
+        libc::SYS_getdents => -(Errno::ENOTDIR.0 as isize),
+        libc::SYS_epoll_ctl => mixed::epoll_ctl(a),
+        libc::SYS_epoll_wait => mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Millis(a[3] as i32), 0, 8),
+        libc::SYS_epoll_pwait => {
+            mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Millis(a[3] as i32), a[4], a[5])
+        }
+        libc::SYS_epoll_pwait2 => mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Spec(a[3]), a[4], a[5]),
+        _ => match xlate::generic(number) {
+            Some(generic) => door::call(generic, *a),
+            None => -(Errno::ENOSYS.0 as isize),
+        },
+    }
+}
+
+/// A call on a descriptor that a fork has put out of reach. `None`: it is in reach again.
+fn lost(number: usize, a: &Args) -> Option<isize> {
+    let fd = a[0] as i32;
+    let kind = fds::get(fd);
+    let inherit = |ret: isize| {
+        if ret >= 0 {
+            fds::set(ret as i32, kind);
+        }
+        ret
+    };
+    // SAFETY: no pointers.
+    let at_host = || unsafe { sys::raw(number, a) };
+    Some(match number as i64 {
+        libc::SYS_close => {
+            fds::set(fd, state::HOST);
+            at_host()
+        }
+        libc::SYS_dup => inherit(at_host()),
+        libc::SYS_fcntl => match a[1] as i32 {
+            libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => inherit(at_host()),
+            libc::F_GETFD | libc::F_SETFD => at_host(),
+            _ if door::take_over() => return None,
+            _ => -(Errno::EIO.0 as isize),
+        },
+        _ if door::take_over() => return None,
+        _ => -(Errno::EIO.0 as isize),
+    })
+}
+
+/// `fstat`, in x86-64's form.
+pub(crate) fn fstat(fd: i32, to: u64) -> isize {
+    let mut generic = [0u8; xlate::STAT_SIZE];
+    let ret = door::call(nr::FSTAT, [fd as u64, generic.as_mut_ptr() as u64, 0, 0, 0, 0]);
+    if ret < 0 {
+        return ret;
+    }
+    use lkl_ops::UserMem;
+    sys::uncheck(mem::Own.write(to, &xlate::stat(&generic)).map(|()| 0))
+}
+
+/// `socket`: local sockets are the host's, every other family is the kernel's or nobody's. Nothing goes to the host's
+/// network silently.
+fn socket(a: &Args) -> Option<isize> {
+    (a[0] as i32 != libc::AF_UNIX).then(|| door::call(nr::SOCKET, *a))
+}
+
+fn socketpair(a: &Args) -> Option<isize> {
+    (a[0] as i32 != libc::AF_UNIX).then(|| door::call(nr::SOCKETPAIR, *a))
+}
+
+/// `dup2`, `dup3`: each of the two numbers may be either's.
+///
+/// # Safety
+/// None beyond the type's: it takes no pointers.
+unsafe fn dup_to(number: usize, a: &Args, flags: u64) -> Option<isize> {
+    let (from, to) = (a[0] as i32, a[1] as i32);
+    let (f, t) = (fds::get(from), fds::get(to));
+    if f == state::HOST && t == state::HOST {
+        return None;
+    }
+    if f == state::PRIVATE || t == state::PRIVATE {
+        return Some(-(Errno::EBADF.0 as isize));
+    }
+    if from == to {
+        return Some(if number as i64 == libc::SYS_dup2 { to as isize } else { -(Errno::EINVAL.0 as isize) });
+    }
+    // SAFETY: no pointers.
+    let at_host = || unsafe { sys::raw(number, a) };
+    let at_hosts = |fd: i32| !fds::kernel(fd);
+    if at_hosts(from) {
+        if at_hosts(to) {
+            let ret = at_host();
+            if ret >= 0 {
+                fds::set(to, f);
+            }
+            return Some(ret);
+        }
+        // The kernel lets go of its file only if the host can put its own there.
+        return Some(door::replace(to, f, at_host));
+    }
+    // A lost one is closed by the host as it puts the new one there.
+    Some(door::call(nr::DUP3, [from as u64, to as u64, flags, 0, 0, 0]))
+}
+
+/// `close_range`: the kernel's files one by one, the host's around our own.
+pub(crate) fn close_range(first: u32, last: u32, flags: u64) -> isize {
+    const CLOEXEC: u64 = 4;
+    const UNSHARE: u64 = 2;
+    if first > last || flags & !(CLOEXEC | UNSHARE) != 0 {
+        return -(Errno::EINVAL.0 as isize);
+    }
+    let clamp = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let mut gap = first;
+    let host_range = |from: u32, to: u32| {
+        if from > to {
+            return 0;
+        }
+        // SAFETY: no pointers.
+        unsafe { sys::raw(libc::SYS_close_range as usize, &[u64::from(from), u64::from(to), flags, 0, 0, 0]) }
+    };
+    for fd in fds::in_range(clamp(first), clamp(last)) {
+        let ret = match fds::get(fd) {
+            state::PRIVATE if fd as u32 > gap => host_range(gap, fd as u32 - 1),
+            state::PRIVATE => 0,
+            _ if flags & CLOEXEC != 0 => continue,
+            state::LOST | state::LOST_EPOLL => {
+                fds::set(fd, state::HOST);
+                continue;
+            }
+            _ => {
+                // Its number may be another thread's host file as soon as it is closed: leave it out of the range.
+                let before = if fd as u32 > gap { host_range(gap, fd as u32 - 1) } else { 0 };
+                if before < 0 {
+                    return before;
+                }
+                door::call(nr::CLOSE, [fd as u64, 0, 0, 0, 0, 0])
+            }
+        };
+        if ret < 0 {
+            return ret;
+        }
+        gap = fd as u32 + 1;
+    }
+    host_range(gap, last)
+}
+
+/// `mmap` of one of our files: none can be mapped.
+pub(crate) fn mmap_answer(fd: i32, flags: i32) -> Option<Errno> {
+    (flags & libc::MAP_ANONYMOUS == 0 && fds::ours(fd)).then_some(Errno::ENODEV)
+}
+
+/// Is the host's descriptor non-blocking?
+pub(crate) fn host_nonblock(fd: i32) -> bool {
+    // SAFETY: no pointers.
+    unsafe { host!(libc::SYS_fcntl, fd, libc::F_GETFL) }.is_ok_and(|f| f as i32 & libc::O_NONBLOCK != 0)
+}

@@ -1,0 +1,340 @@
+//! The second net: libc's own system calls.
+//!
+//! No call inside `libc.so.6` goes through a symbol, so `getaddrinfo`'s sockets, `fopen`'s `openat` and stdio's `read`
+//! are not seen by the hooks. Here the `syscall` instructions of libc that matter are replaced, in memory, by jumps to
+//! stubs near it, which ask [`crate::route`] and make the system call themselves if it is the host's.
+//!
+//! A site is a run of whole instructions around one `syscall`, at least five bytes long, that can be moved: none
+//! depends on its place, and nothing jumps into its middle. They are found by decoding, from its first
+//! instruction, each function that contains the bytes of a `syscall`; functions are those of `.eh_frame_hdr`.
+//! Bytes that merely look like a system call (an immediate operand, say) are never touched.
+//!
+//! A stub is: the instructions before; step over the red zone; call [`lkl_hijack_trap`]; step back; the instructions
+//! after; jump back. `lkl_hijack_trap` keeps all registers but those that `syscall` itself spoils.
+//!
+//! `LKL_HIJACK_LIBC_PATCH=0` switches it off.
+
+mod sites;
+
+use crate::fds;
+use crate::route;
+use crate::sys::{self, host};
+use core::arch::global_asm;
+use core::ffi::{c_int, c_void};
+use core::slice;
+use lkl_abi::{Errno, Result};
+use sites::Site;
+
+global_asm!(
+    ".pushsection .text.lkl_hijack_trap, \"ax\", @progbits",
+    ".hidden lkl_hijack_trap",
+    ".globl lkl_hijack_trap",
+    ".p2align 4",
+    ".type lkl_hijack_trap, @function",
+    "lkl_hijack_trap:",
+    ".cfi_startproc",
+    // Is it a call that can be ours, and is its descriptor?
+    "cmp rax, {kinds}",
+    "jae 2f",
+    "lea r11, [rip + {kind}]",
+    "movzx r11d, byte ptr [r11 + rax]",
+    "test r11d, r11d",
+    "jz 2f",
+    "cmp r11d, 1",
+    "jne 3f",
+    "mov r11, qword ptr [rip + {table}]",
+    "test r11, r11",
+    "jz 2f",
+    "mov ecx, edi",
+    "cmp ecx, {limit}",
+    "jae 2f",
+    "cmp byte ptr [r11 + rcx], 0",
+    "jne 3f",
+    // The host's. Made here, in a frame without clean-up: a cancelled thread unwinds from this very instruction.
+    "2:",
+    "syscall",
+    "ret",
+    "3:",
+    "push rbp",
+    ".cfi_adjust_cfa_offset 8",
+    ".cfi_rel_offset rbp, 0",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "push rax",
+    "push r9",
+    "push r8",
+    "push r10",
+    "push rdx",
+    "push rsi",
+    "push rdi",
+    "mov rdi, rsp",
+    "sub rsp, 264",
+    "and rsp, -16",
+    "movups [rsp], xmm0",
+    "movups [rsp + 16], xmm1",
+    "movups [rsp + 32], xmm2",
+    "movups [rsp + 48], xmm3",
+    "movups [rsp + 64], xmm4",
+    "movups [rsp + 80], xmm5",
+    "movups [rsp + 96], xmm6",
+    "movups [rsp + 112], xmm7",
+    "movups [rsp + 128], xmm8",
+    "movups [rsp + 144], xmm9",
+    "movups [rsp + 160], xmm10",
+    "movups [rsp + 176], xmm11",
+    "movups [rsp + 192], xmm12",
+    "movups [rsp + 208], xmm13",
+    "movups [rsp + 224], xmm14",
+    "movups [rsp + 240], xmm15",
+    "cld",
+    "call {decide}",
+    "mov ecx, eax",
+    "movups xmm0, [rsp]",
+    "movups xmm1, [rsp + 16]",
+    "movups xmm2, [rsp + 32]",
+    "movups xmm3, [rsp + 48]",
+    "movups xmm4, [rsp + 64]",
+    "movups xmm5, [rsp + 80]",
+    "movups xmm6, [rsp + 96]",
+    "movups xmm7, [rsp + 112]",
+    "movups xmm8, [rsp + 128]",
+    "movups xmm9, [rsp + 144]",
+    "movups xmm10, [rsp + 160]",
+    "movups xmm11, [rsp + 176]",
+    "movups xmm12, [rsp + 192]",
+    "movups xmm13, [rsp + 208]",
+    "movups xmm14, [rsp + 224]",
+    "movups xmm15, [rsp + 240]",
+    "lea rsp, [rbp - 56]",
+    "pop rdi",
+    "pop rsi",
+    "pop rdx",
+    "pop r10",
+    "pop r8",
+    "pop r9",
+    "pop rax",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    ".cfi_restore rbp",
+    "test ecx, ecx",
+    "jz 2b",
+    "ret",
+    ".cfi_endproc",
+    ".size lkl_hijack_trap, . - lkl_hijack_trap",
+    ".popsection",
+    kinds = const route::KINDS,
+    kind = sym route::KIND,
+    table = sym fds::TABLE,
+    limit = const fds::LIMIT,
+    decide = sym decide,
+);
+
+unsafe extern "C" {
+    fn lkl_hijack_trap();
+}
+
+/// What a stub has saved. The field `nr` takes the answer.
+#[repr(C)]
+struct Saved {
+    args: [u64; 6],
+    nr: u64,
+}
+
+unsafe extern "C" {
+    fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DEFERRED: c_int = 0;
+
+/// Answers 1 if the call was ours, with its answer in `nr`; 0 if the stub is to make it.
+unsafe extern "C-unwind" fn decide(saved: *mut Saved) -> u32 {
+    // SAFETY: the stub passes the address of what it has just pushed.
+    let saved = unsafe { &mut *saved };
+    // A cancellation point of libc's lets the thread be cancelled at any instruction now; not in the kernel, please.
+    let mut kind = 0;
+    // SAFETY: the second argument is ours to write.
+    unsafe { pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut kind) };
+    // SAFETY: a program's own system call, with the program's arguments.
+    let answer = unsafe { route::dispatch(saved.nr as usize, &saved.args) };
+    if kind != PTHREAD_CANCEL_DEFERRED {
+        // SAFETY: a null second argument is allowed.
+        unsafe { pthread_setcanceltype(kind, core::ptr::null_mut()) };
+    }
+    match answer {
+        Some(ret) => {
+            saved.nr = ret as u64;
+            1
+        }
+        None => 0,
+    }
+}
+
+/// Where libc is.
+#[derive(Default)]
+struct Libc {
+    base: usize,
+    text: (usize, usize),
+    eh_frame_hdr: (usize, usize),
+}
+
+/// Finds libc among the loaded objects.
+fn find_libc() -> Option<Libc> {
+    unsafe extern "C" fn each(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
+        // SAFETY: the loader passes a valid description, and `data` is the `Libc` below.
+        let (info, found) = unsafe { (&*info, &mut *data.cast::<Libc>()) };
+        if info.dlpi_name.is_null() {
+            return 0;
+        }
+        // SAFETY: a C string.
+        let name = unsafe { core::ffi::CStr::from_ptr(info.dlpi_name) }.to_bytes();
+        if !name.ends_with(b"/libc.so.6") {
+            return 0;
+        }
+        found.base = info.dlpi_addr as usize;
+        // SAFETY: the loader's table of program headers.
+        let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        for h in headers {
+            let start = found.base + h.p_vaddr as usize;
+            let range = (start, start + h.p_memsz as usize);
+            match h.p_type {
+                libc::PT_LOAD if h.p_flags & libc::PF_X != 0 => found.text = range,
+                libc::PT_GNU_EH_FRAME => found.eh_frame_hdr = range,
+                _ => {}
+            }
+        }
+        1
+    }
+    let mut found = Libc::default();
+    // SAFETY: the callback fits the data.
+    unsafe { libc::dl_iterate_phdr(Some(each), (&raw mut found).cast()) };
+    (found.text.0 != 0 && found.eh_frame_hdr.0 != 0).then_some(found)
+}
+
+/// Bytes that a stub may need.
+const STUB: usize = 80;
+/// The thunk at the start of the stubs: `jmp [rip]` and the address of [`lkl_hijack_trap`].
+const THUNK: usize = 16;
+
+/// Writes the code of one stub; answers its length. `None` if something is out of reach.
+fn write_stub(code: &mut [u8], at: usize, thunk: usize, site: &Site<'_>) -> Option<usize> {
+    let mut n = 0;
+    let mut put = |bytes: &[u8]| {
+        code[n..n + bytes.len()].copy_from_slice(bytes);
+        n += bytes.len();
+        n
+    };
+    let rel = |end: usize, to: usize| i32::try_from(to as i64 - end as i64).ok();
+    put(site.before);
+    put(&[0x48, 0x8d, 0x64, 0x24, 0x80]); // lea rsp, [rsp - 128]
+    let end = put(&[0xe8, 0, 0, 0, 0]); // call thunk
+    let call = rel(at + end, thunk)?;
+    put(&[0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0, 0]); // lea rsp, [rsp + 128]
+    put(site.after);
+    let last = put(&[0xe9, 0, 0, 0, 0]); // jmp back
+    let back = rel(at + last, site.at + site.len)?;
+    code[end - 4..end].copy_from_slice(&call.to_le_bytes());
+    code[last - 4..last].copy_from_slice(&back.to_le_bytes());
+    Some(last)
+}
+
+/// Patches libc. Called once, before there is a second thread.
+///
+/// Answers how many sites were patched.
+///
+/// # Errors
+/// `ENOENT` if there is no libc that we know our way in; those of `mmap` and `mprotect` (a policy against changing
+/// code).
+pub(crate) fn install() -> Result<usize> {
+    let libc = find_libc().ok_or(Errno::ENOENT)?;
+    // SAFETY: the loader says that these are mapped and readable; they are not written while the slices live, except
+    // by `patch` below, after the last use.
+    let (text, hdr) = unsafe {
+        (
+            slice::from_raw_parts(libc.text.0 as *const u8, libc.text.1 - libc.text.0),
+            slice::from_raw_parts(libc.eh_frame_hdr.0 as *const u8, libc.eh_frame_hdr.1 - libc.eh_frame_hdr.0),
+        )
+    };
+    let functions = sites::functions(hdr, libc.eh_frame_hdr.0).ok_or(Errno::ENOENT)?;
+    let found = sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
+    if found.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+
+    let size = (THUNK + found.len() * STUB + 4095) & !4095;
+    let area = near(libc.text, size).ok_or(Errno::ENOMEM)?;
+    // SAFETY: a fresh map of this size, writable until it becomes executable below.
+    let code = unsafe { slice::from_raw_parts_mut(area as *mut u8, size) };
+    code[..6].copy_from_slice(&[0xff, 0x25, 2, 0, 0, 0]); // jmp [rip + 2]
+    code[8..16].copy_from_slice(&(lkl_hijack_trap as *const () as usize).to_le_bytes());
+    let mut used = THUNK;
+    let mut jumps: Vec<(usize, usize, [u8; 16])> = Vec::with_capacity(found.len());
+    for site in &found {
+        let at = area + used;
+        let (Some(n), Ok(rel)) =
+            (write_stub(&mut code[used..], at, area, site), i32::try_from(at as i64 - (site.at as i64 + 5)))
+        else {
+            continue;
+        };
+        // What is left of the site is filled with breakpoints: nobody gets there.
+        let mut jump = [0xcc; 16];
+        jump[0] = 0xe9;
+        jump[1..5].copy_from_slice(&rel.to_le_bytes());
+        jumps.push((site.at, site.len, jump));
+        used += (n + 7) & !7;
+    }
+    // SAFETY: our own map; nobody writes to it afterwards.
+    unsafe { host!(libc::SYS_mprotect, area, size, libc::PROT_READ | libc::PROT_EXEC) }?;
+    patch(libc.text, &jumps)?;
+    Ok(jumps.len())
+}
+
+/// A fresh map within reach of a 32-bit jump from `text`.
+fn near(text: (usize, usize), size: usize) -> Option<usize> {
+    const REACH: usize = 0x7000_0000;
+    let reaches = |at: usize| at.max(text.1) - at.min(text.0) + size < REACH;
+    let at = crate::alloc::map(size) as usize;
+    if at != 0 && reaches(at) {
+        return Some(at);
+    }
+    if at != 0 {
+        // SAFETY: mapped just now.
+        unsafe { crate::alloc::unmap(at as *mut u8, size) };
+    }
+    const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
+    const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    let page = text.0 & !0xffff;
+    (1..1024usize).map(|i| page.wrapping_sub(i << 20)).filter(|at| reaches(*at)).find_map(|hint| {
+        // SAFETY: does not replace a map.
+        let at = unsafe { host!(libc::SYS_mmap, hint, size, PROT, FLAGS, -1i32, 0usize) }.ok()? as usize;
+        if at == hint {
+            return Some(at);
+        }
+        // SAFETY: mapped just now (an old host that does not know the flag takes the address as a hint).
+        unsafe { crate::alloc::unmap(at as *mut u8, size) };
+        None
+    })
+}
+
+/// Writes the jumps. While libc's code is writable it cannot run: nothing here may call it, not even `memcpy`.
+fn patch(text: (usize, usize), jumps: &[(usize, usize, [u8; 16])]) -> Result<()> {
+    let start = text.0 & !4095;
+    let len = ((text.1 + 4095) & !4095) - start;
+    // SAFETY: only the protection changes, and there is one thread, which is here.
+    unsafe { host!(libc::SYS_mprotect, start, len, libc::PROT_READ | libc::PROT_WRITE) }?;
+    for (at, len, jump) in jumps {
+        let mut i = 0;
+        while i < *len && i < jump.len() {
+            // SAFETY: inside libc's text, which is writable now.
+            unsafe { (*at as *mut u8).add(i).write_volatile(jump[i]) };
+            i += 1;
+        }
+    }
+    // SAFETY: back to what it was.
+    let back = unsafe { sys::raw(libc::SYS_mprotect as usize, &[start as u64, len as u64, 5, 0, 0, 0]) };
+    if back < 0 {
+        // Nothing in the process can run any more.
+        sys::say("lkl-hijack: libc's code cannot be made executable again; LKL_HIJACK_LIBC_PATCH=0 avoids it");
+        sys::exit(125);
+    }
+    Ok(())
+}
