@@ -298,6 +298,9 @@ struct Channel {
     room: usize,
 }
 
+/// What came beside the bytes: destination, control messages, flags.
+pub(crate) type Sent = (Option<SockAddr>, Vec<Control>, u32);
+
 /// A socket: one end of a stream of a small buffer, or a datagram socket with one queue, or a listening one.
 pub(crate) struct Fake {
     kind: u32,
@@ -309,7 +312,7 @@ pub(crate) struct Fake {
     /// Control messages that each receive answers.
     pub(crate) control: Mutex<Vec<Control>>,
     /// What the last send brought.
-    pub(crate) sent: Mutex<Option<(Option<SockAddr>, Vec<Control>, u32)>>,
+    pub(crate) sent: Mutex<Option<Sent>>,
     /// Connections to accept.
     backlog: Mutex<VecDeque<Arc<Fake>>>,
     /// 0: connect goes on, else the errno it ends with, -1 for success.

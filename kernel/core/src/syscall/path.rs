@@ -8,7 +8,7 @@ use crate::user;
 use lkl_abi::fcntl::*;
 use lkl_abi::stat::{Stat, S_IFDIR, S_IFMT, S_IFSOCK};
 use lkl_abi::{Errno, Result};
-use lkl_file::File;
+use lkl_file::{DirEntry, File};
 use lkl_ops::FileKind;
 use std::sync::Arc;
 
@@ -186,9 +186,50 @@ pub(super) fn faccessat2(cx: &Ctx<'_>, [dirfd, path, mode, flags, ..]: Args) -> 
     Ok(0)
 }
 
-/// None of these files is a link.
-pub(super) fn readlinkat(cx: &Ctx<'_>, [dirfd, path, ..]: Args) -> Result<u64> {
+pub(super) fn readlinkat(cx: &Ctx<'_>, [dirfd, path, buf, room, ..]: Args) -> Result<u64> {
+    let room = usize::try_from(room as i32).ok().filter(|n| *n > 0).ok_or(Errno::EINVAL)?;
     let path = resolve(cx, dirfd, &user::path(cx.mem, path)?)?;
-    let _file = OpenFile::new(lookup(cx, &path)?, O_PATH);
-    Err(Errno::EINVAL)
+    let file = OpenFile::new(lookup(cx, &path)?, O_PATH);
+    let target = file.file().link_target()?;
+    let part = target.as_bytes().get(..room.min(target.len())).unwrap_or_default();
+    cx.mem.write(buf, part)?;
+    Ok(part.len() as u64)
+}
+
+pub(super) fn getdents64(cx: &Ctx<'_>, [fd, buf, room, ..]: Args) -> Result<u64> {
+    /// Where the name begins in `struct linux_dirent64`.
+    const NAME: usize = 19;
+    let room = room as u32 as usize;
+    let file = cx.file(fd)?;
+    let mut names = file.file().entries()?;
+    let own = file.file().ino();
+    for name in ["..", "."] {
+        names.insert(0, DirEntry { name: name.to_owned(), mode: S_IFDIR, ino: own });
+    }
+    let mut offset = file.offset().lock();
+    let mut next = *offset;
+    let start = usize::try_from(next).unwrap_or(usize::MAX);
+    let mut out = Vec::new();
+    for entry in names.get(start..).unwrap_or_default() {
+        let len = (NAME + entry.name.len() + 1).next_multiple_of(8);
+        if out.len() + len > room {
+            if out.is_empty() {
+                return Err(Errno::EINVAL);
+            }
+            break;
+        }
+        let end = out.len() + len;
+        next += 1;
+        out.extend(entry.ino.to_ne_bytes());
+        out.extend(next.to_ne_bytes());
+        out.extend((len as u16).to_ne_bytes());
+        out.push(((entry.mode & S_IFMT) >> 12) as u8);
+        out.extend(entry.name.as_bytes());
+        out.resize(end, 0);
+    }
+    if !out.is_empty() {
+        cx.mem.write(buf, &out)?;
+    }
+    *offset = next;
+    Ok(out.len() as u64)
 }

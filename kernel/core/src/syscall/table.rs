@@ -103,7 +103,8 @@ calls! {
     STATX "statx" (dirfd: AtFd, path: Path, flags: flags(AT), mask: Uint, buf: Ptr) -> Int = path::statx, "basic fields";
     FACCESSAT "faccessat" (dirfd: AtFd, path: Path, mode: flags(ACCESS)) -> Int = path::faccessat, "";
     FACCESSAT2 "faccessat2" (dirfd: AtFd, path: Path, mode: flags(ACCESS), flags: flags(AT)) -> Int = path::faccessat2, "";
-    READLINKAT "readlinkat" (dirfd: AtFd, path: Path, buf: Ptr, len: Uint) -> Int = path::readlinkat, "EINVAL: no file here is a link";
+    READLINKAT "readlinkat" (dirfd: AtFd, path: Path, buf: Ptr, len: Uint) -> Int = path::readlinkat, "";
+    GETDENTS64 "getdents64" (fd: Fd, buf: Ptr, len: Uint) -> Int = path::getdents64, "";
     PPOLL "ppoll" (fds: Pollfds { len: 1 }, count: Uint, timeout: Timespec, sigmask: Ptr, size: Uint) -> Int = wait::ppoll, "the signal mask is the caller's part";
     PSELECT6 "pselect6" (n: Int, readfds: Ptr, writefds: Ptr, exceptfds: Ptr, timeout: Timespec, sigmask: Ptr) -> Int = wait::pselect6, "the signal mask is the caller's part";
     EPOLL_CREATE1 "epoll_create1" (flags: flags(EPOLL_CREATE)) -> Int = wait::epoll_create1, "";
