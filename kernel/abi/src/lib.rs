@@ -11,6 +11,7 @@ pub mod ethtool;
 pub mod fcntl;
 pub mod if_;
 pub mod if_link;
+pub mod if_packet;
 pub mod inet_diag;
 pub mod ioctls;
 pub mod netlink;
