@@ -103,6 +103,11 @@ impl Epoll {
         };
         file.watchers.lock().push(Arc::downgrade(&item));
         item.register(&**file.file());
+        if item.is_dead() {
+            // Another thread has taken it out meanwhile.
+            item.deregister(&**file.file());
+            return Ok(());
+        }
         if item.poll(&**file.file()) != 0 {
             self.push(&item);
         }
@@ -366,8 +371,8 @@ pub(crate) fn control(
 
 impl Kernel {
     /// What the epoll instance `epfd` has to tell now: up to `max` pairs of events and the `data` given with them.
-    /// Edge-triggered and one-shot entries are used up by it, as by `epoll_wait`. Never blocks. To wait for more, put
-    /// `epfd` in a [`Kernel::poll_set`].
+    /// Edge-triggered and one-shot entries are used up by it, as by `epoll_wait`. Never blocks. To wait for more, use
+    /// [`Kernel::epoll_watch`], or put `epfd` in a [`Kernel::poll_set`].
     ///
     /// # Errors
     /// `EBADF`, `EINVAL` if it is not an epoll instance.
@@ -375,12 +380,15 @@ impl Kernel {
         let file = task.process().file(epfd)?;
         let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
         let mut found = Vec::new();
-        if max > 0 && epoll.maybe_ready() {
+        if max == 0 || !epoll.maybe_ready() {
+            return Ok(found);
+        }
+        self.guard("epoll_ready", || {
             epoll.harvest(max, |events, data| {
                 found.push((events, data));
                 Ok(())
-            })?;
-        }
+            })
+        })?;
         Ok(found)
     }
 }

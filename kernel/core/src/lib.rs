@@ -11,7 +11,7 @@
 //! * [`Kernel`]: the value that everything is in; [`Kernel::syscall`] is the door.
 //! * [`Process`], [`Task`]: who calls. [`OpenFile`]: what a descriptor refers to.
 //! * [`Kernel::poll_set`], [`PollRegistration`]: for a caller that waits for the kernel's and its own files together.
-//! * [`Kernel::epoll_ready`]: what an epoll instance has to tell now.
+//! * [`Kernel::epoll_ready`], [`Kernel::epoll_watch`]: what an epoll instance has to tell now, and when there is more.
 //! * [`support_table`]: which calls there are, as a table in markdown.
 //!
 //! Below: every other crate of the kernel. Above: `host`, `hijack`, the tests.

@@ -1,9 +1,11 @@
 //! Readiness of several files at once: for `poll` and `select`, and for a caller that waits for files of the kernel and
 //! of the host together.
 
+use crate::epoll::as_epoll;
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
 use crate::process::Task;
+use lkl_abi::{Errno, Result};
 use lkl_ops::Parker;
 use lkl_sync::{Events, Registration, Waiter};
 use smallvec::SmallVec;
@@ -25,6 +27,7 @@ struct Watched {
     at: usize,
     file: Arc<OpenFile>,
     events: Events,
+    exclusive: bool,
     registration: Option<Registration>,
 }
 
@@ -55,7 +58,7 @@ impl PollRegistration {
     fn register(&mut self, waiter: &Arc<dyn Waiter>) {
         for w in &mut self.watched {
             if w.registration.is_none() {
-                let registration = w.file.file().wait_queue().register(waiter.clone(), w.events, false);
+                let registration = w.file.file().wait_queue().register(waiter.clone(), w.events, w.exclusive);
                 w.registration = Some(registration);
             }
         }
@@ -66,7 +69,13 @@ impl Drop for PollRegistration {
     fn drop(&mut self) {
         for w in &mut self.watched {
             if let Some(r) = w.registration.take() {
-                w.file.file().wait_queue().deregister(r);
+                let file = w.file.file();
+                file.wait_queue().deregister(r);
+                // A wake-up that was meant for one waiter only and that this one did not use is passed on.
+                let unused = file.poll() & w.events;
+                if w.exclusive && !unused.is_empty() {
+                    file.wait_queue().wake(unused);
+                }
             }
         }
     }
@@ -121,13 +130,19 @@ impl Kernel {
         waiter: Option<Arc<dyn Waiter>>,
     ) -> (usize, PollRegistration) {
         let mut set = PollRegistration { watched: SmallVec::new() };
+        if self.oopsed() {
+            fds.iter_mut().for_each(|p| p.revents = Events::ERR);
+            return (fds.len(), set);
+        }
         for (at, p) in fds.iter_mut().enumerate() {
             p.revents = Events::EMPTY;
             if p.fd < 0 {
                 continue;
             }
             match task.process().file(p.fd) {
-                Ok(file) => set.watched.push(Watched { at, file, events: p.events, registration: None }),
+                Ok(file) => {
+                    set.watched.push(Watched { at, file, events: p.events, exclusive: false, registration: None });
+                }
                 Err(_) => p.revents = Events::NVAL,
             }
         }
@@ -136,6 +151,25 @@ impl Kernel {
         }
         let ready = set.check(fds);
         (ready, set)
+    }
+
+    /// Has `waiter` called when the epoll instance `epfd` has something to tell, until the registration is dropped: for a
+    /// caller that sleeps in `epoll_wait` and looks at its own files too. Unlike in a [`Kernel::poll_set`], of several
+    /// such waiters one event wakes only one, as on Linux. Look at [`Kernel::epoll_ready`] after this call and before
+    /// sleeping.
+    ///
+    /// # Errors
+    /// `EBADF`, `EINVAL` if it is not an epoll instance.
+    pub fn epoll_watch(&self, task: &Task, epfd: i32, waiter: Arc<dyn Waiter>) -> Result<PollRegistration> {
+        let file = task.process().file(epfd)?;
+        if as_epoll(&file).is_none() {
+            return Err(Errno::EINVAL);
+        }
+        let watched = Watched { at: 0, file, events: Events::READ, exclusive: true, registration: None };
+        let mut set = PollRegistration { watched: SmallVec::new() };
+        set.watched.push(watched);
+        set.register(&waiter);
+        Ok(set)
     }
 
     pub(crate) fn poll_watch(&self, set: &mut PollRegistration, waiter: &Arc<dyn Waiter>) {

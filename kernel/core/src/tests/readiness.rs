@@ -144,3 +144,23 @@ fn an_epoll_instance_can_be_in_a_set() {
     lamp.set(0);
     assert_eq!(rig.kernel.epoll_ready(&rig.task, epfd as i32, 10), Ok(vec![]));
 }
+
+#[test]
+fn of_those_who_watch_an_instance_one_is_woken() {
+    let rig = Rig::new();
+    let lamp = Lamp::new();
+    let fd = rig.adopt(lamp.clone());
+    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
+    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 12]].concat());
+    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    let bells = [0, 1].map(|_| Arc::new(Bell(AtomicU32::new(0))));
+    let rung = || bells.each_ref().map(|b| b.0.load(SeqCst));
+    let [first, second] = bells.each_ref().map(|b| rig.kernel.epoll_watch(&rig.task, epfd as i32, b.clone()).unwrap());
+    lamp.set(1);
+    assert_eq!(rung(), [1, 0]);
+    // The first goes away without having taken the event.
+    drop(first);
+    assert_eq!(rung(), [1, 1]);
+    drop(second);
+    assert_eq!(rig.kernel.epoll_watch(&rig.task, fd as i32, bells[0].clone()).unwrap_err(), Errno::EINVAL);
+}

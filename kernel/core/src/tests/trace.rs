@@ -73,3 +73,17 @@ fn a_name_received_is_shown() {
         "getsockname(0, {sa_family=AF_INET, sin_port=htons(99), sin_addr=inet_addr(\"10.0.0.9\")}, [16]) = 0"
     );
 }
+
+/// `LKL_UPDATE=1` writes it anew.
+#[test]
+fn the_support_table_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../SYSCALLS.md");
+    let text = format!(
+        "# System calls\n\nMade from `core/src/syscall/table.rs` by `LKL_UPDATE=1 cargo test -p lkl-kernel support_table`.\n\n{}",
+        crate::support_table()
+    );
+    if std::env::var_os("LKL_UPDATE").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert!(std::fs::read_to_string(path).unwrap() == text, "{path} is not current");
+}
