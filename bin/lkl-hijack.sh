@@ -1,0 +1,256 @@
+#!/bin/sh
+# Runs a program on the kernel of this repository: see --help, and README.md.
+# Nothing is forked on the way to a program that is built already: that is most of what starting it costs.
+
+me=lkl-hijack
+
+usage() {
+    cat <<'EOF'
+Usage: lkl-hijack.sh PROGRAM [ARGUMENT]...
+
+Runs PROGRAM, unmodified, with its network served by a kernel of its own. Without configuration there is only lo. With a TAP:
+
+  sudo ip tuntap add dev tap0 mode tap user "$USER"
+  sudo ip address add 10.0.0.1/24 dev tap0 && sudo ip link set tap0 up
+  LKL_HIJACK_NET_TAP=tap0 LKL_HIJACK_NET_IP=10.0.0.2 LKL_HIJACK_NET_NETMASK_LEN=24 lkl-hijack.sh ping 10.0.0.1
+
+Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{OFFLOAD,DEBUG,LOG}; README.md
+explains them. LKL_HIJACK_LIBRARY names another liblkl-hijack.so to use, which is then never built.
+
+Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if
+it was not found.
+EOF
+}
+
+fail() {
+    status=$1
+    shift
+    printf '%s: %s\n' "$me" "$*" >&2
+    exit "$status"
+}
+
+# Where this script is, through symbolic links.
+self=$0
+case $self in
+    */*) ;;
+    *) self=$(command -v -- "$self") ;;
+esac
+while [ -h "$self" ]; do
+    link=$(readlink -- "$self")
+    case $link in
+        /*) self=$link ;;
+        *) self=${self%/*}/$link ;;
+    esac
+done
+dir=${self%/*}
+case $dir in
+    /*) ;;
+    *) dir=$PWD/$dir ;;
+esac
+root=${dir%/}/..
+# As short as it can be had without forking.
+case $dir in
+    */.. | */../* | */./* | */.) root=$(CDPATH= cd -P -- "$root" && pwd) ;;
+    *) root=${dir%/*} ;;
+esac
+
+case ${1-} in
+    --help | -h)
+        usage
+        exit 0
+        ;;
+    --version)
+        while IFS= read -r line; do
+            case $line in
+                version\ =\ *)
+                    version=${line#*\"}
+                    echo "$me ${version%\"*}"
+                    exit 0
+                    ;;
+            esac
+        done <"$root/Cargo.toml"
+        fail 125 "$root/Cargo.toml has no version"
+        ;;
+    --) shift ;;
+    -*)
+        usage >&2
+        fail 125 "there is no option $1"
+        ;;
+esac
+if [ $# -eq 0 ]; then
+    usage >&2
+    exit 125
+fi
+
+out=$root/target/release
+library=$out/liblkl-hijack.so
+stamp=$out/.lkl-hijack-built
+
+# Is any source newer than the last build?
+stale() {
+    [ -e "$library" ] && [ -e "$stamp" ] || return 0
+    for f in "$root"/Cargo.toml "$root"/Cargo.lock "$root"/hijack/Cargo.toml "$root"/hijack/src/*.rs "$root"/hijack/src/*/*.rs \
+        "$root"/host/Cargo.toml "$root"/host/src/*.rs "$root"/host/src/*/*.rs \
+        "$root"/kernel/*/Cargo.toml "$root"/kernel/*/src/*.rs "$root"/kernel/*/src/*/*.rs "$root"/kernel/*/src/*/*/*.rs; do
+        if [ "$f" -nt "$stamp" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+build() {
+    command -v cargo >/dev/null 2>&1 || PATH=$PATH:${HOME-}/.cargo/bin
+    if ! command -v cargo >/dev/null 2>&1; then
+        echo "$me: cargo is needed to build liblkl-hijack.so: install Rust 1.85 or later with rustup" >&2
+        return 1
+    fi
+    if ! command -v cc >/dev/null 2>&1; then
+        echo "$me: a C compiler is needed to build liblkl-hijack.so: apt-get install gcc libc6-dev" >&2
+        return 1
+    fi
+    echo "$me: building liblkl-hijack.so; this takes a few minutes the first time, and is done once" >&2
+    # Sources that change during the build are newer than the stamp.
+    : >"$stamp.new"
+    quiet=-q
+    if [ -t 2 ]; then
+        quiet=
+    fi
+    # shellcheck disable=SC2086 # one word or none
+    if ! (cd "$root" && exec cargo build $quiet --release -p lkl-hijack --target-dir "$root/target") >&2; then
+        echo "$me: the build failed" >&2
+        return 1
+    fi
+    ln -f "$out/liblkl_hijack.so" "$library.new" && mv -f "$library.new" "$library" && mv -f "$stamp.new" "$stamp"
+}
+
+if [ -n "${LKL_HIJACK_LIBRARY-}" ]; then
+    library=$LKL_HIJACK_LIBRARY
+    [ -r "$library" ] || fail 125 "LKL_HIJACK_LIBRARY=$library: expected a file that can be read"
+elif [ -e "$root/Cargo.toml" ] && stale; then
+    if mkdir -p "$out" 2>/dev/null && [ -w "$out" ]; then
+        (
+            flock 9 || exit 1
+            # Whoever had the lock may have built it meanwhile.
+            if stale; then
+                build 9>&-
+            fi
+        ) 9>"$out/.lkl-hijack-lock" || exit 125
+    elif [ ! -e "$library" ]; then
+        fail 125 "$library is not built, and $out cannot be written"
+    fi
+fi
+[ -e "$library" ] || fail 125 "$library is not there"
+
+# The file that `exec` will find.
+find_program() {
+    case $1 in
+        */*)
+            program=$1
+            [ -e "$program" ] || fail 127 "$1: not found"
+            ;;
+        *)
+            program= seen=
+            rest=$PATH:
+            while [ -n "$rest" ]; do
+                # An empty part of PATH is the working directory.
+                try=${rest%%:*}
+                try=${try:-.}/$1
+                rest=${rest#*:}
+                if [ -f "$try" ]; then
+                    seen=$try
+                    if [ -x "$try" ]; then
+                        program=$try
+                        break
+                    fi
+                fi
+            done
+            [ -n "$program$seen" ] || fail 127 "$1: not found"
+            ;;
+    esac
+    [ -d "$program" ] && fail 126 "$1: is a directory"
+    { [ -n "$program" ] && [ -x "$program" ]; } || fail 126 "$1: cannot be executed"
+}
+
+loader=/lib64/ld-linux-x86-64.so.2
+
+# Can a library be preloaded into $1? Its loader's name is in one of the first lines.
+check_elf() {
+    # A file that may not be read can only be tried.
+    [ -r "$1" ] || return 0
+    lines=0
+    while [ "$lines" -lt 24 ] && IFS= read -r line; do
+        case $line in
+            ?ELF*) is_elf=1 ;;
+            '#!'*)
+                if [ "$lines" -eq 0 ]; then
+                    interpreter=${line#'#!'}
+                    interpreter=${interpreter#"${interpreter%%[! 	]*}"}
+                    interpreter=${interpreter%%[ 	]*}
+                    return 0
+                fi
+                ;;
+        esac
+        [ -n "${is_elf-}" ] || return 0
+        case $line in
+            */ld-linux-x86-64.so.2* | */ld-linux-*.so.* | */ld-musl-*) return 0 ;;
+        esac
+        lines=$((lines + 1))
+    done <"$1"
+    [ -x "$loader" ] || return 0
+    "$loader" --verify "$1" >/dev/null 2>&1
+    case $? in
+        0 | 2) return 0 ;;
+    esac
+    fail 125 "$1: is statically linked: no library can be loaded into it, so it cannot be run on this kernel"
+}
+
+find_program "$1"
+interpreter= is_elf=
+check_elf "$program"
+case $interpreter in
+    /*) [ ! -x "$interpreter" ] || { is_elf='' && check_elf "$interpreter"; } ;;
+esac
+
+# The loader drops preloaded libraries in programs that run with more rights than their caller has. Started through the
+# loader by hand, such a program has no more rights than its caller: it needs none from this kernel.
+secure=
+if [ -u "$program" ] || [ -g "$program" ]; then
+    secure=1
+fi
+if [ -z "$secure" ]; then
+    uid=
+    while IFS='	 ' read -r key uid _; do
+        [ "$key" = Uid: ] && break
+    done </proc/self/status
+    if [ "${uid:-0}" != 0 ]; then
+        getcap=/sbin/getcap
+        if [ -x "$getcap" ]; then
+            [ -z "$("$getcap" "$program" 2>/dev/null)" ] || secure=1
+        else
+            # Without getcap: those of Debian's that have capabilities.
+            case ${program##*/} in
+                ping | fping | mtr-packet | arping | clockdiff | traceroute6.iputils) secure=1 ;;
+            esac
+        fi
+    fi
+fi
+
+case $library in
+    *:*) fail 125 "$library: cannot be preloaded, because there is a colon in its name" ;;
+    *[[:space:]]*)
+        # Names in LD_PRELOAD cannot have spaces, directories in LD_LIBRARY_PATH can.
+        LD_LIBRARY_PATH=${library%/*}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+        export LD_LIBRARY_PATH
+        library=${library##*/}
+        ;;
+esac
+LD_PRELOAD=$library${LD_PRELOAD:+:$LD_PRELOAD}
+export LD_PRELOAD
+
+if [ -n "$secure" ] && [ -x "$loader" ]; then
+    name=$1
+    shift
+    exec "$loader" --argv0 "$name" "$program" "$@"
+fi
+exec "$@"
