@@ -174,43 +174,32 @@ find_program() {
 
 loader=/lib64/ld-linux-x86-64.so.2
 
-# Can a library be preloaded into $1? Its loader's name is in one of the first lines.
+# Can a library be preloaded into $1? Sets `interpreter` if it is a script.
 check_elf() {
-    # A file that may not be read can only be tried.
-    [ -r "$1" ] || return 0
-    lines=0
-    while [ "$lines" -lt 24 ] && IFS= read -r line; do
-        case $line in
-            ?ELF*) is_elf=1 ;;
-            '#!'*)
-                if [ "$lines" -eq 0 ]; then
-                    interpreter=${line#'#!'}
-                    interpreter=${interpreter#"${interpreter%%[! 	]*}"}
-                    interpreter=${interpreter%%[ 	]*}
-                    return 0
-                fi
-                ;;
-        esac
-        [ -n "${is_elf-}" ] || return 0
-        case $line in
-            */ld-linux-x86-64.so.2* | */ld-linux-*.so.* | */ld-musl-*) return 0 ;;
-        esac
-        lines=$((lines + 1))
-    done <"$1"
-    [ -x "$loader" ] || return 0
-    "$loader" --verify "$1" >/dev/null 2>&1
-    case $? in
-        0 | 2) return 0 ;;
+    # A file that may not be read, or another architecture, can only be tried.
+    if [ ! -r "$1" ] || [ ! -x "$loader" ]; then
+        return
+    fi
+    "$loader" --verify "$1" >/dev/null 2>&1 && return
+    IFS= read -r line <"$1"
+    case $line in
+        '#!'*)
+            interpreter=${line#'#!'}
+            interpreter=${interpreter#"${interpreter%%[! 	]*}"}
+            interpreter=${interpreter%%[ 	]*}
+            ;;
+        ?ELF*)
+            fail 125 "$1: is statically linked: no library can be loaded into it, so it cannot be run on this kernel"
+            ;;
     esac
-    fail 125 "$1: is statically linked: no library can be loaded into it, so it cannot be run on this kernel"
 }
 
 find_program "$1"
-interpreter= is_elf=
+interpreter=
 check_elf "$program"
-case $interpreter in
-    /*) [ ! -x "$interpreter" ] || { is_elf='' && check_elf "$interpreter"; } ;;
-esac
+if [ -n "$interpreter" ] && [ -f "$interpreter" ]; then
+    check_elf "$interpreter"
+fi
 
 # The loader drops preloaded libraries in programs that run with more rights than their caller has. Started through the
 # loader by hand, such a program has no more rights than its caller: it needs none from this kernel.
@@ -218,21 +207,15 @@ secure=
 if [ -u "$program" ] || [ -g "$program" ]; then
     secure=1
 fi
-if [ -z "$secure" ]; then
-    uid=
-    while IFS='	 ' read -r key uid _; do
-        [ "$key" = Uid: ] && break
-    done </proc/self/status
-    if [ "${uid:-0}" != 0 ]; then
-        getcap=/sbin/getcap
-        if [ -x "$getcap" ]; then
-            [ -z "$("$getcap" "$program" 2>/dev/null)" ] || secure=1
-        else
-            # Without getcap: those of Debian's that have capabilities.
-            case ${program##*/} in
-                ping | fping | mtr-packet | arping | clockdiff | traceroute6.iputils) secure=1 ;;
-            esac
-        fi
+if [ -z "$secure" ] && [ ! -O / ]; then
+    getcap=/sbin/getcap
+    if [ -x "$getcap" ]; then
+        [ -z "$("$getcap" "$program" 2>/dev/null)" ] || secure=1
+    else
+        # Without getcap: those of Debian's that have capabilities.
+        case ${program##*/} in
+            ping | fping | mtr-packet | arping | clockdiff | traceroute6.iputils) secure=1 ;;
+        esac
     fi
 fi
 
