@@ -142,8 +142,12 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
                 // SAFETY: it came from `Box::into_raw` here, for an `execve` that is over.
                 drop(unsafe { Box::from_raw(old) });
             }
+            // If the memory is lent, the lender goes on with it as it is when this has succeeded: as if outside.
+            let depth = t.depth.replace(0);
             // SAFETY: the program's own call, with an environment of the same form.
-            Some(unsafe { sys::raw(number, &args) })
+            let ret = unsafe { sys::raw(number, &args) };
+            t.depth.set(depth);
+            Some(ret)
         }
         _ => None,
     }

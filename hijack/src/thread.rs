@@ -13,6 +13,8 @@ pub(crate) struct Thread {
     pub(crate) depth: Cell<u32>,
     /// It is a child of `vfork`, or waits for one: the memory is not its alone, so every call is the host's.
     pub(crate) spawning: Cell<bool>,
+    /// `depth`, as it was when the child of `vfork` began.
+    pub(crate) lent_depth: Cell<u32>,
     /// Signals that arrived while it was inside, blocked until it leaves: bit `n - 1` is signal `n`.
     pub(crate) deferred: Cell<u64>,
     /// A handler of the program ran.
@@ -32,6 +34,7 @@ thread_local! {
         Thread {
             depth: Cell::new(0),
             spawning: Cell::new(false),
+            lent_depth: Cell::new(0),
             deferred: Cell::new(0),
             ran: Cell::new(false),
             no_restart: Cell::new(false),

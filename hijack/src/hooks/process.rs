@@ -4,7 +4,6 @@ use super::{set_errno, Real};
 use crate::door;
 use crate::signal;
 use crate::thread::{self, Inside};
-use core::arch::global_asm;
 use core::ffi::{c_char, c_int, c_void};
 use libc::{pid_t, FILE};
 
@@ -32,17 +31,24 @@ reals! {
 }
 
 /// While it lives, the thread has lent its memory to a child, or is that child.
-struct Lending(bool);
+struct Lending {
+    spawning: bool,
+    depth: u32,
+}
 
 impl Lending {
     fn begin() -> Self {
-        Self(thread::current().spawning.replace(true))
+        let t = thread::current();
+        Self { spawning: t.spawning.replace(true), depth: t.depth.get() }
     }
 }
 
 impl Drop for Lending {
     fn drop(&mut self) {
-        thread::current().spawning.set(self.0);
+        let t = thread::current();
+        t.spawning.set(self.spawning);
+        // The child was inside when it became another program.
+        t.depth.set(self.depth);
     }
 }
 
@@ -78,42 +84,49 @@ lending! {
     popen(command: *const c_char, mode: *const c_char) -> *mut FILE;
 }
 
-// `vfork` comes back twice on one stack, so its return address must not be there when the child returns first: it
-// waits in a register, as in libc's own.
+/// `vfork`: comes back twice on one stack, so its return address must not be there when the child returns first: it
+/// waits in a register, as in libc's own.
+///
+/// # Safety
+/// As libc's.
 #[cfg(not(test))]
-global_asm!(
-    ".pushsection .text.vfork, \"ax\", @progbits",
-    ".globl vfork",
-    ".type vfork, @function",
-    ".globl __vfork",
-    ".type __vfork, @function",
-    "vfork:",
-    "__vfork:",
-    ".cfi_startproc",
-    "pop rdi",
-    ".cfi_adjust_cfa_offset -8",
-    ".cfi_register rip, rdi",
-    "mov eax, 58",
-    "syscall",
-    "push rdi",
-    ".cfi_adjust_cfa_offset 8",
-    "sub rsp, 8",
-    ".cfi_adjust_cfa_offset 8",
-    "mov rdi, rax",
-    "call {after}",
-    "add rsp, 8",
-    ".cfi_adjust_cfa_offset -8",
-    "ret",
-    ".cfi_endproc",
-    ".size vfork, . - vfork",
-    ".popsection",
-    after = sym after_vfork,
-);
+#[unsafe(naked)]
+#[no_mangle]
+pub unsafe extern "C-unwind" fn vfork() -> c_int {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_register rip, rdi",
+        "mov eax, 58",
+        "syscall",
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_offset rip, -8",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "mov rdi, rax",
+        "call {after}",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "ret",
+        ".cfi_endproc",
+        after = sym after_vfork,
+    )
+}
 
 /// Called in the child, then in the parent, which share one thread block.
 #[cfg_attr(test, expect(dead_code, reason = "the test program's vfork is libc's"))]
 extern "C" fn after_vfork(ret: isize) -> isize {
-    thread::current().spawning.set(ret == 0);
+    let t = thread::current();
+    if ret == 0 {
+        t.lent_depth.set(t.depth.get());
+        t.spawning.set(true);
+    } else if ret > 0 {
+        t.spawning.set(false);
+        // The child was inside when it became another program.
+        t.depth.set(t.lent_depth.get());
+    }
     if (-4095..0).contains(&ret) {
         set_errno(-ret as i32);
         return -1;
