@@ -24,6 +24,8 @@ impl Kernel {
             tracing::debug!(target: "lkl::syscall", "syscall {number}(...) = -1 ENOSYS");
             return Err(Errno::ENOSYS);
         };
+        // What does not come back is seen as well.
+        tracing::trace!(target: "lkl::syscall", "[{}] {}...", task.tid(), call.name);
         let cx = Ctx { kernel: self, task, mem: task.process().mem() };
         let result = self.guard(call.name, || (call.handler)(&cx, args));
         if tracing::enabled!(target: "lkl::syscall", tracing::Level::DEBUG) {

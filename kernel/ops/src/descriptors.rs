@@ -15,7 +15,7 @@ pub enum FileKind {
 
 /// Hands out the numbers of descriptors for one process. The preloaded library backs each number by a placeholder
 /// descriptor of the host, so that the numbers of host and kernel files never meet; elsewhere it is the lowest free
-/// number of a table of our own ([`crate::descriptors::Lowest`]).
+/// number of a table of our own (`lkl_kernel::Lowest`).
 pub trait Descriptors: Send + Sync {
     /// A new number, at least `min`.
     ///

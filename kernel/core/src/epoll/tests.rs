@@ -418,3 +418,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn threads_at_once() {
+    let ep = Ep::new();
+    let (kernel, epfd) = (&ep.rig.kernel, ep.epfd);
+    let inner = ep.rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
+    ep.add(inner, EPOLLIN);
+    let lamps: Vec<_> = (0..3).map(|_| ep.lamp()).collect();
+    let events: Vec<u64> =
+        [EPOLLIN, EPOLLIN | EPOLLET, EPOLLIN | EPOLLONESHOT].map(|e| ep.rig.mem.put(&event_bytes(e, 1))).to_vec();
+    let at = ep.rig.mem.zeros(256);
+    thread::scope(|s| {
+        for (task, _) in (0..2).map(|_| ep.rig.thread()) {
+            s.spawn(move || {
+                for i in 0..2000 {
+                    let _any = call(kernel, &task, nr::EPOLL_PWAIT, &[epfd, at, 4, u64::from(i % 50 == 0), 0, 0]);
+                }
+            });
+        }
+        for (i, (lamp, fd)) in lamps.iter().enumerate() {
+            let (task, _) = ep.rig.thread();
+            let (task2, _) = ep.rig.thread();
+            let event = events[i];
+            s.spawn(move || {
+                for n in 0..1000u64 {
+                    let to = if n % 3 == 0 { inner } else { epfd };
+                    let _any = call(kernel, &task, nr::EPOLL_CTL, &[to, 1 + n % 3, *fd, event]);
+                    let _any = call(kernel, &task, nr::DUP3, &[*fd, 50 + i as u64, 0]);
+                    let _any = call(kernel, &task, nr::EPOLL_CTL, &[to, 1, 50 + i as u64, event]);
+                    let _any = call(kernel, &task, nr::CLOSE, &[50 + i as u64]);
+                }
+            });
+            s.spawn(move || {
+                for n in 0..2000u32 {
+                    lamp.set(n % 2);
+                    let _any = call(kernel, &task2, nr::CLOSE, &[50 + i as u64]);
+                }
+            });
+        }
+    });
+    assert!(!kernel.oopsed());
+    for (lamp, fd) in &lamps {
+        ep.rig.call(nr::CLOSE, &[*fd]).unwrap();
+        assert_eq!(lamp.released.load(SeqCst), 1);
+    }
+}

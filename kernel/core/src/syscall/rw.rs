@@ -100,8 +100,17 @@ pub(super) fn readv(cx: &Ctx<'_>, [fd, iov, count, ..]: Args) -> Result<u64> {
 }
 
 pub(super) fn writev(cx: &Ctx<'_>, [fd, iov, count, ..]: Args) -> Result<u64> {
+    writev_here(cx, fd, iov, count, 0)
+}
+
+/// `writev` of no bytes is no write at all, unlike `write` of none.
+fn writev_here(cx: &Ctx<'_>, fd: u64, iov: u64, count: u64, flags: u32) -> Result<u64> {
     let file = cx.file(fd)?;
-    write_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, 0)
+    let iov = user::iovecs(cx.mem, iov, count)?;
+    if user::total(&iov) == 0 {
+        return Ok(0);
+    }
+    write_any(cx, &file, &iov, flags)
 }
 
 /// The file of a call that has a position of its own.
@@ -159,8 +168,7 @@ pub(super) fn pwritev2(cx: &Ctx<'_>, [fd, iov, count, at, at_high, flags]: Args)
     if at != u64::MAX {
         return pwritev(cx, [fd, iov, count, at, at_high, 0]);
     }
-    let file = cx.file(fd)?;
-    write_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, flags)
+    writev_here(cx, fd, iov, count, flags)
 }
 
 pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> Result<u64> {
