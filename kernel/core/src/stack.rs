@@ -48,7 +48,25 @@ pub(crate) fn dev_ioctl(_: &Arc<Net>, _: &dyn UserMem, _: u32, _: u64) -> Result
     Err(lkl_abi::Errno::ENOTTY)
 }
 
-pub(crate) fn proc_open(_: &Arc<Net>, _: &str) -> Option<Result<Arc<dyn File>>> {
+pub(crate) fn proc_open_with(_: &Arc<Net>, _: &Arc<Hub>, _: &str) -> Option<Result<Arc<dyn File>>> {
+    None
+}
+
+pub(crate) fn proc_stat(_: &Arc<Net>, _: &str, _: bool) -> Option<Result<lkl_abi::stat::Stat>> {
+    None
+}
+
+pub(crate) fn proc_readlink(_: &Arc<Net>, _: &str) -> Option<Result<String>> {
+    None
+}
+
+pub(crate) struct DirEntry {
+    pub(crate) name: String,
+    pub(crate) ino: u64,
+    pub(crate) kind: u32,
+}
+
+pub(crate) fn proc_readdir(_: &Arc<Net>, _: &str) -> Option<Result<Vec<DirEntry>>> {
     None
 }
 

@@ -23,17 +23,6 @@ use lkl_ops::UserMem;
 use lkl_sync::{Events, WaitQueue};
 use std::any::Any;
 
-/// One name in a directory.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DirEntry {
-    /// The name, without slashes.
-    pub name: String,
-    /// `st_mode` of what it names; only the type counts (`S_IFDIR`, `S_IFREG`, `S_IFLNK`).
-    pub mode: u32,
-    /// The inode's number.
-    pub ino: u64,
-}
-
 /// An open file description, without the state that every one has (status flags, offset), which the descriptor
 /// table of `lkl-kernel` keeps.
 pub trait File: Send + Sync + Any {
@@ -79,23 +68,6 @@ pub trait File: Send + Sync + Any {
 
     /// A number that is the inode's, unique among the files of a kernel.
     fn ino(&self) -> u64;
-
-    /// The names in it, if it is a directory (`getdents64`), without `.` and `..`. The order stays the same from call
-    /// to call.
-    ///
-    /// # Errors
-    /// `ENOTDIR`
-    fn entries(&self) -> Result<Vec<DirEntry>> {
-        Err(Errno::ENOTDIR)
-    }
-
-    /// The target, if it is a symbolic link (`readlinkat`).
-    ///
-    /// # Errors
-    /// `EINVAL`
-    fn link_target(&self) -> Result<String> {
-        Err(Errno::EINVAL)
-    }
 
     /// The last descriptor is gone: begin to close. Called once.
     fn release(&self);

@@ -8,7 +8,7 @@ use crate::user;
 use lkl_abi::fcntl::*;
 use lkl_abi::stat::{Stat, S_IFDIR, S_IFMT, S_IFSOCK};
 use lkl_abi::{Errno, Result};
-use lkl_file::{DirEntry, File};
+use lkl_file::File;
 use lkl_ops::FileKind;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ fn own_process(cx: &Ctx<'_>, path: String) -> String {
 }
 
 fn lookup(cx: &Ctx<'_>, path: &str) -> Result<Arc<dyn File>> {
-    stack::proc_open(cx.kernel.net(), path).unwrap_or(Err(Errno::ENOENT))
+    stack::proc_open_with(cx.kernel.net(), cx.kernel.hub(), path).unwrap_or(Err(Errno::ENOENT))
 }
 
 pub(super) fn openat(cx: &Ctx<'_>, [dirfd, path, flags, ..]: Args) -> Result<u64> {
@@ -135,8 +135,8 @@ fn named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
         return Ok(stat_of(&**cx.file(dirfd)?.file()));
     }
     let path = resolve(cx, dirfd, &path)?;
-    let file = OpenFile::new(lookup(cx, &path)?, O_PATH);
-    Ok(stat_of(&**file.file()))
+    let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
+    stack::proc_stat(cx.kernel.net(), &path, follow).unwrap_or(Err(Errno::ENOENT))
 }
 
 pub(super) fn fstat(cx: &Ctx<'_>, [fd, buf, ..]: Args) -> Result<u64> {
@@ -189,8 +189,7 @@ pub(super) fn faccessat2(cx: &Ctx<'_>, [dirfd, path, mode, flags, ..]: Args) -> 
 pub(super) fn readlinkat(cx: &Ctx<'_>, [dirfd, path, buf, room, ..]: Args) -> Result<u64> {
     let room = usize::try_from(room as i32).ok().filter(|n| *n > 0).ok_or(Errno::EINVAL)?;
     let path = resolve(cx, dirfd, &user::path(cx.mem, path)?)?;
-    let file = OpenFile::new(lookup(cx, &path)?, O_PATH);
-    let target = file.file().link_target()?;
+    let target = stack::proc_readlink(cx.kernel.net(), &path).unwrap_or(Err(Errno::ENOENT))?;
     let part = target.as_bytes().get(..room.min(target.len())).unwrap_or_default();
     cx.mem.write(buf, part)?;
     Ok(part.len() as u64)
@@ -201,17 +200,17 @@ pub(super) fn getdents64(cx: &Ctx<'_>, [fd, buf, room, ..]: Args) -> Result<u64>
     const NAME: usize = 19;
     let room = room as u32 as usize;
     let file = cx.file(fd)?;
-    let mut names = file.file().entries()?;
-    let own = file.file().ino();
-    for name in ["..", "."] {
-        names.insert(0, DirEntry { name: name.to_owned(), mode: S_IFDIR, ino: own });
-    }
+    let path = file.path().ok_or(Errno::ENOTDIR)?;
+    let own = (file.file().ino(), S_IFDIR);
+    let names = stack::proc_readdir(cx.kernel.net(), path).unwrap_or(Err(Errno::ENOENT))?;
+    let dots = [".", ".."].map(|name| (name.to_owned(), own));
+    let names: Vec<_> = dots.into_iter().chain(names.into_iter().map(|e| (e.name, (e.ino, e.kind)))).collect();
     let mut offset = file.offset().lock();
     let mut next = *offset;
     let start = usize::try_from(next).unwrap_or(usize::MAX);
     let mut out = Vec::new();
-    for entry in names.get(start..).unwrap_or_default() {
-        let len = (NAME + entry.name.len() + 1).next_multiple_of(8);
+    for (name, (ino, kind)) in names.get(start..).unwrap_or_default() {
+        let len = (NAME + name.len() + 1).next_multiple_of(8);
         if out.len() + len > room {
             if out.is_empty() {
                 return Err(Errno::EINVAL);
@@ -220,11 +219,11 @@ pub(super) fn getdents64(cx: &Ctx<'_>, [fd, buf, room, ..]: Args) -> Result<u64>
         }
         let end = out.len() + len;
         next += 1;
-        out.extend(entry.ino.to_ne_bytes());
+        out.extend(ino.to_ne_bytes());
         out.extend(next.to_ne_bytes());
         out.extend((len as u16).to_ne_bytes());
-        out.push(((entry.mode & S_IFMT) >> 12) as u8);
-        out.extend(entry.name.as_bytes());
+        out.push(((kind & S_IFMT) >> 12) as u8);
+        out.extend(name.as_bytes());
         out.resize(end, 0);
     }
     if !out.is_empty() {
