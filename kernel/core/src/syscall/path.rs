@@ -124,6 +124,14 @@ fn stat_of(file: &dyn File) -> Stat {
     }
 }
 
+fn stat_open(cx: &Ctx<'_>, fd: u64) -> Result<Stat> {
+    let file = cx.file(fd)?;
+    match file.path().and_then(|path| stack::proc_stat(cx.kernel.net(), path, true)) {
+        Some(Ok(stat)) => Ok(stat),
+        _ => Ok(stat_of(&**file.file())),
+    }
+}
+
 /// The file that a call with a directory, a path and `AT_EMPTY_PATH` names.
 fn named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
     let path = match path {
@@ -132,7 +140,7 @@ fn named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
         addr => user::path(cx.mem, addr)?,
     };
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-        return Ok(stat_of(&**cx.file(dirfd)?.file()));
+        return stat_open(cx, dirfd);
     }
     let path = resolve(cx, dirfd, &path)?;
     let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
@@ -140,7 +148,7 @@ fn named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
 }
 
 pub(super) fn fstat(cx: &Ctx<'_>, [fd, buf, ..]: Args) -> Result<u64> {
-    let stat = stat_of(&**cx.file(fd)?.file());
+    let stat = stat_open(cx, fd)?;
     cx.mem.write(buf, &stat.to_stat())?;
     Ok(0)
 }
