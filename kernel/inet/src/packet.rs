@@ -10,10 +10,14 @@ use bytes::Bytes;
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use lkl_abi::if_packet::*;
-use lkl_abi::socket::{MSG_PEEK, MSG_TRUNC, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET, SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER};
+use lkl_abi::socket::{
+    MSG_PEEK, MSG_TRUNC, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET, SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER,
+};
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::AF_PACKET;
-use lkl_file::{Control, File, IovReader, IovWriter, LinkAddr, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
+use lkl_file::{
+    Control, File, IovReader, IovWriter, LinkAddr, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket,
+};
 use lkl_net::bpf::{Ancillary, Program};
 use lkl_net::wire::ethernet;
 use lkl_sync::{Events, Mutex, Rank, RwLock, WaitQueue};

@@ -12,6 +12,8 @@ pub enum Rank {
     Descriptors,
     /// Interest list of an epoll instance.
     EpollInterest,
+    /// Held while the network's configuration is changed: one change at a time.
+    Configuration,
     /// Network configuration that is changed seldom: links and their addresses.
     NetConfig,
     /// Routes and rules.

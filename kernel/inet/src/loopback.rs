@@ -1,0 +1,96 @@
+//! The queue of `lo`: what this host sends to itself. It is run by whoever put something in, one thread at a time, holding no
+//! lock, and never from within itself.
+
+use crate::tx::PacketType;
+use crate::Net;
+use bytes::Bytes;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use lkl_sync::{Mutex, Rank};
+use std::collections::VecDeque;
+
+/// Most packets that wait.
+const MAX: usize = 16_384;
+/// Packets that one thread handles before it leaves the rest to whoever serves the kernel.
+const BUDGET: usize = 4096;
+
+/// A packet on its way through `lo`.
+#[derive(Debug)]
+pub(crate) struct LoopPacket {
+    /// From the IP header on.
+    pub(crate) packet: Bytes,
+    /// It stands for several segments.
+    pub(crate) gso_size: Option<u16>,
+    /// It is a copy of a multicast or broadcast packet that was sent by this link.
+    pub(crate) ifindex: u32,
+    pub(crate) packet_type: PacketType,
+}
+
+pub(crate) struct Loopback {
+    len: AtomicUsize,
+    queue: Mutex<VecDeque<LoopPacket>>,
+    running: AtomicBool,
+}
+
+impl Default for Loopback {
+    fn default() -> Self {
+        Self {
+            len: AtomicUsize::new(0),
+            queue: Mutex::new(Rank::Device, VecDeque::new()),
+            running: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Net {
+    /// Puts a packet into the queue; the caller runs it later ([`Net::run_loopback`]).
+    pub(crate) fn loop_back(&self, packet: LoopPacket) {
+        let mut queue = self.loopback.queue.lock();
+        if queue.len() >= MAX {
+            drop(queue);
+            tracing::debug!(target: "lkl::drop", "the loopback queue is full");
+            return;
+        }
+        queue.push_back(packet);
+        self.loopback.len.store(queue.len(), Ordering::SeqCst);
+    }
+
+    /// Hands the packets of the queue up. Called holding no lock. Does nothing if some thread is at it already (that one
+    /// will see what was put in before this call).
+    pub(crate) fn run_loopback(&self) {
+        let l = &self.loopback;
+        let mut done = 0;
+        while l.len.load(Ordering::SeqCst) > 0 {
+            if l.running.swap(true, Ordering::SeqCst) {
+                return;
+            }
+            let token = Token(&l.running);
+            while done < BUDGET {
+                let packet = {
+                    let mut queue = l.queue.lock();
+                    let packet = queue.pop_front();
+                    l.len.store(queue.len(), Ordering::SeqCst);
+                    packet
+                };
+                let Some(packet) = packet else { break };
+                done += 1;
+                self.loopback_input(packet);
+            }
+            drop(token);
+            if done >= BUDGET {
+                if l.len.load(Ordering::SeqCst) > 0 {
+                    self.host().kick();
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Given back even if a handler panics.
+struct Token<'a>(&'a AtomicBool);
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
