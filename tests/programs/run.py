@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Runs the program tests: real programs, unmodified, on our kernel, against native ones over a TAP.
+
+run.py [--native] [-j N] [--list] [NAME]...
+
+Each NAME is a part of a test's name. With --native the same tests run on the machine's own kernel instead of ours, to show that
+they ask for what Linux does. TEST_BULK is the size of the big transfers in bytes (1 GiB). A test that cannot be run here is skipped
+and says why; with CI=true that is a failure.
+"""
+
+import argparse
+import glob
+import importlib
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from lab import TESTS, Failed, Lab, Skip  # noqa: E402
+
+
+def run_one(entry, native, bulk):
+    """Runs one test in the calling thread, which it leaves in another network namespace."""
+    _, function, version, need, _ = entry
+    missing = [p for p in need if not shutil.which(p, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")]
+    if missing:
+        return "skip", f"not installed: {' '.join(missing)}"
+    try:
+        with Lab(native, bulk) as lab:
+            if version:
+                function(lab, version)
+            else:
+                function(lab)
+        return "ok", ""
+    except Skip as e:
+        return "skip", str(e)
+    except Failed as e:
+        where = traceback.extract_tb(e.__traceback__)
+        lines = [f"{os.path.basename(f.filename)}:{f.lineno}" for f in where if "/t_" in f.filename]
+        return "FAILED", f"{' '.join(lines)}: {e}"
+    except Exception:
+        return "FAILED", traceback.format_exc()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--native", action="store_true")
+    parser.add_argument("-j", type=int, default=2, metavar="N")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    for path in sorted(glob.glob(os.path.join(HERE, "t_*.py"))):
+        importlib.import_module(os.path.basename(path)[:-3])
+    chosen = [t for t in TESTS if not options.names or any(n in t[0] for n in options.names)]
+    if options.list:
+        print("\n".join(t[0] for t in chosen))
+        return 0
+    if os.geteuid() != 0:
+        sys.exit("the program tests make network namespaces: run them as root")
+
+    waiting = queue.Queue()
+    for entry in chosen:
+        waiting.put(entry)
+    bulk = int(os.environ.get("TEST_BULK", 1 << 30))
+    results, lock = [], threading.Lock()
+
+    def worker():
+        while True:
+            try:
+                entry = waiting.get_nowait()
+            except queue.Empty:
+                return
+            start, box = time.monotonic(), []
+            thread = threading.Thread(target=lambda: box.append(run_one(entry, options.native, bulk)), daemon=True)
+            thread.start()
+            thread.join(entry[4])
+            result = box[0] if box else ("FAILED", f"did not end within {entry[4]} s")
+            with lock:
+                results.append((entry[0],) + result)
+                took = time.monotonic() - start
+                print(f"{result[0]:6} {entry[0]} ({took:.1f} s)", flush=True)
+                if result[1]:
+                    print("       " + result[1].strip().replace("\n", "\n       "), flush=True)
+
+    threads = [threading.Thread(target=worker) for _ in range(max(1, options.j))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+    count = {kind: sum(r[1] == kind for r in results) for kind in ("ok", "FAILED", "skip")}
+    if os.environ.get("CI") == "true" and count["skip"]:
+        print("in CI a skipped test is a failed one")
+        count["FAILED"] += count["skip"]
+        count["skip"] = 0
+    for name, kind, _ in results:
+        if kind == "FAILED":
+            print(f"failed: {name}")
+    print(f"{count['ok']} passed, {count['FAILED']} failed" + (f", {count['skip']} skipped" if count["skip"] else ""))
+    sys.stdout.flush()
+    # A test that hangs must not keep the run from ending.
+    os._exit(1 if count["FAILED"] or not results else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The wrapper, the configuration, and what is said when either is wrong."""
+
+import os
+
+from lab import ROOT, WRAPPER, Skip, check, has, lacks, test
+
+
+def ours_only(lab):
+    if lab.native:
+        raise Skip("about the wrapper")
+
+
+@test()
+def only_lo(lab):
+    """Nothing of the host's interfaces is shown."""
+    if not lab.native:
+        lab.sh("ip link add hidden type veth peer name hidden1; ip addr add 10.9.0.1/24 dev hidden; ip link set hidden up")
+    done = lab.ours("ip", "address", "show")
+    has(done.out, r"^1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 ")
+    has(done.out, r"^    inet 127\.0\.0\.1/8 scope host lo$")
+    has(done.out, r"^    inet6 ::1/128 scope host")
+    lacks(done.out, r"^2:")
+
+
+@test()
+def arguments_and_status(lab):
+    ours_only(lab)
+    done = lab.ours("printf", "%s|", "a  b", "", "*", "$HOME", "c\nd")
+    check(done.out == "a  b||*|$HOME|c\nd|", "arguments", done)
+    for status in (0, 1, 42, 125):
+        lab.ours("sh", "-c", f"exit {status}", status=status)
+    check(lab.ours("cat", input="through\n").out == "through\n", "stdin")
+    done = lab.ours("sh", "-c", "kill -TERM $$", status=None)
+    check(done.status == -15, "ended by a signal", done)
+
+
+@test()
+def programs_that_cannot_be_run(lab):
+    ours_only(lab)
+    has(lab.ours("no-such-program", status=127).err, r"^lkl-hijack: no-such-program: not found$")
+    has(lab.ours("/nowhere/at/all", status=127).err, r"not found")
+    has(lab.ours("/etc/passwd", status=126).err, r"cannot be executed")
+    has(lab.ours("/tmp", status=126).err, r"is a directory")
+    done = lab.run(WRAPPER, status=125)
+    has(done.err, r"^Usage: ")
+    check(lab.run(WRAPPER, "--help").out.startswith("Usage: "), "--help")
+    has(lab.run(WRAPPER, "--version").out, r"^lkl-hijack \d+\.\d+\.\d+$")
+    with open(lab.path("static.c"), "w") as f:
+        f.write("int main(void) { return 7; }\n")
+    lab.run("cc", "-static", "-o", "static", "static.c")
+    has(lab.ours("./static", status=125).err, r"^lkl-hijack: \./static: is statically linked")
+
+
+@test()
+def through_a_link_and_from_elsewhere(lab):
+    ours_only(lab)
+    os.symlink(WRAPPER, lab.path("short"))
+    has(lab.run("./short", "ip", "-br", "link").out, r"^lo +UNKNOWN")
+    has(lab.run(os.path.relpath(WRAPPER, lab.dir), "ip", "-br", "link", cwd=lab.dir).out, r"^lo ")
+    has(lab.run("bin/lkl-hijack.sh", "ip", "-br", "link", cwd=ROOT).out, r"^lo ")
+
+
+@test()
+def another_preloaded_library(lab):
+    ours_only(lab)
+    with open(lab.path("other.c"), "w") as f:
+        f.write('#include <unistd.h>\n__attribute__((constructor)) static void f(void) { write(2, "other\\n", 6); }\n')
+    lab.run("cc", "-shared", "-fPIC", "-o", "other.so", "other.c")
+    done = lab.ours("ip", "-br", "link", env={"LD_PRELOAD": lab.path("other.so")})
+    has(done.err, r"^other$")
+    has(done.out, r"^lo ")
+
+
+@test()
+def wrong_values(lab):
+    ours_only(lab)
+    tap = {"LKL_HIJACK_NET_TAP": "tap0"}
+    lab.sh("ip tuntap add dev tap0 mode tap; ip link set tap0 up; ip tuntap add dev tun0 mode tun; ip link add v0 type veth peer name v1")
+    cases = [
+        ({"LKL_HIJACK_NET_IP": "300.1.1.1"}, "NET_IP", "expected an IPv4 address such as 10.0.0.2"),
+        ({"LKL_HIJACK_NET_IP": "10.0.0.2"}, "NET_IP", "expected LKL_HIJACK_NET_NETMASK_LEN too"),
+        ({"LKL_HIJACK_NET_IP": "10.0.0.2/24", "LKL_HIJACK_NET_GATEWAY": "10.1.0.1"}, "NET_GATEWAY", "expected an address in the network"),
+        ({"LKL_HIJACK_NET_NETMASK_LEN": "99"}, "NET_NETMASK_LEN", "expected a mask length from 0 to 32"),
+        ({"LKL_HIJACK_NET_NETMASK6_LEN": "129"}, "NET_NETMASK6_LEN", "from 0 to 128"),
+        ({"LKL_HIJACK_NET_IPV6": "fd00::zz"}, "NET_IPV6", "expected an IPv6 address"),
+        ({"LKL_HIJACK_NET_MAC": "02:00:00:00:01"}, "NET_MAC", "expected a unicast hardware address of six parts"),
+        ({"LKL_HIJACK_NET_MTU": "12"}, "NET_MTU", "expected an MTU in bytes from 68 to 65535"),
+        ({"LKL_HIJACK_DEBUG": "yes"}, "DEBUG", "expected a number"),
+        ({"LKL_HIJACK_NET_TPA": "x"}, "NET_TPA", "did you mean LKL_HIJACK_NET_TAP?"),
+        ({"LKL_HIJACK_NET_TAP": "tap9"}, "NET_TAP", "no such interface"),
+        ({"LKL_HIJACK_NET_TAP": "tun0"}, "NET_TAP", "another kind"),
+        ({"LKL_HIJACK_NET_TAP": "v0"}, "NET_TAP", "another kind"),
+        ({"LKL_HIJACK_NET_IFTYPE": "vde"}, "NET_IFTYPE", "expected tap"),
+    ]
+    for more, name, expected in cases:
+        done = lab.ours("sh", "-c", "echo started", env={**tap, **more}, status=125)
+        check(done.out == "", "the program was started", done)
+        value = more[f"LKL_HIJACK_{name}"]
+        lines = done.err.splitlines()
+        check(len(lines) == 1, "one line", done)
+        check(lines[0].startswith(f"lkl-hijack: LKL_HIJACK_{name}={value}: ") and expected in lines[0], f"{name} {expected}", done)
+    # No TAP was made in passing.
+    lacks(lab.sh("ip -br link"), r"^tap9")
+    # Not text.
+    done = lab.run("sh", "-c", f"LKL_HIJACK_NET_TAP=$(printf 'a\\377') exec {WRAPPER} true", status=125)
+    has(done.err, r"^lkl-hijack: LKL_HIJACK_NET_TAP=.*: expected text in UTF-8$")
+
+
+@test()
+def a_tap_of_someone_else(lab):
+    ours_only(lab)
+    lab.sh("ip tuntap add dev tap0 mode tap user 12345; ip link set tap0 up; ip tuntap add dev tap1 mode tap; chmod 666 /dev/net/tun")
+    done = lab.run(
+        "setpriv", "--reuid=65534", "--clear-groups", WRAPPER, "true", env={"LKL_HIJACK_NET_TAP": "tap0"}, status=125
+    )
+    has(done.err, r"LKL_HIJACK_NET_TAP=tap0: expected a TAP of yours")
+    holder = lab.spawn("sleep", "60", ours=True, env={"LKL_HIJACK_NET_TAP": "tap1"})
+    from lab import until
+
+    until(lambda: "LOWER_UP" in lab.sh("ip link set tap1 up; ip link show tap1"))
+    done = lab.ours("true", env={"LKL_HIJACK_NET_TAP": "tap1"}, status=125)
+    has(done.err, r"LKL_HIJACK_NET_TAP=tap1: expected a free TAP; another program has it open")
+    holder.kill()
+
+
+@test()
+def eth0_is_there_before_main(lab):
+    lab.tap()
+    done = lab.ours("ip", "address", "show", "dev", "eth0")
+    has(done.out, r"eth0.*<BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 ")
+    has(done.out, r"link/ether 02:00:00:00:07:02 brd ff:ff:ff:ff:ff:ff")
+    has(done.out, r"inet 10\.7\.0\.2/24 brd 10\.7\.0\.255 scope global eth0")
+    has(done.out, r"inet6 fd07::2/64 scope global")
+    has(lab.ours("ip", "route").out, r"^default via 10\.7\.0\.1 dev eth0")
+    has(lab.ours("ip", "-6", "route").out, r"^default via fd07::1 dev eth0")
+
+
+@test()
+def variables_one_by_one(lab):
+    ours_only(lab)
+    lab.tap()
+    everything = lab.env
+    lab.env = {"LKL_HIJACK_NET_TAP": "tap0"}
+    first, second = (lab.ours("ip", "-br", "link", "show", "eth0").out for _ in range(2))
+    has(first, r"^eth0 +UP")
+    check(first != second, "the address is a random one", first, second)
+    check(int(first.split()[2].split(":")[0], 16) & 3 == 2, "a locally administered one", first)
+    lab.env["LKL_HIJACK_NET_MTU"] = "1400"
+    has(lab.ours("ip", "link", "show", "eth0").out, r"mtu 1400")
+    lab.env = {k: v for k, v in everything.items() if "6" not in k and "GATEWAY" not in k}
+    lacks(lab.ours("ip", "route").out, r"default")
+    has(lab.ours("ping", "-c", 1, lab.peer[4]).out, r"1 received")
+    lab.env = {k: v for k, v in everything.items() if k.endswith(("TAP", "6", "6_LEN"))}
+    has(lab.ours("ping", "-6", "-c", 1, lab.peer[6]).out, r"1 received")
+    lab.env = {**everything, "LKL_HIJACK_OFFLOAD": "0"}
+    has(lab.ours("ping", "-c", 1, lab.peer[4]).out, r"1 received")
+    lab.sh("ip link del tap0; ip tuntap add dev tap0 mode tap multi_queue; ip addr add 10.7.0.1/24 dev tap0; ip link set tap0 up")
+    for offload in ("0", "1"):
+        lab.env = {**everything, "LKL_HIJACK_OFFLOAD": offload}
+        has(lab.ours("ping", "-c", 1, lab.peer[4]).out, r"1 received")
+
+
+@test()
+def messages(lab):
+    ours_only(lab)
+    lab.tap()
+    check(lab.ours("ip", "-br", "link").err == "", "silent when not asked")
+    err = lab.ours("ip", "-br", "link", env={"LKL_HIJACK_DEBUG": "1"}).err
+    has(err, r"eth0: 10\.7\.0\.2/24")
+    has(err, r"default route via 10\.7\.0\.1")
+    lacks(err, r"socket\(")
+    has(lab.ours("ip", "-br", "link", env={"LKL_HIJACK_DEBUG": "2"}).err, r"socket\(AF_NETLINK, SOCK_RAW\S*, \S+\) = \d")
+    err = lab.ours("ip", "-br", "link", env={"LKL_HIJACK_LOG": "lkl::syscall=trace"}).err
+    has(err, r"socket\(")
+    lacks(err, r"default route")
