@@ -405,4 +405,4 @@ impl File for Directory {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
