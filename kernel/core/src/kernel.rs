@@ -11,18 +11,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BootOptions {
-    /// `net.core.rmem_max`: the most that `SO_RCVBUF` gives, in bytes before doubling.
-    pub rmem_max: u32,
-    /// `net.core.wmem_max`: the most that `SO_SNDBUF` gives, in bytes before doubling.
-    pub wmem_max: u32,
     /// May processes do what needs `CAP_NET_ADMIN` (`SO_RCVBUFFORCE`, `SO_MARK`)?
     pub privileged: bool,
 }
 
 impl Default for BootOptions {
     fn default() -> Self {
-        let max = lkl_file::SockOptions::BUFFER_MAX;
-        Self { rmem_max: max, wmem_max: max, privileged: true }
+        Self { privileged: true }
     }
 }
 
@@ -102,6 +97,8 @@ impl Kernel {
 
     /// A new process without open files. `pid` is what `/proc/<pid>/net` and `F_GETOWN` know it by.
     pub fn process(self: &Arc<Self>, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Process> {
+        // What an automatic port of netlink is at first.
+        self.hub.set_pid(pid as u32);
         Process::new(self.clone(), pid, mem, fds)
     }
 

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod descriptors;
+mod loopback;
 mod messages;
 mod options;
 mod random;

@@ -14,7 +14,7 @@ pub(crate) const IPPROTO_UDP: u8 = 17;
 pub(crate) const IPPROTO_ICMPV6: u8 = 58;
 
 /// The unspecified address of a family.
-pub(crate) const fn unspecified(v6: bool) -> IpAddr {
+pub const fn unspecified(v6: bool) -> IpAddr {
     if v6 {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED)
     } else {
@@ -31,7 +31,7 @@ pub fn needs_scope(addr: IpAddr) -> bool {
 }
 
 /// Is it in `fe80::/10`?
-pub(crate) const fn is_link_local(a: Ipv6Addr) -> bool {
+pub const fn is_link_local(a: Ipv6Addr) -> bool {
     a.segments()[0] & 0xffc0 == 0xfe80
 }
 

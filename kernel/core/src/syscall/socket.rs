@@ -93,7 +93,8 @@ pub(super) fn bind(cx: &Ctx<'_>, [fd, addr, len, ..]: Args) -> Result<u64> {
 pub(super) fn listen(cx: &Ctx<'_>, [fd, backlog, ..]: Args) -> Result<u64> {
     let file = cx.file(fd)?;
     // A negative backlog is a very long one, cut to net.core.somaxconn like any other.
-    let backlog = (backlog as u32).min(lkl_abi::socket::SOMAXCONN as u32) as i32;
+    let most = cx.kernel.net().sysctl().somaxconn.get();
+    let backlog = i64::from(backlog as u32).min(most) as i32;
     socket_of(&file)?.listen(backlog)?;
     Ok(0)
 }

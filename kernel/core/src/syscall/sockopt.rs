@@ -8,6 +8,7 @@ use lkl_abi::socket::*;
 use lkl_abi::time::{timeval, to_timeval, TIMESPEC_SIZE};
 use lkl_abi::{Errno, Result};
 use lkl_file::{SockOptions, Socket};
+use lkl_inet::sysctl::Knob;
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -95,10 +96,12 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
     }
     let n = u32_in(value, 0);
     let admin = cx.kernel.options().privileged;
+    let sysctl = cx.kernel.net().sysctl();
+    let limit = |knob: &Knob<1>| u32::try_from(knob.get()).unwrap_or(u32::MAX);
     let may = |allowed: bool| if allowed { Ok(()) } else { Err(Errno::EPERM) };
     match name {
-        SO_SNDBUF => set_buffer(&o.sndbuf, &o.sndbuf_locked, n.min(cx.kernel.options().wmem_max), MIN_SNDBUF),
-        SO_RCVBUF => set_buffer(&o.rcvbuf, &o.rcvbuf_locked, n.min(cx.kernel.options().rmem_max), MIN_RCVBUF),
+        SO_SNDBUF => set_buffer(&o.sndbuf, &o.sndbuf_locked, n.min(limit(&sysctl.wmem_max)), MIN_SNDBUF),
+        SO_RCVBUF => set_buffer(&o.rcvbuf, &o.rcvbuf_locked, n.min(limit(&sysctl.rmem_max)), MIN_RCVBUF),
         SO_SNDBUFFORCE => {
             may(admin)?;
             set_buffer(&o.sndbuf, &o.sndbuf_locked, (n as i32).max(0) as u32, MIN_SNDBUF);
