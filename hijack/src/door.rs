@@ -17,7 +17,7 @@ use lkl_kernel::{Kernel, Process, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A kernel and this process in it. Never freed.
+/// A kernel and this process in it. Never freed once it is in use.
 pub(crate) struct Instance {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) host: Arc<RealHost>,
@@ -61,6 +61,10 @@ static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 static CANCELS: AtomicBool = AtomicBool::new(false);
 /// The threads that may sleep in the kernel, by their `pthread_t`.
 static THREADS: Threads = Threads { lock: Spin::new(), map: UnsafeCell::new(BTreeMap::new()) };
+/// The kernel of this process was asked for anything. Written while [`BOOTING`] is held.
+static USED: AtomicBool = AtomicBool::new(false);
+/// The process ends.
+static FINISHED: AtomicBool = AtomicBool::new(false);
 /// The parent may be about to end.
 static PATIENCE: AtomicBool = AtomicBool::new(false);
 
@@ -138,11 +142,59 @@ fn boot() -> core::result::Result<&'static Instance, String> {
 
 /// The kernel, booted if that was put off.
 fn instance() -> Result<&'static Instance> {
-    // SAFETY: instances are leaked.
+    if !USED.load(Ordering::Acquire) {
+        booting(|| USED.store(true, Ordering::Release));
+        signal::close_first();
+    }
+    // SAFETY: instances are leaked once they are in use.
     if let Some(i) = unsafe { INSTANCE.load(Ordering::Acquire).as_ref() } {
         return Ok(i);
     }
     late()
+}
+
+/// Boots. A process that has just given the device back may need a moment until the host sees it.
+fn boot_patiently() -> core::result::Result<&'static Instance, String> {
+    const TRIES: u32 = 10;
+    let mut left = if owner() == 0 { TRIES } else { 1 };
+    loop {
+        left -= 1;
+        match boot() {
+            Err(_) if left > 0 => start::nap(core::time::Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+}
+
+/// Calls `f` while nobody else boots or gives back.
+fn booting<T>(f: impl FnOnce() -> T) -> T {
+    while BOOTING.swap(true, Ordering::Acquire) {
+        // SAFETY: no arguments.
+        let _ok = unsafe { host!(libc::SYS_sched_yield) };
+    }
+    let out = f();
+    BOOTING.store(false, Ordering::Release);
+    out
+}
+
+/// This process is about to have children and has not used its kernel: it gives it back, and with it the device, so that
+/// the first of them that uses the network can have it (`timeout 5 ping ...`, `sh -c ...`). If the process uses it
+/// later after all, it boots again.
+pub(crate) fn give_back() {
+    let i = booting(|| {
+        if USED.load(Ordering::Acquire) || PHASE.load(Ordering::Acquire) != phase::OPEN {
+            return null_mut();
+        }
+        PHASE.store(phase::LAZY, Ordering::Release);
+        OWNER.store(0, Ordering::Release);
+        INSTANCE.swap(null_mut(), Ordering::AcqRel)
+    });
+    if !i.is_null() {
+        // SAFETY: it came from a box, and nobody has used it.
+        let i = unsafe { Box::from_raw(i) };
+        i.host.retire();
+        i.process.close_all();
+    }
 }
 
 #[cold]
@@ -150,14 +202,10 @@ fn late() -> Result<&'static Instance> {
     if take_over() {
         return instance();
     }
-    while BOOTING.swap(true, Ordering::Acquire) {
-        // SAFETY: no arguments.
-        let _ok = unsafe { host!(libc::SYS_sched_yield) };
-    }
-    let result = match PHASE.load(Ordering::Acquire) {
+    booting(|| match PHASE.load(Ordering::Acquire) {
         // SAFETY: instances are leaked. Another thread was quicker.
         _ if !INSTANCE.load(Ordering::Acquire).is_null() => Ok(unsafe { &*INSTANCE.load(Ordering::Acquire) }),
-        phase::LAZY => match boot() {
+        phase::LAZY => match boot_patiently() {
             Ok(i) => {
                 PHASE.store(phase::OPEN, Ordering::Release);
                 Ok(i)
@@ -169,9 +217,7 @@ fn late() -> Result<&'static Instance> {
             }
         },
         _ => Err(Errno::ENETDOWN),
-    };
-    BOOTING.store(false, Ordering::Release);
-    result
+    })
 }
 
 /// Can there be a kernel?
@@ -357,16 +403,22 @@ pub(crate) fn replace(fd: i32, to: u8, at_host: impl FnOnce() -> isize) -> isize
 pub(crate) fn finish(t: &'static Thread) {
     // SAFETY: instances are leaked.
     let Some(i) = (unsafe { INSTANCE.load(Ordering::Acquire).as_ref() }) else { return };
-    if t.spawning.get() || owner() != sys::getpid() {
+    if !USED.load(Ordering::Acquire) || t.spawning.get() || owner() != sys::getpid() {
         return;
     }
-    i.process.close_all();
-    start::drain(i);
+    if FINISHED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    match inner(t) {
+        Ok(c) => start::drain(i, &c),
+        Err(_) => {}
+    }
 }
 
 extern "C" fn before_fork() {
     let t = thread::current();
     t.depth.set(t.depth.get() + 1);
+    give_back();
     THREADS.lock.lock();
     HEAP.freeze();
 }

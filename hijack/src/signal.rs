@@ -11,10 +11,10 @@
 
 use crate::mem;
 use crate::sys::{self, host, Args};
-use crate::thread::{self, Thread};
+use crate::thread::{self, Inside, Thread};
 use core::arch::global_asm;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 const SIGNALS: usize = 65;
 const SA_RESTORER: u64 = 0x0400_0000;
@@ -98,8 +98,43 @@ pub(crate) const fn bit(sig: i32) -> u64 {
     1 << (sig - 1)
 }
 
-fn always_ours(sig: i32) -> bool {
+/// Does [`on_signal`] look at it first, whatever the program wants?
+fn faults(sig: i32) -> bool {
     sig == libc::SIGSEGV || sig == libc::SIGBUS
+}
+
+/// Signals that end a program which does not care.
+const ENDING: [i32; 8] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGALRM,
+    libc::SIGPIPE,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+];
+
+/// The program has used the network: before it dies by a signal, its connections are closed.
+static CLOSE_FIRST: AtomicBool = AtomicBool::new(false);
+
+/// Is [`on_signal`] installed although the program wants `handler`, which is none?
+fn always_ours(sig: i32, handler: usize) -> bool {
+    faults(sig) || handler == SIG_DFL && CLOSE_FIRST.load(Ordering::Acquire) && ENDING.contains(&sig)
+}
+
+/// From now on connections are closed before a signal ends the program, as the host's kernel would do afterwards.
+pub(crate) fn close_first() {
+    if OWNER.load(Ordering::Acquire) != sys::getpid() || CLOSE_FIRST.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    for sig in ENDING {
+        let mut old = Action::default();
+        if host_sigaction(sig, None, Some(&mut old)) == 0 && old.handler == SIG_DFL {
+            SLOTS[sig as usize].store(&old);
+            host_sigaction(sig, Some(&installed(sig, &old)), None);
+        }
+    }
 }
 
 /// Those that libc keeps for itself (`SIGCANCEL`, `SIGSETXID`) are not the program's; the others can have handlers.
@@ -116,7 +151,7 @@ fn host_sigaction(sig: i32, new: Option<&Action>, old: Option<&mut Action>) -> i
 
 /// What is installed at the host for what the program wants.
 fn installed(sig: i32, wanted: &Action) -> Action {
-    if wanted.handler <= SIG_IGN && !always_ours(sig) {
+    if wanted.handler <= SIG_IGN && !always_ours(sig, wanted.handler) {
         return *wanted;
     }
     // A deferred signal is sent twice, so what a delivery does to the action is done by `on_signal`.
@@ -179,7 +214,7 @@ fn change(sig: i32, new: Option<&Action>, old: &mut Action) -> isize {
     }
     let slot = &SLOTS[sig as usize];
     let before = slot.load();
-    let ours = new.is_some_and(|n| n.handler > SIG_IGN) || always_ours(sig);
+    let ours = new.is_some_and(|n| n.handler > SIG_IGN || always_ours(sig, n.handler));
     // In a child of `vfork` (`posix_spawn` resets handlers there) the host's table is its own, ours is not.
     let shared = new.is_some() && OWNER.load(Ordering::Acquire) != sys::getpid();
     if let Some(new) = new {
@@ -220,7 +255,7 @@ unsafe extern "C-unwind" fn on_signal(sig: i32, info: *mut libc::siginfo_t, cont
     // SAFETY: the host passes both.
     let (code, pc) = unsafe { (&*info, &mut (*uc).uc_mcontext.gregs[libc::REG_RIP as usize]) };
     let synchronous = synchronous(sig, code);
-    if always_ours(sig) && synchronous {
+    if faults(sig) && synchronous {
         if let Some(on) = mem::fix(*pc as u64) {
             *pc = on as i64;
             return;
@@ -239,7 +274,14 @@ unsafe extern "C-unwind" fn on_signal(sig: i32, info: *mut libc::siginfo_t, cont
     }
     match action.handler {
         SIG_IGN if !synchronous => {}
-        SIG_DFL | SIG_IGN => die(sig, synchronous),
+        SIG_DFL | SIG_IGN => {
+            if !synchronous {
+                let inside = Inside::enter(t);
+                crate::door::finish(t);
+                drop(inside);
+            }
+            die(sig, synchronous);
+        }
         handler => {
             t.ran.set(true);
             if action.flags & libc::SA_RESTART as u64 == 0 {

@@ -1,11 +1,12 @@
 //! The beginning and the end: the constructor, which runs before any other code of the program, and what is still sent
 //! when the program exits.
 
-use crate::door::{self, Instance};
+use crate::door::{self, Inner, Instance};
 use crate::sys::{self, host};
 use crate::{exec, fds, hooks, signal, thread, trap};
 use core::time::Duration;
-use lkl_host::{Hooks, RealHost};
+use lkl_file::File;
+use lkl_host::{Hooks, RealHost, Slept};
 use lkl_kernel::Kernel;
 use std::sync::Arc;
 
@@ -74,17 +75,58 @@ pub(crate) fn boot() -> Result<(Arc<Kernel>, Arc<RealHost>), String> {
     Ok((booted.kernel, booted.host))
 }
 
-/// How long a program that exits waits for what it has sent to be acknowledged.
+/// How long a program that exits waits for its peers to take what it has sent, since they last took something.
 const LINGER: Duration = Duration::from_secs(3);
+/// The same, in all.
+const LINGER_MOST: Duration = Duration::from_secs(60);
 
-/// Serves the kernel until no connection has anything left to send.
-pub(crate) fn drain(i: &Instance) {
-    let _ = (i, LINGER);
+/// Closes every file of the process, and serves the kernel until the peers have all that was sent, and know that it was
+/// the end. The host's kernel does so after the end of a program; ours ends with it.
+pub(crate) fn drain(i: &Instance, c: &Inner<'_>) {
+    let files = i.process.descriptors().into_iter().filter_map(|fd| i.process.file(fd).ok());
+    let mut open: Vec<Arc<dyn File>> = files.map(|f| f.file().clone()).filter(|f| unfinished(&**f).is_some()).collect();
+    i.process.close_all();
+    let start = i.kernel.now();
+    let mut progress = start;
+    let mut left = u64::MAX;
+    let mut nap = Duration::from_millis(1);
+    loop {
+        open.retain(|f| unfinished(&**f).is_some_and(|n| n > 0));
+        let now = i.kernel.now();
+        let total = open.iter().filter_map(|f| unfinished(&**f)).sum();
+        if total < left {
+            (left, progress) = (total, now);
+        }
+        if open.is_empty() || now.since(progress) > LINGER || now.since(start) > LINGER_MOST {
+            return;
+        }
+        // A second signal ends it.
+        if c.sleep.sleep(&mut [], Some(now + nap), None) == Slept::Interrupted {
+            return;
+        }
+        nap = (nap * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// For a TCP socket: what its peer has not taken yet, in bytes, the end counted as one.
+fn unfinished(file: &dyn File) -> Option<u64> {
+    const IPPROTO_TCP: i32 = 6;
+    const TCP_INFO: i32 = 11;
+    // SYN_SENT, SYN_RECEIVED, FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN: nothing, or nobody to give it to.
+    const DONE: [u8; 6] = [2, 3, 5, 6, 7, 10];
+    let socket = file.as_socket()?;
+    if socket.kind() != libc::SOCK_STREAM as u32 {
+        return None;
+    }
+    let state = *socket.getsockopt(IPPROTO_TCP, TCP_INFO, &[]).ok()?.first()?;
+    if DONE.contains(&state) {
+        return Some(0);
+    }
+    Some(1 + socket.unsent_bytes().map_or(0, |n| n as u64))
 }
 
 /// Blocks for `time`.
-#[expect(dead_code, reason = "used by drain")]
-fn nap(time: Duration) {
+pub(crate) fn nap(time: Duration) {
     let ts = [time.as_secs(), u64::from(time.subsec_nanos())];
     // SAFETY: a `struct timespec` of two 64-bit numbers.
     let _slept = unsafe { host!(libc::SYS_nanosleep, ts.as_ptr(), 0usize) };

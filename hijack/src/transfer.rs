@@ -142,8 +142,7 @@ fn pipe_to_socket(pipe: i32, socket: i32, len: usize, flags: u64, wait: bool) ->
         return Ok(0);
     }
     let more = if flags & u64::from(libc::SPLICE_F_MORE) != 0 { libc::MSG_MORE as u64 } else { 0 };
-    let how = more | if wait { 0 } else { MSG_DONTWAIT };
-    let put = door::call(nr::SENDTO, [socket as u64, buf.as_ptr() as u64, buf.len() as u64, how, 0, 0]);
+    let put = door::call(nr::SENDTO, [socket as u64, buf.as_ptr() as u64, buf.len() as u64, more, 0, 0]);
     if put > 0 {
         // What was taken leaves the pipe.
         // SAFETY: the buffer has at least as many bytes.
@@ -155,8 +154,8 @@ fn pipe_to_socket(pipe: i32, socket: i32, len: usize, flags: u64, wait: bool) ->
 fn socket_to_pipe(socket: i32, pipe: i32, len: usize, wait: bool) -> Result<isize, isize> {
     // An empty page is what a pipe takes without waiting when it says that it is writable.
     let mut buf = vec![0u8; len.min(4096)];
-    let how = MSG_PEEK | if wait { 0 } else { MSG_DONTWAIT };
-    let got = door::call(nr::RECVFROM, [socket as u64, buf.as_mut_ptr() as u64, buf.len() as u64, how, 0, 0]);
+    // `SPLICE_F_NONBLOCK` is about the pipe; the socket has its own flag.
+    let got = door::call(nr::RECVFROM, [socket as u64, buf.as_mut_ptr() as u64, buf.len() as u64, MSG_PEEK, 0, 0]);
     if got <= 0 {
         return Err(got);
     }

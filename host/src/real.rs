@@ -165,6 +165,13 @@ impl RealHost {
         }
     }
 
+    /// The kernel is no longer served, and the worker ends: the kernel is about to be dropped.
+    pub fn retire(&self) {
+        self.state.stop.store(true, SeqCst);
+        self.ring_event();
+        self.ring_bell();
+    }
+
     /// Puts things right in a child after `fork`, which has only the calling thread and takes the kernel over: nobody
     /// drives, there is no worker, and the eventfds are no longer those of the parent.
     ///

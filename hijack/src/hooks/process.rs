@@ -39,6 +39,7 @@ struct Lending {
 impl Lending {
     fn begin() -> Self {
         let t = thread::current();
+        before_child();
         Self { spawning: t.spawning.replace(true), depth: t.depth.get() }
     }
 }
@@ -95,6 +96,11 @@ lending! {
 pub unsafe extern "C-unwind" fn vfork() -> c_int {
     core::arch::naked_asm!(
         ".cfi_startproc",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "call {before}",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
         "pop rdi",
         ".cfi_adjust_cfa_offset -8",
         ".cfi_register rip, rdi",
@@ -111,8 +117,20 @@ pub unsafe extern "C-unwind" fn vfork() -> c_int {
         ".cfi_adjust_cfa_offset -8",
         "ret",
         ".cfi_endproc",
+        before = sym before_child,
         after = sym after_vfork,
     )
+}
+
+/// A child that shares the memory is about to be made.
+extern "C" fn before_child() {
+    let t = thread::current();
+    if door::open() && t.depth.get() == 0 && !t.spawning.get() {
+        let inside = Inside::enter(t);
+        door::give_back();
+        drop(inside);
+        signal::deliver(t);
+    }
 }
 
 /// Called in the child, then in the parent, which share one thread block.
