@@ -261,7 +261,7 @@ class Lab:
     def server(self, v, handler, port=0):
         """A native TCP server: `handler(connection)` runs in a thread of its own for each. Answers the port."""
         family = socket.AF_INET if v == 4 else socket.AF_INET6
-        listener = socket.create_server((self.peer[v], port), family=family, backlog=128)
+        listener = socket.create_server((self.peer[v], port), family=family, backlog=1024)
 
         def accept():
             while True:
@@ -296,6 +296,7 @@ class Lab:
         args = [str(a) for a in args]
         full = {k: v for k, v in os.environ.items() if not k.startswith("LKL_HIJACK_NET_")}
         full["LC_ALL"] = "C"
+        full["PYTHONDONTWRITEBYTECODE"] = "1"
         full["PATH"] = full.get("PATH", "") + ":/usr/sbin:/sbin"
         if ours:
             full.update(self.env)

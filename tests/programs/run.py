@@ -13,6 +13,7 @@ import glob
 import importlib
 import os
 import queue
+import resource
 import shutil
 import sys
 import threading
@@ -65,6 +66,8 @@ def main():
     if os.geteuid() != 0:
         sys.exit("the program tests make network namespaces: run them as root")
 
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, hard), hard))
     waiting = queue.Queue()
     for entry in chosen:
         waiting.put(entry)
