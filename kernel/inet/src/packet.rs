@@ -92,7 +92,7 @@ struct Member {
 }
 
 /// A socket of `AF_PACKET`.
-pub struct PacketSocket {
+pub(crate) struct PacketSocket {
     me: Weak<Self>,
     net: Arc<Net>,
     ino: u64,

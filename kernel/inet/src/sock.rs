@@ -1,7 +1,15 @@
 //! What the datagram sockets have in common: queues, errors, control messages, what is shown of them.
 
 pub(crate) mod base;
+pub(crate) mod options;
 pub(crate) mod queue;
+mod recv;
+pub(crate) mod send;
+
+/// What a datagram of `len` bytes costs in a receive queue, much as Linux's `truesize`.
+pub(crate) const fn num_of_cost(len: usize) -> usize {
+    512 + len.next_multiple_of(256)
+}
 
 use lkl_ops::Instant;
 use std::net::IpAddr;

@@ -1,0 +1,73 @@
+//! Receiving from a datagram socket.
+
+use super::base::{DatagramSocket, Flavor, SHUT_RECEIVE};
+use crate::options::num::{IPV6_RECVERR, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
+use core::sync::atomic::Ordering::Relaxed;
+use lkl_abi::socket::{MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC};
+use lkl_abi::{Errno, Result};
+use lkl_file::{Control, RecvMsg, SockAddr};
+
+impl DatagramSocket {
+    pub(super) fn receive(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
+        if msg.flags & MSG_ERRQUEUE != 0 {
+            return self.receive_error(msg);
+        }
+        self.options.take_error()?;
+        let d = {
+            let mut queue = self.queue.lock();
+            let d = if msg.flags & MSG_PEEK != 0 { queue.peek().cloned() } else { queue.pop() };
+            match d {
+                Some(d) => d,
+                None if self.shut.load(Relaxed) & SHUT_RECEIVE != 0 => return Ok(0),
+                None => return Err(Errno::EAGAIN),
+            }
+        };
+        let copied = msg.data.write(&d.data)?;
+        if copied < d.data.len() {
+            msg.out_flags |= MSG_TRUNC;
+        }
+        let port = if self.flavor == Flavor::Udp { d.port } else { 0 };
+        msg.name = Some(SockAddr::for_family(self.family, d.meta.src, port, d.meta.scope_of(d.meta.src)));
+        self.inet.receive_control(&self.options, &d.meta, d.dst_port, &mut msg.control);
+        let drops = self.options.drops.load(Relaxed);
+        if self.options.rxq_ovfl.load(Relaxed) && drops > 0 {
+            let data = drops.to_ne_bytes().to_vec();
+            msg.control.push(Control { level: SOL_SOCKET, kind: SO_RXQ_OVFL, data });
+        }
+        if self.flavor == Flavor::Udp && msg.flags & MSG_PEEK == 0 {
+            let s = self.net.snmp();
+            if self.v6() {
+                s.udp6.in_datagrams.inc();
+            } else {
+                s.udp.in_datagrams.inc();
+            }
+        }
+        Ok(if msg.flags & MSG_TRUNC != 0 { d.data.len() } else { copied })
+    }
+
+    /// `MSG_ERRQUEUE`: never waits.
+    fn receive_error(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
+        let item = {
+            let mut errors = self.errors.lock();
+            if msg.flags & MSG_PEEK != 0 {
+                errors.peek().cloned().ok_or(Errno::EAGAIN)?
+            } else {
+                let (item, next) = errors.pop().ok_or(Errno::EAGAIN)?;
+                self.options.error.store(next.map_or(0, |e| e.0), Relaxed);
+                item
+            }
+        };
+        let copied = msg.data.write(&item.data)?;
+        if copied < item.data.len() {
+            msg.out_flags |= MSG_TRUNC;
+        }
+        msg.out_flags |= MSG_ERRQUEUE;
+        let (ip, port) = item.dst;
+        let scope = if crate::ip::needs_scope(ip) { item.ifindex } else { 0 };
+        let port = if self.flavor == Flavor::Udp { port } else { 0 };
+        msg.name = Some(SockAddr::for_family(self.family, ip, port, scope));
+        let (level, kind) = if ip.is_ipv6() { (SOL_IPV6, IPV6_RECVERR) } else { (SOL_IP, IP_RECVERR) };
+        msg.control.push(Control { level, kind, data: item.to_bytes(self.family) });
+        Ok(copied)
+    }
+}
