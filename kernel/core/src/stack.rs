@@ -3,7 +3,9 @@
 use crate::kernel::Kernel;
 
 pub(crate) use lkl_inet::Net;
-pub(crate) use lkl_netcfg::{dev_ioctl, netlink_socket, proc_open_with, proc_readdir, proc_readlink, proc_stat, Hub};
+pub(crate) use lkl_netcfg::{
+    dev_ioctl_family, netlink_socket, proc_open_with, proc_readdir, proc_readlink, proc_stat, Hub,
+};
 
 impl Kernel {
     pub(crate) fn has_link(&self, index: u32) -> bool {

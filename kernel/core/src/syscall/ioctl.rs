@@ -41,7 +41,9 @@ fn of_file(cx: &Ctx<'_>, file: &crate::openfile::OpenFile, request: u32, arg: u6
         SIOCOUTQ => put_int(cx, arg, socket.unsent_bytes()? as u64)?,
         FIOSETOWN | SIOCSPGRP => file.set_owner(owner_of(user::i32_at(cx.mem, arg)?)?),
         FIOGETOWN | SIOCGPGRP => cx.mem.write(arg, &(owner_number(file.owner()) as i32).to_ne_bytes())?,
-        SIOC_FIRST..=SIOC_LAST => return stack::dev_ioctl(cx.kernel.net(), cx.mem, request, arg),
+        SIOC_FIRST..=SIOC_LAST => {
+            return stack::dev_ioctl_family(cx.kernel.net(), socket.family(), cx.mem, request, arg)
+        }
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)
