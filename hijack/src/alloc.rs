@@ -52,7 +52,8 @@ fn class_for(layout: &Layout) -> Option<usize> {
     if align > PAGE {
         return None;
     }
-    let size = if align > MIN { layout.size().next_power_of_two().max(align) } else { (layout.size() + MIN - 1) & !(MIN - 1) };
+    let size =
+        if align > MIN { layout.size().next_power_of_two().max(align) } else { (layout.size() + MIN - 1) & !(MIN - 1) };
     (size <= MAX).then(|| class_of(size))
 }
 
@@ -69,7 +70,7 @@ impl Spin {
         while self.0.swap(true, Ordering::Acquire) {
             while self.0.load(Ordering::Relaxed) {
                 spins += 1;
-                if spins % 64 == 0 {
+                if spins.is_multiple_of(64) {
                     // The holder may have lost its CPU.
                     // SAFETY: no arguments.
                     let _ok = unsafe { host!(libc::SYS_sched_yield) };
@@ -130,7 +131,8 @@ pub(crate) fn map(size: usize) -> *mut u8 {
     const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
     const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new map at an address of the host's choice touches nobody's memory.
-    unsafe { host!(libc::SYS_mmap, 0usize, size, PROT, FLAGS, -1i32, 0usize) }.map_or(null_mut(), |p| p as usize as *mut u8)
+    unsafe { host!(libc::SYS_mmap, 0usize, size, PROT, FLAGS, -1i32, 0usize) }
+        .map_or(null_mut(), |p| p as usize as *mut u8)
 }
 
 /// Gives a map back.
@@ -148,12 +150,7 @@ fn pages(size: usize) -> usize {
 
 impl Heap {
     pub(crate) const fn new() -> Self {
-        const SHARD: Shard =
-            Shard { lock: Spin::new(), lists: UnsafeCell::new([null_mut(); CLASSES]) };
-        Self {
-            shards: [SHARD; SHARDS],
-            fresh: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) },
-        }
+        Self { shards: [const { Shard { lock: Spin::new(), lists: UnsafeCell::new([null_mut(); CLASSES]) } }; SHARDS], fresh: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) } }
     }
 
     /// Takes every lock, so that a child of `fork` finds the lists whole.
@@ -265,10 +262,8 @@ unsafe impl GlobalAlloc for Heap {
             (Some(a), Some(b)) if a == b => at,
             (None, None) if layout.align() <= PAGE => {
                 // SAFETY: it was mapped with the old size, and the caller gives up the old address.
-                unsafe {
-                    host!(libc::SYS_mremap, at, pages(layout.size()), pages(new_size), libc::MREMAP_MAYMOVE)
-                }
-                .map_or(null_mut(), |p| p as usize as *mut u8)
+                unsafe { host!(libc::SYS_mremap, at, pages(layout.size()), pages(new_size), libc::MREMAP_MAYMOVE) }
+                    .map_or(null_mut(), |p| p as usize as *mut u8)
             }
             _ => {
                 // SAFETY: two disjoint blocks; the smaller size is copied.
@@ -311,11 +306,11 @@ mod tests {
         for i in 0..20_000usize {
             seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12_345);
             let size = 1 + (seed >> 8) as usize % if i % 50 == 0 { 600_000 } else { 3_000 };
-            let align = 1 << (seed >> 3) % 9;
+            let align = 1 << ((seed >> 3) % 9);
             let layout = Layout::from_size_align(size, align).unwrap();
             // SAFETY: a layout of non-zero size.
             let p = unsafe { heap.alloc(layout) };
-            assert!(!p.is_null() && p as usize % align == 0);
+            assert!(!p.is_null() && (p as usize).is_multiple_of(align));
             // SAFETY: the block has this size.
             unsafe { ptr::write_bytes(p, i as u8, size) };
             held.push((p, layout, i as u8));

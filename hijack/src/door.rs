@@ -409,9 +409,8 @@ pub(crate) fn finish(t: &'static Thread) {
     if FINISHED.swap(true, Ordering::AcqRel) {
         return;
     }
-    match inner(t) {
-        Ok(c) => start::drain(i, &c),
-        Err(_) => {}
+    if let Ok(c) = inner(t) {
+        start::drain(i, &c);
     }
 }
 

@@ -127,7 +127,8 @@ pub(crate) fn regain() {
 pub(crate) fn privatise(fd: i32) -> i32 {
     let mut limit = [0u64; 2];
     // SAFETY: `struct rlimit` is two 64-bit numbers.
-    let soft = match unsafe { host!(libc::SYS_prlimit64, 0i32, libc::RLIMIT_NOFILE as i32, 0usize, limit.as_mut_ptr()) } {
+    let soft = match unsafe { host!(libc::SYS_prlimit64, 0i32, libc::RLIMIT_NOFILE as i32, 0usize, limit.as_mut_ptr()) }
+    {
         // Not higher than this: the host's table grows with the greatest number.
         Ok(_) => limit[0].min(4096),
         Err(_) => 1024,

@@ -224,9 +224,7 @@ fn pollfds(at: u64, n: u64) -> Option<Result<Vec<libc::pollfd>>> {
         let m = (n - i).min(32);
         // What cannot be read is for the host to refuse.
         mem::Own.read(at.wrapping_add((i * SIZE) as u64), &mut chunk[..m * SIZE]).ok()?;
-        any = chunk[..m * SIZE]
-            .chunks_exact(SIZE)
-            .any(|p| fds::kernel(i32::from_ne_bytes([p[0], p[1], p[2], p[3]])));
+        any = chunk[..m * SIZE].chunks_exact(SIZE).any(|p| fds::kernel(i32::from_ne_bytes([p[0], p[1], p[2], p[3]])));
         i += m;
     }
     if !any {

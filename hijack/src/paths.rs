@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(is(&format!("/proc/{}/net/udp", sys::getpid())).as_deref(), Some("/proc/self/net/udp\0"));
         assert_eq!(is("/proc/sys/net/ipv4/ip_forward").as_deref(), Some("/proc/sys/net/ipv4/ip_forward\0"));
         assert_eq!(is("/sys/class/net").as_deref(), Some("/sys/class/net\0"));
-        for host in ["/proc/net/unix", "/proc/1/net/tcp", "/proc/net/../stat", "/proc/netx", "/etc/hosts", "/sys/class/tty"] {
+        for host in
+            ["/proc/net/unix", "/proc/1/net/tcp", "/proc/net/../stat", "/proc/netx", "/etc/hosts", "/sys/class/tty"]
+        {
             assert_eq!(is(host), None, "{host}");
         }
     }

@@ -129,7 +129,9 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         libc::SYS_socket => socket(a),
         libc::SYS_socketpair => socketpair(a),
         libc::SYS_open => paths::open(libc::AT_FDCWD, a[0], a[1], a[2]),
-        libc::SYS_creat => paths::open(libc::AT_FDCWD, a[0], (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, a[1]),
+        libc::SYS_creat => {
+            paths::open(libc::AT_FDCWD, a[0], (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, a[1])
+        }
         libc::SYS_openat => paths::open(fd0, a[1], a[2], a[3]),
         libc::SYS_openat2 => paths::openat2(fd0, a[1], a[2]),
         libc::SYS_stat | libc::SYS_lstat => paths::stat(libc::AT_FDCWD, a[0], a[1], 0),
@@ -147,17 +149,16 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         // Where there is no kernel to be had, files of the host's can still be waited for.
         libc::SYS_epoll_create => door::available().then(|| door::call(nr::EPOLL_CREATE1, [0; 6])),
         libc::SYS_epoll_create1 => door::available().then(|| door::call(nr::EPOLL_CREATE1, *a)),
-        // SAFETY: no pointers in the next three.
+        // SAFETY: no pointers.
         libc::SYS_dup2 => unsafe { dup_to(number, a, 0) },
+        // SAFETY: no pointers.
         libc::SYS_dup3 => unsafe { dup_to(number, a, a[2]) },
         libc::SYS_close_range => Some(close_range(a[0] as u32, a[1] as u32, a[2])),
         libc::SYS_sendfile => transfer::sendfile(a),
         libc::SYS_splice => transfer::splice(a),
         libc::SYS_tee => (fds::ours(fd0) || fds::ours(a[1] as i32)).then_some(-(Errno::EINVAL.0 as isize)),
         libc::SYS_vmsplice => fds::ours(fd0).then_some(-(Errno::EBADF.0 as isize)),
-        libc::SYS_copy_file_range => {
-            (fds::ours(fd0) || fds::ours(a[2] as i32)).then_some(-(Errno::EINVAL.0 as isize))
-        }
+        libc::SYS_copy_file_range => (fds::ours(fd0) || fds::ours(a[2] as i32)).then_some(-(Errno::EINVAL.0 as isize)),
         libc::SYS_rt_sigaction => signal::sigaction(a),
         // SAFETY: by the caller's contract.
         libc::SYS_execve | libc::SYS_execveat => unsafe { exec::dispatch(t, number, a) },

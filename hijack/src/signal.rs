@@ -159,7 +159,9 @@ fn installed(sig: i32, wanted: &Action) -> Action {
         | wanted.flags & libc::SA_NODEFER as u64;
     Action {
         handler: on_signal as *const () as usize,
-        flags: keep | libc::SA_SIGINFO as u64 | SA_RESTORER
+        flags: keep
+            | libc::SA_SIGINFO as u64
+            | SA_RESTORER
             | if wanted.handler <= SIG_IGN { libc::SA_ONSTACK as u64 } else { 0 },
         restorer: if wanted.restorer != 0 { wanted.restorer } else { lkl_hijack_restore as *const () as usize },
         mask: wanted.mask,

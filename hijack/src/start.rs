@@ -19,7 +19,6 @@ const REFUSED: i32 = 125;
 static CONSTRUCTOR: extern "C" fn(i32, *const *const u8, *const *const u8) = constructor;
 
 /// Called by the loader, first of all constructors (`-z initfirst`), with `main`'s arguments.
-#[cfg_attr(test, expect(dead_code, reason = "the test program is not hijacked"))]
 extern "C" fn constructor(_: i32, _: *const *const u8, envp: *const *const u8) {
     unsafe extern "C" {
         static mut environ: *const *const u8;

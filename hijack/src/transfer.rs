@@ -127,7 +127,8 @@ fn pipe_to_socket(pipe: i32, socket: i32, len: usize, flags: u64, wait: bool) ->
     unsafe { host!(libc::SYS_pipe2, pair.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) }.map_err(errno)?;
     let look = || -> Result<Vec<u8>, isize> {
         // SAFETY: no pointers.
-        let n = unsafe { host!(libc::SYS_tee, pipe, pair[1], len, u64::from(libc::SPLICE_F_NONBLOCK)) }.map_err(errno)?;
+        let n =
+            unsafe { host!(libc::SYS_tee, pipe, pair[1], len, u64::from(libc::SPLICE_F_NONBLOCK)) }.map_err(errno)?;
         let mut buf = vec![0u8; n as usize];
         // SAFETY: the buffer has this many bytes.
         let got = unsafe { host!(libc::SYS_read, pair[0], buf.as_mut_ptr(), buf.len()) };

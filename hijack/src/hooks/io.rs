@@ -261,15 +261,7 @@ pub unsafe extern "C-unwind" fn isfdtype(fd: c_int, kind: c_int) -> c_int {
 /// # Safety
 /// As libc's.
 #[cfg_attr(not(test), no_mangle)]
-pub unsafe extern "C-unwind" fn syscall(
-    nr: c_long,
-    a: u64,
-    b: u64,
-    c: u64,
-    d: u64,
-    e: u64,
-    f: u64,
-) -> c_long {
+pub unsafe extern "C-unwind" fn syscall(nr: c_long, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> c_long {
     let args = [a, b, c, d, e, f];
     if matches!(nr, libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 | libc::SYS_rt_sigreturn) {
         // They come back twice, or not here.

@@ -134,7 +134,6 @@ extern "C" fn before_child() {
 }
 
 /// Called in the child, then in the parent, which share one thread block.
-#[cfg_attr(test, expect(dead_code, reason = "the test program's vfork is libc's"))]
 extern "C" fn after_vfork(ret: isize) -> isize {
     let t = thread::current();
     if ret == 0 {
@@ -185,6 +184,7 @@ pub unsafe extern "C-unwind" fn _exit(status: c_int) -> ! {
 /// # Safety
 /// As libc's.
 #[cfg_attr(not(test), no_mangle)]
+#[expect(non_snake_case, reason = "libc's name")]
 pub unsafe extern "C-unwind" fn _Exit(status: c_int) -> ! {
     // SAFETY: the same.
     unsafe { _exit(status) }

@@ -158,4 +158,3 @@ pub unsafe extern "C-unwind" fn pthread_cancel(who: libc::pthread_t) -> c_int {
     }
     ret
 }
-

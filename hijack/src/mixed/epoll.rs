@@ -74,7 +74,7 @@ impl Found {
         self.max - self.len()
     }
 
-    fn from_kernel(&mut self, c: &Inner<'_>, epfd: i32) -> Result<()> {
+    fn take_kernels(&mut self, c: &Inner<'_>, epfd: i32) -> Result<()> {
         for (events, data) in c.kernel.epoll_ready(c.task, epfd, self.room())? {
             let at = self.bytes.len();
             self.bytes.resize(at + EPOLL_EVENT, 0);
@@ -83,7 +83,7 @@ impl Found {
         Ok(())
     }
 
-    fn from_host(&mut self, epfd: i32) -> Result<()> {
+    fn take_hosts(&mut self, epfd: i32) -> Result<()> {
         let room = self.room().min(BATCH);
         if room == 0 {
             return Ok(());
@@ -102,14 +102,14 @@ static TURN: AtomicBool = AtomicBool::new(false);
 
 fn collect(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
     if fds::get(epfd) != state::EPOLL_MIXED {
-        return found.from_kernel(c, epfd);
+        return found.take_kernels(c, epfd);
     }
     if TURN.fetch_xor(true, Ordering::Relaxed) {
-        found.from_host(epfd)?;
-        found.from_kernel(c, epfd)
+        found.take_hosts(epfd)?;
+        found.take_kernels(c, epfd)
     } else {
-        found.from_kernel(c, epfd)?;
-        found.from_host(epfd)
+        found.take_kernels(c, epfd)?;
+        found.take_hosts(epfd)
     }
 }
 

@@ -136,8 +136,11 @@ fn number(before: &[Instruction]) -> Option<usize> {
         }
         return match insn.code() {
             Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 => Some(insn.immediate32() as usize),
-            Code::Xor_r32_rm32 | Code::Xor_rm32_r32 if insn.op1_kind() == OpKind::Register
-                && insn.op1_register() == Register::EAX => Some(0),
+            Code::Xor_r32_rm32 | Code::Xor_rm32_r32
+                if insn.op1_kind() == OpKind::Register && insn.op1_register() == Register::EAX =>
+            {
+                Some(0)
+            }
             _ => None,
         };
     }
@@ -205,9 +208,8 @@ mod tests {
     #[test]
     fn reads_take_the_comparison_along() {
         // call .; xor eax, eax; syscall; cmp rax, -4096; ret
-        let code = [
-            0xe8, 0, 0, 0, 0, 0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff, 0xc3, 0x90, 0x90, 0x90, 0x90,
-        ];
+        let code =
+            [0xe8, 0, 0, 0, 0, 0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff, 0xc3, 0x90, 0x90, 0x90, 0x90];
         let s = in_code(&code);
         assert_eq!((s.len(), s[0].at, s[0].len, s[0].nr), (1, 0x1005, 10, 0));
         assert_eq!(s[0].after.len(), 6);
