@@ -22,6 +22,8 @@ def one(lab, *commands, **more):
 @test()
 def address(lab):
     lab.tap()
+    done = one(lab, "address add 10.7.0.2/24 dev eth0", status=1)
+    has(done.err, r"RTNETLINK answers: File exists|already assigned")
     done = one(
         lab,
         "address add 10.20.0.1/24 dev eth0",
@@ -39,8 +41,6 @@ def address(lab):
     has(done.out, r"valid_lft (100|99)sec preferred_lft (50|49)sec")
     done = one(lab, "address flush dev eth0 scope global", "address show dev eth0")
     lacks(done.out, "inet 10")
-    done = one(lab, "address add 10.7.0.2/24 dev eth0", status=1)
-    has(done.err, r"RTNETLINK answers: File exists|already assigned")
     done = lab.ours("ip", "address", "del", "10.99.0.1/24", "dev", "eth0", status=2)
     has(done.err, r"Cannot assign requested address|not found")
     done = lab.ours("ip", "address", "add", "10.99.0.1/24", "dev", "eth9", status=1)

@@ -30,7 +30,7 @@ def client():
         h.update(data); n += len(data)
     t.join()
     assert n == 16 << 20 and h.digest() == hashlib.sha256(block * 16).digest()
-    sys.stdout.write("ok\n")
+    sys.stdout.write("ok ")
 ts = [threading.Thread(target=client) for _ in range(8)]
 [t.start() for t in ts]; [t.join() for t in ts]
 """,
