@@ -177,3 +177,43 @@ fn netlink_answers() {
     assert_eq!(answer[4..6], 16u16.to_ne_bytes());
     assert!(answer.windows(3).any(|w| w == b"lo\0"));
 }
+
+#[test]
+fn a_datagram_wakes_its_reader() {
+    let net = Net::new();
+    let (a, b) = (net.socket(AF_INET, SOCK_DGRAM), net.socket(AF_INET, SOCK_DGRAM));
+    net.name(nr::BIND, a, &v4(5000)).unwrap();
+    net.name(nr::CONNECT, b, &v4(5000)).unwrap();
+    let buf = net.rig.mem.zeros(64);
+    let (task, bed) = net.rig.thread();
+    let kernel = &net.rig.kernel;
+    thread::scope(|s| {
+        let reader = s.spawn(|| call(kernel, &task, nr::READ, &[a, buf, 64]));
+        bed.wait_asleep(1);
+        net.send(b, b"abc").unwrap();
+        assert_eq!(reader.join().unwrap(), Ok(3));
+    });
+    assert_eq!(net.rig.mem.get(buf, 3), b"abc");
+}
+
+#[test]
+fn a_refused_datagram_is_told() {
+    let net = Net::new();
+    for (family, addr) in [(AF_INET, v4(5001)), (AF_INET6, v6(5001))] {
+        let fd = net.socket(family, SOCK_DGRAM);
+        net.name(nr::CONNECT, fd, &addr).unwrap();
+        net.send(fd, b"abc").unwrap();
+        assert_eq!(net.recv(fd), Err(Errno::ECONNREFUSED));
+        assert_eq!(net.recv(fd), Err(Errno::EAGAIN));
+    }
+}
+
+#[test]
+fn a_ping_is_answered() {
+    let net = Net::new();
+    let fd = net.rig.call(nr::SOCKET, &[2, u64::from(SOCK_DGRAM), 1]).unwrap();
+    net.name(nr::CONNECT, fd, &v4(0)).unwrap();
+    net.send(fd, &[8, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4]).unwrap();
+    let answer = net.recv(fd).unwrap();
+    assert_eq!((answer[0], &answer[6..]), (0, &[0, 1, 1, 2, 3, 4][..]));
+}
