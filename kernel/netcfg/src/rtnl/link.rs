@@ -135,12 +135,12 @@ pub(super) fn write(w: &mut Writer, kind_of_message: u16, to: To, family: u16, l
             w.attr(IFLA_STATS64, &wide);
             w.attr(IFLA_STATS, &narrow);
         }
-        w.nest(IFLA_XDP, |w| w.u8(IFLA_XDP_ATTACHED, 0));
+        w.list(IFLA_XDP, |w| w.u8(IFLA_XDP_ATTACHED, 0));
         if let Some(kind) = kind(link) {
-            w.nest(IFLA_LINKINFO, |w| {
+            w.list(IFLA_LINKINFO, |w| {
                 w.str(IFLA_INFO_KIND, kind);
                 // Of a TAP: type, packet information, virtio header, persistence, several queues.
-                w.nest(IFLA_INFO_DATA, |w| {
+                w.list(IFLA_INFO_DATA, |w| {
                     let virtio = link.tx_checksum.into();
                     for (attr, v) in [(3, 2), (4, 0), (5, virtio), (6, 1), (7, 0)] {
                         w.u8(attr, v);
@@ -148,12 +148,12 @@ pub(super) fn write(w: &mut Writer, kind_of_message: u16, to: To, family: u16, l
                 });
             });
         }
-        w.nest(IFLA_AF_SPEC, |w| {
-            w.nest(AF_INET, |w| {
+        w.list(IFLA_AF_SPEC, |w| {
+            w.list(AF_INET, |w| {
                 let values: Vec<u8> = conf::ipv4(&link.link).iter().flat_map(|v| v.to_ne_bytes()).collect();
                 w.attr(IFLA_INET_CONF, &values);
             });
-            w.nest(AF_INET6, |w| {
+            w.list(AF_INET6, |w| {
                 // IF_READY, and that an address has been got.
                 w.u32(IFLA_INET6_FLAGS, 0x8000_0000);
                 let cache: Vec<u8> = [65_535u32, 0, 30_000, 1_000].iter().flat_map(|v| v.to_ne_bytes()).collect();

@@ -49,7 +49,7 @@ fn write_qdisc(w: &mut Writer, l: &LinkView) {
     // Its counters: none are kept.
     let mut basic = 0u64.to_ne_bytes().to_vec();
     basic.extend([0; 8]);
-    w.nest(TCA_STATS2, |w| {
+    w.list(TCA_STATS2, |w| {
         w.attr(1, &basic);
         w.attr(3, &[0; 20]);
     });

@@ -148,7 +148,7 @@ pub(super) fn tables(request: &Request<'_>, family: u16) -> Outcome {
             w.u32(NDTA_THRESH2, read("gc_thresh2").unwrap_or(512) as u32);
             w.u32(NDTA_THRESH3, read("gc_thresh3").unwrap_or(1024) as u32);
             w.u64(NDTA_GC_INTERVAL, (read("gc_interval").unwrap_or(30) * 1000) as u64);
-            w.nest(NDTA_PARMS, |w| {
+            w.list(NDTA_PARMS, |w| {
                 // Queue bytes, probes, then times in milliseconds.
                 for (kind, knob, default) in [
                     (14, "unres_qlen_bytes", 212_992),

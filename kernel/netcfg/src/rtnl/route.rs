@@ -68,7 +68,7 @@ pub(super) fn write(w: &mut Writer, kind: u16, to: To, r: &RouteView) {
             w.ip(RTA_PREFSRC, p);
         }
         if !r.metrics.is_empty() {
-            w.nest(RTA_METRICS, |w| {
+            w.list(RTA_METRICS, |w| {
                 for (k, v) in &r.metrics {
                     w.u32(*k, *v);
                 }
@@ -87,7 +87,7 @@ pub(super) fn write(w: &mut Writer, kind: u16, to: To, r: &RouteView) {
                     w.u32(RTA_OIF, hop.oif);
                 }
             }
-            hops => w.nest(RTA_MULTIPATH, |w| {
+            hops => w.list(RTA_MULTIPATH, |w| {
                 for hop in hops {
                     let start = w.len();
                     w.fixed(&[
