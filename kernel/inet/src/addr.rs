@@ -262,8 +262,14 @@ impl Net {
         if !self.addrs().iter().any(|a| a.ip == addr.ip) {
             self.remove_routes(|r| r.prefsrc == Some(addr.ip));
         }
-        if let IpAddr::V6(ip) = addr.ip {
-            self.group_leave(link, solicited_node(ip).into());
+        match addr.ip {
+            IpAddr::V6(ip) => self.group_leave(link, solicited_node(ip).into()),
+            // The last address of a link: IPv4 ends on it.
+            IpAddr::V4(_) if !rest.iter().any(|a| a.ip.is_ipv4()) => {
+                let index = link.index;
+                self.remove_routes(|r| r.dst.addr.is_ipv4() && r.nexthops.iter().any(|n| n.ifindex == index));
+            }
+            IpAddr::V4(_) => {}
         }
         self.routes_changed();
         self.emit(&NetEvent::AddrDel(addr));

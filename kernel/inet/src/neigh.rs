@@ -154,7 +154,8 @@ impl Net {
     pub(crate) fn neigh_send(&self, link: &Arc<Link>, to: IpAddr, mut frame: Frame) {
         let key = Key { ifindex: link.index, addr: to };
         let now = self.now();
-        if let Some(mac) = self.neigh.table.read().peek(now, key) {
+        let known = self.neigh.table.read().peek(now, key);
+        if let Some(mac) = known {
             frame.set_destination(mac);
             self.transmit(link, &frame);
             return;

@@ -1,1 +1,5 @@
+//! Two stacks and a wire, on virtual time.
 
+mod config;
+mod datagram;
+mod kit;

@@ -1,0 +1,109 @@
+//! Links, addresses, routes.
+
+use super::kit::*;
+use crate::{AddMode, FlowKey, IfAddr, NextHop, Prefix, RouteEntry, RouteSelector};
+use lkl_abi::if_::{IFF_LOOPBACK, IFF_LOWER_UP, IFF_RUNNING, IFF_UP};
+use lkl_abi::rtnetlink::{IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE};
+use lkl_abi::Errno;
+use lkl_ops::sim::Wire;
+
+const CREATE: AddMode = AddMode { create: true, exclusive: true, replace: false, append: false };
+
+#[test]
+fn lo_is_there() {
+    let (_world, net) = alone();
+    let lo = net.link_by_name("lo").unwrap();
+    assert_eq!((lo.index, lo.mtu(), lo.flags()), (1, 65_536, IFF_UP | IFF_LOOPBACK | IFF_RUNNING | IFF_LOWER_UP));
+    let addrs: Vec<String> = net.addrs().iter().map(|a| format!("{}/{} {}", a.ip, a.prefix_len, a.flags)).collect();
+    assert_eq!(addrs, [format!("127.0.0.1/8 {IFA_F_PERMANENT}"), format!("::1/128 {IFA_F_PERMANENT}")]);
+    let r = net.route_output(&FlowKey::to(ip("127.9.9.9"))).unwrap();
+    assert_eq!((r.oif(), r.src, r.is_local()), (1, ip("127.0.0.1"), true));
+    let r = net.route_output(&FlowKey::to(ip("::1"))).unwrap();
+    assert_eq!((r.oif(), r.src, r.is_local()), (1, ip("::1"), true));
+    assert_eq!(net.route_output(&FlowKey::to(ip("8.8.8.8"))).unwrap_err(), Errno::ENETUNREACH);
+    assert_eq!(net.route_output(&FlowKey::to(ip("2001::1"))).unwrap_err(), Errno::ENETUNREACH);
+}
+
+#[test]
+fn addresses_bring_routes_and_take_them_away() {
+    let p = Pair::bare(&Wire::default());
+    let net = &p.a;
+    net.addr_add(IfAddr::new(2, ip("10.0.0.1"), 24), false).unwrap();
+    assert_eq!(net.addr_add(IfAddr::new(2, ip("10.0.0.1"), 24), false), Err(Errno::EEXIST));
+    assert_eq!(net.addr_add(IfAddr::new(9, ip("10.0.0.1"), 24), false), Err(Errno::ENODEV));
+    // A link that is down has local routes only.
+    assert_eq!(net.route_output(&FlowKey::to(ip("10.0.0.2"))).unwrap_err(), Errno::ENETUNREACH);
+    net.link_set_up(2, true).unwrap();
+    let r = net.route_output(&FlowKey::to(ip("10.0.0.2"))).unwrap();
+    assert_eq!((r.oif(), r.src, r.gateway), (2, ip("10.0.0.1"), None));
+    let via = |gw: &str| {
+        let mut r = RouteEntry::new(Prefix::default_of(ip("0.0.0.0")), 0, Some(ip(gw)));
+        r.nexthops = vec![NextHop { ifindex: 0, gateway: Some(ip(gw)), weight: 1, onlink: false }];
+        r
+    };
+    assert_eq!(net.route_add(via("192.168.9.9"), CREATE), Err(Errno::ENETUNREACH));
+    net.route_add(via("10.0.0.254"), CREATE).unwrap();
+    assert_eq!(net.route_add(via("10.0.0.254"), CREATE), Err(Errno::EEXIST));
+    let r = net.route_output(&FlowKey::to(ip("8.8.8.8"))).unwrap();
+    assert_eq!((r.oif(), r.src, r.gateway), (2, ip("10.0.0.1"), Some(ip("10.0.0.254"))));
+    net.addr_add(IfAddr::new(2, ip("10.0.0.7"), 24), false).unwrap();
+    assert!(net.addr_find(2, ip("10.0.0.7")).unwrap().flags & IFA_F_SECONDARY != 0);
+    assert!(net.is_local(ip("10.0.0.7")));
+    let none = RouteSelector::default();
+    assert_eq!(net.route_del(254, Prefix::host(ip("1.2.3.4")), &none), Err(Errno::ESRCH));
+    net.addr_del(2, ip("10.0.0.1"), None).unwrap();
+    assert!(!net.is_local(ip("10.0.0.7")), "secondaries go with their primary");
+    assert_eq!(net.route_output(&FlowKey::to(ip("10.0.0.2"))).unwrap_err(), Errno::ENETUNREACH);
+    assert_eq!(net.addr_del(2, ip("10.0.0.1"), None), Err(Errno::EADDRNOTAVAIL));
+}
+
+#[test]
+fn a_link_that_goes_down_loses_its_routes() {
+    let p = Pair::new();
+    p.a.link_set_up(2, false).unwrap();
+    assert_eq!(p.a.route_output(&FlowKey::to(ip("10.0.0.2"))).unwrap_err(), Errno::ENETUNREACH);
+    assert!(p.a.is_local(ip("10.0.0.1")));
+    assert!(!p.a.addrs_of(2).iter().any(|a| a.ip.is_ipv6()));
+    p.a.link_set_up(2, true).unwrap();
+    p.run(3000);
+    assert_eq!(p.a.route_output(&FlowKey::to(ip("10.0.0.2"))).unwrap().oif(), 2);
+    assert!(p.a.addrs_of(2).iter().any(|a| a.ip.is_ipv6() && !a.tentative()));
+}
+
+#[test]
+fn duplicate_addresses_are_detected() {
+    let p = Pair::new();
+    p.b.addr_add(IfAddr::new(2, ip("fd00::1"), 64), false).unwrap();
+    assert!(p.b.addr_find(2, ip("fd00::1")).unwrap().flags & IFA_F_TENTATIVE != 0);
+    p.run(3000);
+    assert!(p.b.addr_find(2, ip("fd00::1")).unwrap().flags & IFA_F_DADFAILED != 0);
+    assert!(!p.b.is_local(ip("fd00::1")));
+    assert_eq!(p.a.addr_find(2, ip("fd00::1")).unwrap().flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED), 0);
+}
+
+#[test]
+fn sources_are_chosen_by_rfc_6724() {
+    let p = Pair::new();
+    let src = |dst: &str| p.a.route_output(&FlowKey { oif: 2, ..FlowKey::to(ip(dst)) }).unwrap().src;
+    assert_eq!(src("fd00::2"), ip("fd00::1"));
+    assert!(matches!(src("fe80::99"), std::net::IpAddr::V6(a) if crate::is_link_local(a)));
+    assert!(matches!(src("ff02::1"), std::net::IpAddr::V6(a) if crate::is_link_local(a)));
+    assert_eq!(src("ff0e::1"), ip("fd00::1"));
+}
+
+#[test]
+fn settings_by_name() {
+    let p = Pair::bare(&Wire::default());
+    let net = &p.a;
+    assert_eq!(net.sysctl_get("net/ipv4/ip_default_ttl").as_deref(), Some("64"));
+    assert_eq!(net.sysctl_get("net/ipv4/ip_local_port_range").as_deref(), Some("32768\t60999"));
+    net.sysctl_set("net/ipv4/ip_local_port_range", "40000 40001\n").unwrap();
+    assert_eq!(net.sysctl().ip_local_port_range.all(), [40_000, 40_001]);
+    assert_eq!(net.sysctl_set("net/ipv4/ip_local_port_range", "5 4"), Err(Errno::EINVAL));
+    assert_eq!(net.sysctl_set("net/ipv4/nothing", "1"), Err(Errno::ENOENT));
+    net.sysctl_set("net/ipv6/conf/eth0/accept_ra", "0").unwrap();
+    assert_eq!(net.sysctl_get("net/ipv6/conf/eth0/accept_ra").as_deref(), Some("0"));
+    for name in net.sysctl_names() {
+        assert!(net.sysctl_get(&name).is_some(), "{name}");
+    }
+}
