@@ -20,5 +20,5 @@ pub mod ip;
 pub mod mcast;
 pub mod neigh;
 pub mod route;
-//TCP pub mod tcp;
+pub mod tcp;
 pub mod wire;

@@ -21,12 +21,10 @@ mod sendq;
 mod seq;
 mod timewait;
 
-#[cfg(test)]
-mod tests;
 
 pub use config::{Config, Settings};
 pub use cong::Congestion;
-pub use conn::{Connection, Event, Read, Stats};
+pub use conn::{Connection, Event, Info, Read, Stats};
 pub use request::{Request, RequestVerdict};
 pub use segment::{Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN};
 pub use seq::{seq_after, seq_before};

@@ -16,6 +16,7 @@ mod receive;
 mod timer;
 mod user;
 
+pub use info::Info;
 pub use user::Read;
 
 use super::config::{Config, Settings};
@@ -275,6 +276,8 @@ struct Pending {
     reset: bool,
     /// A segment that asks for an acknowledgement.
     probe: bool,
+    /// The last segment again (RFC 8985, section 7.3).
+    tail: bool,
 }
 
 /// A connection.

@@ -283,6 +283,15 @@ impl Scoreboard {
         }
     }
 
+    /// Nothing was lost after all.
+    pub(super) fn nothing_lost(&mut self) {
+        while let Some(&start) = self.lost.first() {
+            if let Some(r) = self.take(start) {
+                self.put(start, Record { lost: false, ..r });
+            }
+        }
+    }
+
     /// A recovery begins or ends: forget duplicates counted.
     pub(super) fn reset_duplicates(&mut self) {
         self.sack_acks = 0;

@@ -1,0 +1,146 @@
+//! What a connection tells of itself (`TCP_INFO`, `ss -i`).
+
+use super::{Connection, Recovery};
+use core::time::Duration;
+use lkl_ops::Instant;
+
+/// Counts since the connection began.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Totals {
+    pub(super) segs_in: u32,
+    pub(super) segs_out: u32,
+    pub(super) data_segs_in: u32,
+    pub(super) data_segs_out: u32,
+    pub(super) bytes_acked: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_retrans: u64,
+    pub(super) retrans: u32,
+    pub(super) dsack_dups: u32,
+}
+
+/// The numbers of `struct tcp_info`, in its units but for the times.
+#[derive(Clone, Copy, Default, Debug)]
+#[expect(missing_docs, reason = "each is named as in struct tcp_info")]
+pub struct Info {
+    pub state: u8,
+    /// 0 open, 1 disorder, 3 recovery, 4 loss.
+    pub ca_state: u8,
+    pub retransmits: u8,
+    pub probes: u8,
+    pub backoff: u8,
+    pub timestamps: bool,
+    pub sack: bool,
+    pub window_scaling: bool,
+    pub snd_wscale: u8,
+    pub rcv_wscale: u8,
+    pub rto: Duration,
+    pub ato: Duration,
+    pub snd_mss: u32,
+    pub rcv_mss: u32,
+    pub unacked: u32,
+    pub sacked: u32,
+    pub lost: u32,
+    pub retrans: u32,
+    pub last_data_sent: Duration,
+    pub last_data_recv: Duration,
+    pub last_ack_recv: Duration,
+    pub pmtu_mss: u32,
+    pub rcv_ssthresh: u32,
+    pub rtt: Duration,
+    pub rttvar: Duration,
+    pub snd_ssthresh: u32,
+    pub snd_cwnd: u32,
+    pub advmss: u32,
+    pub reordering: u32,
+    pub rcv_rtt: Duration,
+    pub rcv_space: u32,
+    pub total_retrans: u32,
+    pub bytes_acked: u64,
+    pub bytes_received: u64,
+    pub segs_out: u32,
+    pub segs_in: u32,
+    pub notsent_bytes: u32,
+    pub min_rtt: Option<Duration>,
+    pub data_segs_in: u32,
+    pub data_segs_out: u32,
+    /// Bytes a second.
+    pub delivery_rate: u64,
+    pub bytes_sent: u64,
+    pub bytes_retrans: u64,
+    pub dsack_dups: u32,
+    pub reord_seen: u32,
+    pub snd_wnd: u32,
+    pub rcv_wnd: u32,
+    pub cwnd_limited: bool,
+}
+
+impl Connection {
+    /// The numbers as they are now.
+    pub fn info(&self, now: Instant) -> Info {
+        let mss = self.tx.mss.max(1);
+        let segments = |bytes: u64| u32::try_from(bytes.div_ceil(mss)).unwrap_or(u32::MAX);
+        let word = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let board = &self.tx.board;
+        let (unacked, lost, sacked) = (self.tx.nxt - self.tx.una, board.lost_bytes(), board.sacked_bytes());
+        let srtt = self.rtt.srtt().unwrap_or_default();
+        let rate = match srtt.as_nanos() {
+            0 => 0,
+            ns => u64::try_from(u128::from(board.in_flight()) * 1_000_000_000 / ns).unwrap_or(u64::MAX),
+        };
+        Info {
+            state: self.state as u8,
+            ca_state: match self.tx.recovery {
+                Recovery::Open if board.has_sacks() || self.tx.dup_acks > 0 => 1,
+                Recovery::Open => 0,
+                Recovery::Fast => 3,
+                Recovery::Timeout => 4,
+            },
+            retransmits: self.tx.retries.min(255) as u8,
+            probes: self.tx.probes.min(255) as u8,
+            backoff: self.rtt.backoff().min(255) as u8,
+            timestamps: self.ts.on,
+            sack: self.sack,
+            window_scaling: self.tx.scale > 0 || self.rx.scale > 0,
+            snd_wscale: self.tx.scale,
+            rcv_wscale: self.rx.scale,
+            rto: self.rtt.rto(),
+            ato: self.ack.ato,
+            snd_mss: word(self.tx.mss),
+            rcv_mss: self.ack.mss,
+            unacked: segments(unacked),
+            sacked: segments(sacked),
+            lost: segments(lost),
+            retrans: segments((board.in_flight() + lost + sacked).saturating_sub(unacked)),
+            last_data_sent: now.since(self.tx.last_sent),
+            last_data_recv: now.since(self.ack.last_data),
+            last_ack_recv: now.since(self.last_ack_recv),
+            pmtu_mss: u32::from(self.tx.path_mss),
+            rcv_ssthresh: self.cfg.settings.window_space(),
+            rtt: srtt,
+            rttvar: self.rtt.var(),
+            snd_ssthresh: if self.tx.win.ssthresh == u64::MAX { 0x7fff_ffff } else { segments(self.tx.win.ssthresh) },
+            snd_cwnd: segments(self.tx.win.cwnd),
+            advmss: u32::from(self.cfg.advertised_mss),
+            reordering: if board.reordering_seen() { 4 } else { 3 },
+            rcv_rtt: self.rx.rtt.unwrap_or_default(),
+            rcv_space: word(self.rx.space_max.max(u64::from(self.cfg.settings.window_space()))),
+            total_retrans: self.total.retrans,
+            bytes_acked: self.total.bytes_acked,
+            bytes_received: self.rx.bytes,
+            segs_out: self.total.segs_out,
+            segs_in: self.total.segs_in,
+            notsent_bytes: word(self.unsent()),
+            min_rtt: self.rtt.min(),
+            data_segs_in: self.total.data_segs_in,
+            data_segs_out: self.total.data_segs_out,
+            delivery_rate: rate,
+            bytes_sent: self.total.bytes_sent,
+            bytes_retrans: self.total.bytes_retrans,
+            dsack_dups: self.total.dsack_dups,
+            reord_seen: u32::from(board.reordering_seen()),
+            snd_wnd: word(self.tx.wnd),
+            rcv_wnd: word(self.rx.edge.saturating_sub(self.rx.nxt)),
+            cwnd_limited: self.tx.cwnd_limited,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Deadlines: retransmission (RFC 6298), tail loss probes (RFC 8985, section 7), zero window probes (RFC 9293, section
+//! 3.8.6.1), delayed acknowledgements, keep-alive (RFC 9293, section 3.8.4), and the end of an orphan.
+
+use super::{Connection, Event, Recovery, DELACK_MAX};
+use crate::tcp::rtt::{RTO_MAX, RTO_MIN};
+use crate::tcp::State;
+use core::time::Duration;
+use lkl_abi::Errno;
+use lkl_ops::Instant;
+
+impl Connection {
+    /// When [`Connection::on_timer`] wants to be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let d = &self.deadlines;
+        [d.rto, d.probe, d.reorder, d.persist, d.delack, d.keepalive, d.fin].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`; what is to be sent is then asked for by [`Connection::poll_transmit`].
+    pub fn on_timer(&mut self, now: Instant) {
+        let due = |d: &mut Option<Instant>| d.take_if(|at| *at <= now).is_some();
+        if due(&mut self.deadlines.delack) && self.ack.pending {
+            // The guess was too short: the program answers later than that.
+            self.ack.ato = self.ack.ato.saturating_mul(2).min(DELACK_MAX);
+            self.ack.pingpong = false;
+            self.ack.now = true;
+            self.stats.delayed_acks += 1;
+        }
+        if due(&mut self.deadlines.reorder) {
+            self.detect_loss(now, false);
+            self.rearm_rto(now);
+        }
+        if due(&mut self.deadlines.probe) {
+            self.tail_loss_probe(now);
+        }
+        if due(&mut self.deadlines.rto) {
+            self.retransmission_timeout(now);
+        }
+        if due(&mut self.deadlines.persist) {
+            self.persist_timeout(now);
+        }
+        if due(&mut self.deadlines.keepalive) {
+            self.keepalive_timeout(now);
+        }
+        if due(&mut self.deadlines.fin) {
+            self.die(None);
+        }
+    }
+
+    /// Something was delivered or sent: the retransmission timer begins anew, or ends (RFC 6298, section 5).
+    pub(super) fn rearm_rto(&mut self, now: Instant) {
+        if self.tx.board.is_empty() {
+            self.deadlines.rto = None;
+            self.deadlines.probe = None;
+            self.deadlines.reorder = None;
+            return;
+        }
+        let rto = now + self.rtt.rto();
+        self.deadlines.rto = Some(self.limit_by_user_timeout(rto));
+        self.arm_probe(now);
+    }
+
+    /// RFC 8985, section 7.2.
+    pub(super) fn arm_probe(&mut self, now: Instant) {
+        self.deadlines.probe = None;
+        let quiet = self.sack && self.tx.recovery == Recovery::Open && !self.tx.board.has_sacks();
+        if !quiet || self.tx.tlp_end.is_some() || self.tx.retries > 0 || !self.is_synchronised() {
+            return;
+        }
+        let Some(srtt) = self.rtt.srtt() else { return };
+        let mut wait = srtt * 2;
+        if self.tx.board.in_flight() <= self.tx.mss {
+            // The acknowledgement of a single segment may be delayed.
+            wait = wait.max(srtt * 3 / 2 + DELACK_MAX);
+        }
+        let at = now + wait.max(Duration::from_millis(2));
+        if self.deadlines.rto.is_none_or(|rto| at < rto) {
+            self.deadlines.probe = Some(at);
+        }
+    }
+
+    fn tail_loss_probe(&mut self, now: Instant) {
+        if self.tx.board.is_empty() {
+            return;
+        }
+        self.stats.loss_probes += 1;
+        self.tx.tlp_end = Some(self.tx.nxt);
+        if self.unsent() > 0 && self.tx.wnd > self.tx.nxt - self.tx.una {
+            self.tx.force_new = true;
+        } else {
+            self.pending.tail = true;
+        }
+        self.deadlines.rto = Some(self.limit_by_user_timeout(now + self.rtt.rto()));
+    }
+
+    fn limit_by_user_timeout(&self, at: Instant) -> Instant {
+        match self.cfg.settings.user_timeout {
+            Duration::ZERO => at,
+            limit => at.min((self.tx.progress_at + limit).max(self.tx.last_sent + Duration::from_millis(1))),
+        }
+    }
+
+    /// How many times something is sent again before the connection is given up.
+    fn retry_limit(&self) -> u32 {
+        let s = &self.cfg.settings;
+        match self.state {
+            State::SynSent => s.syn_retries,
+            State::SynReceived => s.synack_retries,
+            _ if self.orphan => match s.orphan_retries {
+                0 => 8,
+                n => n,
+            },
+            _ => s.retries2,
+        }
+    }
+
+    fn given_up(&self, now: Instant, tries: u32) -> bool {
+        let limit = self.cfg.settings.user_timeout;
+        if !limit.is_zero() && self.is_synchronised() {
+            return now.since(self.tx.progress_at) >= limit;
+        }
+        tries >= self.retry_limit()
+    }
+
+    fn time_out(&mut self) {
+        self.stats.abort_on_timeout += 1;
+        let error = self.soft_error.take().unwrap_or(Errno::ETIMEDOUT);
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            self.stats.attempt_fails += 1;
+        }
+        self.die(Some(error));
+    }
+
+    /// RFC 6298, section 5.4 to 5.6; RFC 5681, section 3.1.
+    fn retransmission_timeout(&mut self, now: Instant) {
+        if self.given_up(now, self.tx.retries) {
+            self.time_out();
+            return;
+        }
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            self.tx.retries += 1;
+            self.rtt.back_off();
+            self.pending.syn = true;
+            self.stats.retrans_segs += 1;
+            self.total.retrans += 1;
+            self.deadlines.rto = Some(now + self.rtt.rto());
+            return;
+        }
+        if self.tx.board.is_empty() {
+            return;
+        }
+        self.stats.timeouts += 1;
+        if self.tx.recovery != Recovery::Timeout || self.tx.high <= self.tx.una {
+            if self.tx.recovery == Recovery::Open {
+                self.remember_window();
+            }
+            self.tx.win.ssthresh = self.tx.cc.on_loss(&self.tx.win, now);
+        }
+        self.tx.cc.on_timeout();
+        self.tx.win.cwnd = self.tx.mss;
+        self.tx.board.mark_all(self.tx.una);
+        self.tx.recovery = Recovery::Timeout;
+        self.tx.high = self.tx.nxt;
+        self.tx.dup_acks = 0;
+        self.tx.tlp_end = None;
+        self.tx.retries += 1;
+        self.tx.force_lost = true;
+        self.rtt.back_off();
+        self.deadlines.probe = None;
+        self.deadlines.reorder = None;
+        self.deadlines.rto = Some(self.limit_by_user_timeout(now + self.rtt.rto()));
+    }
+
+    /// Data is waiting and nothing is in flight that would bring an acknowledgement: the peer is asked now and then.
+    pub(super) fn arm_persist(&mut self, now: Instant) {
+        let waiting = self.tx.board.is_empty() && self.has_unsent() && self.is_synchronised();
+        if !waiting {
+            self.deadlines.persist = None;
+        } else if self.deadlines.persist.is_none() {
+            let wait = self.rtt.rto().max(RTO_MIN).saturating_mul(1 << self.tx.probes.min(16)).min(RTO_MAX);
+            self.deadlines.persist = Some(now + wait);
+        }
+    }
+
+    fn persist_timeout(&mut self, now: Instant) {
+        if !self.tx.board.is_empty() || !self.has_unsent() {
+            return;
+        }
+        if self.tx.wnd > self.tx.nxt - self.tx.una {
+            // It was held back (cork, a window smaller than a segment), and for long enough.
+            self.tx.force_new = true;
+            return;
+        }
+        // As long as the peer answers, `probes` is zero: it may keep its window shut for ever.
+        if self.given_up(now, self.tx.probes) {
+            self.time_out();
+            return;
+        }
+        self.tx.probes += 1;
+        self.pending.probe = true;
+        self.arm_persist(now);
+    }
+
+    /// The next keep-alive probe is due so long after the peer was last heard of.
+    pub(super) fn arm_keepalive(&mut self, now: Instant) {
+        let on = self.cfg.settings.keepalive && self.is_synchronised() && self.state != State::TimeWait;
+        self.deadlines.keepalive = on.then(|| now + self.cfg.settings.keep_idle);
+    }
+
+    fn keepalive_timeout(&mut self, now: Instant) {
+        let s = &self.cfg.settings;
+        if !s.keepalive || !self.is_synchronised() {
+            return;
+        }
+        let heard = self.last_recv.max(self.last_ack_recv);
+        if self.keep_probes == 0 && now < heard + s.keep_idle {
+            self.deadlines.keepalive = Some(heard + s.keep_idle);
+            return;
+        }
+        if !self.tx.board.is_empty() || self.has_unsent() {
+            // Its own retransmissions find out.
+            self.deadlines.keepalive = Some(now + s.keep_idle);
+            return;
+        }
+        let tried_long = !s.user_timeout.is_zero() && self.keep_probes > 0 && now.since(heard) >= s.user_timeout;
+        if tried_long || (s.user_timeout.is_zero() && self.keep_probes >= s.keep_count) {
+            let error = self.soft_error.take().unwrap_or(Errno::ETIMEDOUT);
+            self.die_with_reset(Some(error));
+            self.events |= Event::ERROR;
+            return;
+        }
+        self.deadlines.keepalive = Some(now + s.keep_interval);
+        self.keep_probes += 1;
+        self.stats.keepalive += 1;
+        self.pending.probe = true;
+    }
+}
