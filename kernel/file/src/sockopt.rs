@@ -73,7 +73,7 @@ impl SockOptions {
             mark: AtomicU32::new(0),
             bind_ifindex: AtomicU32::new(0),
             rcvlowat: AtomicU32::new(1),
-            incoming_cpu: AtomicI32::new(0),
+            incoming_cpu: AtomicI32::new(-1),
             busy_poll: AtomicU32::new(0),
             max_pacing_rate: AtomicU64::new(u64::MAX),
             sndbuf: AtomicU32::new(sndbuf),

@@ -5,9 +5,9 @@ use super::{cmsg, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::user::{self, u32_in, u64_in, Iovs};
 use lkl_abi::socket::{
-    MMSGHDR_LEN, MMSGHDR_SIZE, MSGHDR_CONTROLLEN, MSGHDR_FLAGS, MSGHDR_NAMELEN, MSGHDR_SIZE, MSG_CMSG_CLOEXEC,
-    MSG_CMSG_COMPAT, MSG_CTRUNC, MSG_DONTWAIT, MSG_ERRQUEUE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL,
-    MSG_WAITFORONE, SOCKADDR_STORAGE, SOCK_STREAM,
+    AF_INET6, MMSGHDR_LEN, MMSGHDR_SIZE, MSGHDR_CONTROLLEN, MSGHDR_FLAGS, MSGHDR_NAMELEN, MSGHDR_SIZE,
+    MSG_CMSG_CLOEXEC, MSG_CMSG_COMPAT, MSG_CTRUNC, MSG_DONTWAIT, MSG_ERRQUEUE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
+    MSG_WAITALL, MSG_WAITFORONE, SOCKADDR_STORAGE, SOCK_STREAM,
 };
 use lkl_abi::uio::IOV_MAX;
 use lkl_abi::{Errno, Result};
@@ -15,6 +15,8 @@ use lkl_file::{ControlMessages, Iov, IovReader, IovWriter, RecvMsg, SendMsg, Soc
 use lkl_ops::{Instant, UserMem};
 use lkl_sync::{block_on, Blocking, Events};
 
+/// `IPPROTO_UDP`
+const IPPROTO_UDP: u32 = 17;
 /// `SIGPIPE`
 const SIGPIPE: u32 = 13;
 /// Most messages that `sendmmsg` and `recvmmsg` move.
@@ -88,11 +90,13 @@ pub(super) fn send(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov]
 pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], flags: u32) -> Result<Incoming> {
     let socket = socket_of(file)?;
     let total = user::total(iov);
-    let fill = flags & MSG_WAITALL != 0 && socket.kind() == SOCK_STREAM && flags & (MSG_ERRQUEUE | MSG_OOB) == 0;
+    let stream = socket.kind() == SOCK_STREAM;
+    let fill = flags & MSG_WAITALL != 0 && stream && flags & (MSG_ERRQUEUE | MSG_OOB) == 0;
+    // Neither the error queue nor urgent data is waited for.
+    let at_once = MSG_DONTWAIT | MSG_ERRQUEUE | if stream { MSG_OOB } else { 0 };
     let how = Blocking {
         parker: cx.task.parker(),
-        // Neither the error queue nor urgent data is waited for.
-        nonblock: file.nonblock() || flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB) != 0,
+        nonblock: file.nonblock() || flags & at_once != 0,
         deadline: deadline(cx, socket.options().receive_timeout()),
         exclusive: false,
     };
@@ -130,16 +134,21 @@ pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[I
 pub(super) fn sendto(cx: &Ctx<'_>, [fd, buf, len, flags, addr, addr_len]: Args) -> Result<u64> {
     let iov = [user::single(buf, len)?];
     let file = cx.file(fd)?;
-    socket_of(&file)?;
-    let name = if addr == 0 { None } else { name_of(cx.mem, addr, addr_len)? };
+    let name = if addr == 0 { None } else { name_of(cx.mem, socket_of(&file)?, addr, addr_len)? };
     send(cx, &file, cx.mem, &iov, &Outgoing { name, control: Vec::new(), flags: flags as u32 }).map(|n| n as u64)
 }
 
 /// The destination of a message; one of no bytes is none.
-fn name_of(mem: &dyn UserMem, addr: u64, len: u64) -> Result<Option<SockAddr>> {
+fn name_of(mem: &dyn UserMem, socket: &dyn Socket, addr: u64, len: u64) -> Result<Option<SockAddr>> {
     match len as u32 {
         0 => Ok(None),
-        len => user::sockaddr(mem, addr, u64::from(len)).map(Some),
+        len => match user::sockaddr(mem, addr, u64::from(len)) {
+            // UDP over IPv6 alone says so of a family that it does not know.
+            Err(Errno::EAFNOSUPPORT) if socket.family() == AF_INET6 && socket.protocol() == IPPROTO_UDP => {
+                Err(Errno::EINVAL)
+            }
+            name => name.map(Some),
+        },
     }
 }
 
@@ -190,7 +199,11 @@ impl Header {
 
 fn send_one(cx: &Ctx<'_>, file: &OpenFile, msg: u64, flags: u32) -> Result<u64> {
     let header = Header::read(cx.mem, msg)?;
-    let name = if header.name_len == 0 { None } else { name_of(cx.mem, header.name, u64::from(header.name_len))? };
+    let name = if header.name_len == 0 {
+        None
+    } else {
+        name_of(cx.mem, socket_of(file)?, header.name, u64::from(header.name_len))?
+    };
     if header.control_len > i32::MAX as u64 {
         return Err(Errno::ENOBUFS);
     }

@@ -149,9 +149,16 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
             o.timestamp_ns.store(n != 0, Relaxed);
         }
         SO_TIMESTAMPING_OLD | SO_TIMESTAMPING_NEW => {
-            const MASK: u32 = (1 << 18) - 1;
-            if n & !MASK != 0 {
+            const MASK: u32 = (1 << 19) - 1;
+            const OPT_ID: u32 = 1 << 7;
+            const BIND_PHC: u32 = 1 << 15;
+            const OPT_ID_TCP: u32 = 1 << 16;
+            if n & !MASK != 0 || n & (OPT_ID | OPT_ID_TCP) == OPT_ID_TCP {
                 return Err(Errno::EINVAL);
+            }
+            // No device here has a clock of its own.
+            if n & BIND_PHC != 0 {
+                return Err(Errno::EOPNOTSUPP);
             }
             o.timestamping.store(n, Relaxed);
         }
@@ -182,6 +189,10 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
         }
         SO_PASSCRED if socket.family() == AF_NETLINK => o.passcred.store(n != 0, Relaxed),
         SO_PASSCRED | SO_PASSSEC => return Err(Errno::EOPNOTSUPP),
+        // There is no sending without a copy: it can only be left off.
+        SO_ZEROCOPY if n > 1 => return Err(Errno::EINVAL),
+        SO_ZEROCOPY if n == 1 => return Err(Errno::ENOPROTOOPT),
+        SO_ZEROCOPY => {}
         SO_DEBUG => may(n == 0 || admin)?,
         SO_BSDCOMPAT | SO_CNX_ADVICE => {}
         SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR | SO_ACCEPTCONN | SO_PEERNAME | SO_PEERCRED | SO_SNDLOWAT
