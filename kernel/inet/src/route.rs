@@ -190,7 +190,9 @@ impl Net {
                 routes.push(local);
             }
             if let Some(net) = Prefix::network(addr.peer.unwrap_or(ip), addr.prefix_len) {
-                if addr.flags & lkl_abi::rtnetlink::IFA_F_NOPREFIXROUTE == 0 {
+                // `::1` has none, as on Linux.
+                let bare = link.is_loopback() && ip.is_loopback();
+                if !bare && addr.flags & lkl_abi::rtnetlink::IFA_F_NOPREFIXROUTE == 0 {
                     let mut net = base(net, Kind::Unicast, TABLE_MAIN, SCOPE_UNIVERSE);
                     net.priority = if addr.rt_priority > 0 { addr.rt_priority } else { 256 };
                     net.expires = addr.valid_until;

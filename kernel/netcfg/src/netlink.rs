@@ -109,6 +109,11 @@ pub(crate) struct Fail {
 }
 
 impl Fail {
+    /// Is there more to tell than the number?
+    pub(crate) fn explains(&self) -> bool {
+        self.message.is_some() || self.offset.is_some() || self.missing.is_some()
+    }
+
     pub(crate) fn new(errno: Errno, message: impl Into<Cow<'static, str>>) -> Self {
         Self { errno, message: Some(message.into()), offset: None, missing: None }
     }
@@ -126,6 +131,11 @@ impl From<Errno> for Fail {
 }
 
 pub(crate) type Outcome = Result<Reply, Fail>;
+
+/// Does a message of `NETLINK_ROUTE` of this kind ask for something?
+pub(crate) fn is_get(kind: u16) -> bool {
+    kind % 4 == 2
+}
 
 /// Has the request carried out that belongs to `protocol`.
 pub(crate) fn handle(protocol: u32, request: &Request<'_>) -> Outcome {

@@ -7,8 +7,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::netlink::{
     NETLINK_ADD_MEMBERSHIP, NETLINK_BROADCAST_ERROR, NETLINK_CAP_ACK, NETLINK_DROP_MEMBERSHIP, NETLINK_EXT_ACK,
     NETLINK_GET_STRICT_CHK, NETLINK_LISTEN_ALL_NSID, NETLINK_LIST_MEMBERSHIPS, NETLINK_NO_ENOBUFS, NETLINK_PKTINFO,
-    NLMSGERR_ATTR_MISS_TYPE, NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS, NLMSG_DONE, NLMSG_ERROR, NLMSG_HDRLEN,
-    NLMSG_MIN_TYPE, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_MULTI, NLM_F_REQUEST,
+    NETLINK_ROUTE, NLMSGERR_ATTR_MISS_TYPE, NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS, NLMSG_DONE, NLMSG_ERROR,
+    NLMSG_HDRLEN, NLMSG_MIN_TYPE, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST,
 };
 use lkl_abi::socket::{AF_NETLINK, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCK_RAW, SOL_NETLINK, SOL_SOCKET};
 use lkl_abi::stat::S_IFSOCK;
@@ -250,6 +250,15 @@ impl NetlinkSocket {
                     None => {}
                 }
             }
+            // The dumps of this protocol look at their request when they are begun: they end with the error.
+            Err(fail)
+                if self.protocol == NETLINK_ROUTE
+                    && header.flags & NLM_F_DUMP == NLM_F_DUMP
+                    && super::is_get(header.kind)
+                    && fail.errno != Errno::EOPNOTSUPP =>
+            {
+                self.end_dump(header, portid, &fail);
+            }
             Err(fail) => self.acknowledge(header, body, portid, Some(&fail)),
         }
     }
@@ -258,7 +267,7 @@ impl NetlinkSocket {
         let flags = self.state.lock().flags;
         let whole = fail.is_some() && !flags.cap_ack;
         let mut to = To { seq: header.seq, pid: portid, flags: if whole { 0 } else { NLM_F_CAPPED } };
-        let tlvs = fail.filter(|f| flags.ext_ack && (f.message.is_some() || f.offset.is_some() || f.missing.is_some()));
+        let tlvs = fail.filter(|f| flags.ext_ack && f.explains());
         if tlvs.is_some() {
             to.flags |= NLM_F_ACK_TLVS;
         }
@@ -275,15 +284,21 @@ impl NetlinkSocket {
                 if whole { body } else { &[] },
             ]);
             if let Some(f) = tlvs {
-                if let Some(m) = &f.message {
-                    w.str(NLMSGERR_ATTR_MSG, m);
-                }
-                if let Some(o) = f.offset {
-                    w.u32(NLMSGERR_ATTR_OFFS, o);
-                }
-                if let Some(m) = f.missing {
-                    w.u32(NLMSGERR_ATTR_MISS_TYPE, m.into());
-                }
+                write_tlvs(w, f);
+            }
+        });
+        self.answer(w.into_bytes());
+    }
+
+    /// The end of a dump that failed before its first message.
+    fn end_dump(&self, header: Header, portid: u32, fail: &Fail) {
+        let tlvs = self.state.lock().flags.ext_ack && fail.explains();
+        let flags = NLM_F_MULTI | if tlvs { NLM_F_ACK_TLVS } else { 0 };
+        let mut w = Writer::default();
+        w.message(NLMSG_DONE, To { seq: header.seq, pid: portid, flags }, |w| {
+            w.bytes(&(-fail.errno.0).to_ne_bytes());
+            if tlvs {
+                write_tlvs(w, fail);
             }
         });
         self.answer(w.into_bytes());
@@ -361,6 +376,19 @@ impl NetlinkSocket {
             return Ok(on);
         }
         Ok(*flag)
+    }
+}
+
+/// What explains a failure.
+fn write_tlvs(w: &mut Writer, f: &Fail) {
+    if let Some(m) = &f.message {
+        w.str(NLMSGERR_ATTR_MSG, m);
+    }
+    if let Some(o) = f.offset {
+        w.u32(NLMSGERR_ATTR_OFFS, o);
+    }
+    if let Some(m) = f.missing {
+        w.u32(NLMSGERR_ATTR_MISS_TYPE, m.into());
     }
 }
 

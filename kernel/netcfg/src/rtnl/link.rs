@@ -229,17 +229,13 @@ fn dump(request: &Request<'_>, family: u16) -> Outcome {
 pub(super) fn set(request: &Request<'_>) -> Outcome {
     let body: [u8; FIXED] = request.fixed()?;
     let attrs = request.attrs(FIXED);
-    let Some(link) = find(request, &attrs).or_else(|f| {
-        // A new link may be without a name.
-        let creates = request.has(NLM_F_CREATE) && attrs.has(IFLA_LINKINFO);
-        if creates {
-            Ok(None)
-        } else {
-            Err(f)
-        }
-    })?
-    else {
-        if !request.has(NLM_F_CREATE) {
+    let found = match find(request, &attrs) {
+        // A new link may be without a name; and so `ip` finds out whether links can be changed this way at all.
+        Err(_) if request.header.kind == RTM_NEWLINK && !attrs.has(IFLA_IFNAME) && !attrs.has(IFLA_ALT_IFNAME) => None,
+        other => other?,
+    };
+    let Some(link) = found else {
+        if !request.has(NLM_F_CREATE) || request.header.kind != RTM_NEWLINK {
             return Err(Errno::ENODEV.into());
         }
         return Err(Fail::new(Errno::EOPNOTSUPP, "Unknown device type"));

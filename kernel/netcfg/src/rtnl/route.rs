@@ -216,7 +216,8 @@ fn look_up(request: &Request<'_>, family: u16) -> Outcome {
             r.priority = 0;
             r.protocol = RTPROT_UNSPEC;
             r.scope = RT_SCOPE_UNIVERSE;
-            if flags & RTM_F_LOOKUP_TABLE == 0 {
+            // Linux looks up `local` and `main` as one as long as there are no rules of the user.
+            if flags & RTM_F_LOOKUP_TABLE == 0 || r.table == RT_TABLE_LOCAL {
                 r.table = RT_TABLE_MAIN;
             }
         }
@@ -230,8 +231,8 @@ fn look_up(request: &Request<'_>, family: u16) -> Outcome {
     // What the question said and the route does not know.
     let mut extra = Writer::default();
     if cloned {
-        if let Some(uid) = key.uid {
-            extra.u32(RTA_UID, uid);
+        if key.iif == 0 {
+            extra.u32(RTA_UID, key.uid.unwrap_or(0));
         }
         if key.mark != 0 {
             extra.u32(RTA_MARK, key.mark);

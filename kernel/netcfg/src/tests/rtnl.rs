@@ -82,6 +82,8 @@ fn links_are_changed() {
     let low = c.ask(&link(RTM_NEWLINK, 0, 0, &|w| w.u32(IFLA_MTU, 60)));
     assert_eq!((low[0].errno(), text(&low[0]).as_deref()), (22, Some("mtu less than device minimum")));
     assert_eq!(c.ack(&link(RTM_DELLINK, 0, 0, &|_| {})), Errno::EOPNOTSUPP.0);
+    // How `ip` finds out whether it may use netlink.
+    assert_eq!(c.ack(&request(RTM_NEWLINK, NLM_F_ACK, |w| w.fixed(&[&[0; 16]]))), Errno::ENODEV.0);
     let new = c.ask(&request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, |w| {
         w.fixed(&[&[0; 16]]);
         w.str(IFLA_IFNAME, "br0");
@@ -179,7 +181,10 @@ fn routes_come_and_go() {
         w.fixed(&[&[2], &[0; 11]]);
         w.u32(RTA_TABLE, 77);
     }));
-    assert_eq!(text(&missing[0]).as_deref(), Some("ipv4: FIB table does not exist"));
+    // A dump that fails ends with the error.
+    assert_eq!((missing[0].header.kind, &missing[0].body[..4]), (NLMSG_DONE, &(-2i32).to_ne_bytes()[..]));
+    let tlvs = Attrs::parse(&missing[0].body[4..], 0);
+    assert_eq!(tlvs.str(NLMSGERR_ATTR_MSG), Ok(Some("ipv4: FIB table does not exist")));
     assert_eq!(c.ack(&route_request(RTM_DELROUTE, 0, "0.0.0.0", 0, None)), 0);
     assert_eq!(c.ack(&route_request(RTM_DELROUTE, 0, "0.0.0.0", 0, None)), Errno::ESRCH.0);
     assert_eq!(c.ack(&route_request(RTM_DELROUTE, 0, "fd05::", 64, None)), 0);
