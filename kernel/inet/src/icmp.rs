@@ -11,17 +11,24 @@ use lkl_net::icmp::{is_error, may_answer, meaning4, meaning6, quote_len};
 use lkl_net::wire::{ethernet, icmp, ipv4, ipv6};
 use lkl_ops::Instant;
 use lkl_sync::{Mutex, Rank};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// How often errors go out: altogether, and to one destination.
 pub(crate) struct RateLimit {
-    all: Mutex<(lkl_net::icmp::RateLimit, std::collections::HashMap<IpAddr, (u32, Instant)>)>,
+    all: Mutex<Limits>,
+}
+
+struct Limits {
+    all: lkl_net::icmp::RateLimit,
+    /// Errors that may go to a destination now, and since when that is so.
+    hosts: HashMap<IpAddr, (u32, Instant)>,
 }
 
 impl Default for RateLimit {
     fn default() -> Self {
         let bucket = lkl_net::icmp::RateLimit::new(50, Duration::from_millis(1));
-        Self { all: Mutex::new(Rank::PacketTable, (bucket, std::collections::HashMap::new())) }
+        Self { all: Mutex::new(Rank::PacketTable, Limits { all: bucket, hosts: HashMap::new() }) }
     }
 }
 
@@ -38,16 +45,16 @@ impl Net {
         let s = self.sysctl();
         let millis = if to.is_ipv6() { s.icmp6_ratelimit.get() } else { s.icmp_ratelimit.get() };
         let now = self.now();
-        let mut all = self.icmp_limit.all.lock();
-        if !all.0.allow(now) {
-            drop(all);
+        let mut limits = self.icmp_limit.all.lock();
+        if !limits.all.allow(now) {
+            drop(limits);
             self.snmp().icmp.out_rate_limit_global.inc();
             return false;
         }
         if millis <= 0 {
             return true;
         }
-        let hosts = &mut all.1;
+        let hosts = &mut limits.hosts;
         if hosts.len() >= MAX_HOSTS && !hosts.contains_key(&to) {
             hosts.clear();
         }
@@ -58,7 +65,7 @@ impl Net {
             *last = now;
         }
         if *tokens == 0 {
-            drop(all);
+            drop(limits);
             self.snmp().icmp.out_rate_limit_host.inc();
             return false;
         }

@@ -323,6 +323,8 @@ impl Net {
                 drop_packet!(self, ip6.in_addr_errors, %src, %dst, link = link.index, "not for us, and not forwarded");
             }
         }
+        // What this host sends to itself counts as come by the link that has the address.
+        let owner = if lo && !h.dst.is_loopback() { self.addr_find(0, dst).map(|a| a.ifindex) } else { None };
         let mut meta = RxMeta {
             src,
             dst,
@@ -330,7 +332,7 @@ impl Net {
             ttl: h.hop_limit,
             tos: h.traffic_class,
             flow_label: h.flow_label,
-            ifindex: link.index,
+            ifindex: owner.unwrap_or(link.index),
             checksum_ok: how.checksum_ok,
             gso_size: how.gso_size,
             packet_type: how.packet_type,

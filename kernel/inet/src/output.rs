@@ -421,22 +421,22 @@ impl Net {
             } else if ip.proto == IPPROTO_UDP && header.len() >= 8 {
                 header[4..6].copy_from_slice(&((8 + piece) as u16).to_be_bytes());
             }
-            let one = IpTx { header, payload: parts, gso_size: None, route: None, ..pkt.clone() };
-            let len = one.transport_len();
-            let mut frame = Frame::new(link, ethertype, ip.len() + one.header.len());
-            Ip { id: self.next_id(), ..*ip }.emit(len, None, &mut frame.head);
+            let len = header.len() + piece;
+            let one = Ip { id: self.next_id(), ..*ip };
+            let mut frame = Frame::new(link, ethertype, ip.len() + header.len());
+            one.emit(len, None, &mut frame.head);
             let start = frame.head.len();
-            frame.head.extend_from_slice(&one.header);
-            if let Some(offset) = one.checksum {
-                if link.features.tx_checksum {
-                    let sum = Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded();
-                    put16(&mut frame.head, start + usize::from(offset), sum);
+            frame.head.extend_from_slice(&header);
+            if let Some(offset) = pkt.checksum {
+                let sum = if link.features.tx_checksum {
                     frame.checksum = Some(Checksum { start: start as u16, offset });
+                    Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded()
                 } else {
-                    put16(&mut frame.head, start + usize::from(offset), transport_sum(ip, &one.header, &one.payload));
-                }
+                    transport_sum(&one, &header, &parts)
+                };
+                put16(&mut frame.head, start + usize::from(offset), sum);
             }
-            frame.payload = one.payload;
+            frame.payload = parts;
             self.send_frame(way, frame);
         }
         Ok(())

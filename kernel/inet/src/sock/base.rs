@@ -175,7 +175,8 @@ impl DatagramSocket {
     }
 
     /// Tells the program of an error: by the queue if it wants that, and by `SO_ERROR`.
-    pub(crate) fn take_icmp(&self, item: ErrorItem) {
+    pub(crate) fn take_icmp(&self, mut item: ErrorItem) {
+        item.time = self.net.host().realtime();
         self.options.set_error(item.errno);
         let wants = self.inet.wants_errors(item.dst.0.is_ipv6());
         if wants {

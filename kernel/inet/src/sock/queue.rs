@@ -76,6 +76,8 @@ pub(crate) struct ErrorItem {
     pub(crate) ifindex: u32,
     /// Its payload.
     pub(crate) data: Bytes,
+    /// When the error came, since the Unix epoch.
+    pub(crate) time: core::time::Duration,
 }
 
 impl ErrorItem {
@@ -91,6 +93,7 @@ impl ErrorItem {
             dst: (e.dst, dst_port),
             ifindex: e.ifindex,
             data,
+            time: core::time::Duration::ZERO,
         }
     }
 
@@ -106,6 +109,7 @@ impl ErrorItem {
             dst,
             ifindex: 0,
             data: Bytes::new(),
+            time: core::time::Duration::ZERO,
         }
     }
 

@@ -66,6 +66,9 @@ impl DatagramSocket {
         let scope = if crate::ip::needs_scope(ip) { item.ifindex } else { 0 };
         let port = if self.flavor == Flavor::Udp { port } else { 0 };
         msg.name = Some(SockAddr::for_family(self.family, ip, port, scope));
+        if !item.time.is_zero() {
+            crate::timestamp::push(&self.options, item.time, &mut msg.control);
+        }
         let (level, kind) = if ip.is_ipv6() { (SOL_IPV6, IPV6_RECVERR) } else { (SOL_IP, IP_RECVERR) };
         msg.control.push(Control { level, kind, data: item.to_bytes(self.family) });
         Ok(copied)
