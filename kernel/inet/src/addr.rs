@@ -315,6 +315,7 @@ impl Net {
             }
         }
         if !link.is_loopback() {
+            self.groups_link_up(link);
             self.ipv6_up(link);
         }
     }

@@ -219,7 +219,10 @@ impl Net {
                     }
                     (None, IpAddr::V6(d)) => {
                         let on = if kind == Kind::Local { home } else { link.index };
-                        select6(&config, on, d).ok_or(Errno::EADDRNOTAVAIL)?.into()
+                        select6(&config, on, d)
+                            .or(key.any_src.then_some(Ipv6Addr::UNSPECIFIED))
+                            .ok_or(Errno::EADDRNOTAVAIL)?
+                            .into()
                     }
                 }
             }

@@ -46,6 +46,12 @@ impl Net {
         }
     }
 
+    /// The link has come up: routers are told of all groups.
+    pub(crate) fn groups_link_up(&self, link: &Link) {
+        let groups: Vec<IpAddr> = link.groups().into_iter().map(|(g, _)| g).collect();
+        self.group_report(link, &groups, CHANGE_TO_EXCLUDE);
+    }
+
     fn group_report(&self, link: &Link, groups: &[IpAddr], kind: u8) {
         if link.is_loopback() || !link.is_up() {
             return;

@@ -138,6 +138,14 @@ impl Net {
             }
         });
         net.boot_loopback();
+        // What the MIBs say that is no count.
+        let s = net.snmp();
+        s.ip.forwarding.set(2);
+        s.ip.default_ttl.set(64);
+        s.tcp.rto_algorithm.set(1);
+        s.tcp.rto_min.set(200);
+        s.tcp.rto_max.set(120_000);
+        s.tcp.max_conn.set(-1);
         net
     }
 

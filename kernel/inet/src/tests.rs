@@ -3,3 +3,4 @@
 mod config;
 mod datagram;
 mod kit;
+mod output;

@@ -1,11 +1,12 @@
 //! Receiving from a datagram socket.
 
 use super::base::{DatagramSocket, Flavor, SHUT_RECEIVE};
-use crate::options::num::{IPV6_RECVERR, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
+use crate::options::num::{IP_PKTINFO, IPV6_RECVERR, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
 use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::{MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Control, RecvMsg, SockAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 impl DatagramSocket {
     pub(super) fn receive(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
@@ -29,6 +30,9 @@ impl DatagramSocket {
         let port = if self.flavor == Flavor::Udp { d.port } else { 0 };
         msg.name = Some(SockAddr::for_family(self.family, d.meta.src, port, d.meta.scope_of(d.meta.src)));
         self.inet.receive_control(&self.options, &d.meta, d.dst_port, &mut msg.control);
+        if d.meta.broadcast || d.meta.dst.is_multicast() {
+            self.fix_spec_dst(d.meta.ifindex, &mut msg.control);
+        }
         let drops = self.options.drops.load(Relaxed);
         if self.options.rxq_ovfl.load(Relaxed) && drops > 0 {
             let data = drops.to_ne_bytes().to_vec();
@@ -43,6 +47,17 @@ impl DatagramSocket {
             }
         }
         Ok(if msg.flags & MSG_TRUNC != 0 { d.data.len() } else { copied })
+    }
+
+    /// `ipi_spec_dst` of what went to many is the address that an answer would come from.
+    fn fix_spec_dst(&self, ifindex: u32, control: &mut [Control]) {
+        let info = control.iter_mut().find(|c| c.level == SOL_IP && c.kind == IP_PKTINFO);
+        let Some(field) = info.and_then(|c| c.data.get_mut(4..8)) else { return };
+        let ours = self.net.addrs_of(ifindex).into_iter().find_map(|a| match a.ip {
+            IpAddr::V4(ip) => Some(ip),
+            IpAddr::V6(_) => None,
+        });
+        field.copy_from_slice(&ours.unwrap_or(Ipv4Addr::UNSPECIFIED).octets());
     }
 
     /// `MSG_ERRQUEUE`: never waits.

@@ -1,0 +1,143 @@
+//! Who has which port. Shared by rules of `SO_REUSEADDR` and `SO_REUSEPORT` (`man 7 socket`), as Linux has them.
+
+use lkl_abi::{Errno, Result};
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// One user of a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    /// Our address; unspecified for any.
+    pub(super) addr: IpAddr,
+    /// An IPv6 socket that takes IPv6 only.
+    pub(super) v6only: bool,
+    /// The link it is bound to, 0 for none.
+    pub(super) ifindex: u32,
+    pub(super) reuse_addr: bool,
+    pub(super) reuse_port: bool,
+    pub(super) listening: bool,
+    /// The port was chosen by `connect`: others that were so may have it too, if their peers differ.
+    pub(super) by_connect: bool,
+}
+
+impl Owner {
+    /// Can a segment be for both?
+    fn overlaps(&self, other: &Self) -> bool {
+        if self.ifindex != 0 && other.ifindex != 0 && self.ifindex != other.ifindex {
+            return false;
+        }
+        let any = |o: &Self| o.addr.is_unspecified();
+        // The unspecified address of IPv6 stands for IPv4 too, unless the socket says no.
+        let takes = |o: &Self, ip: IpAddr| any(o) && (o.addr.is_ipv6() == ip.is_ipv6() || (o.addr.is_ipv6() && !o.v6only));
+        match (any(self), any(other)) {
+            (false, false) => self.addr == other.addr,
+            (true, false) => takes(self, other.addr),
+            (false, true) => takes(other, self.addr),
+            (true, true) => {
+                self.addr.is_ipv6() == other.addr.is_ipv6()
+                    || (self.addr.is_ipv6() && !self.v6only)
+                    || (other.addr.is_ipv6() && !other.v6only)
+            }
+        }
+    }
+
+    fn conflicts(&self, other: &Self) -> bool {
+        let reuse = self.reuse_addr && other.reuse_addr && !other.listening && !self.listening;
+        let share = self.reuse_port && other.reuse_port;
+        self.overlaps(other) && !reuse && !share
+    }
+}
+
+/// The users of all ports.
+#[derive(Default)]
+pub(super) struct Ports {
+    by_port: HashMap<u16, HashMap<u64, Owner>>,
+}
+
+impl Ports {
+    /// Takes `port` for `id`.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`
+    pub(super) fn take(&mut self, port: u16, id: u64, owner: Owner) -> Result<()> {
+        if !self.is_free(port, id, &owner) {
+            return Err(Errno::EADDRINUSE);
+        }
+        self.put(port, id, owner);
+        Ok(())
+    }
+
+    /// May `id` have `port`?
+    pub(super) fn is_free(&self, port: u16, id: u64, owner: &Owner) -> bool {
+        self.by_port.get(&port).is_none_or(|users| users.iter().all(|(i, o)| *i == id || !owner.conflicts(o)))
+    }
+
+    /// Notes a user without asking (a connection of a listening socket, or what stays of one).
+    pub(super) fn put(&mut self, port: u16, id: u64, owner: Owner) {
+        self.by_port.entry(port).or_default().insert(id, owner);
+    }
+
+    /// Does nobody have the port, or only sockets that got it by `connect`?
+    pub(super) fn is_connectable(&self, port: u16) -> bool {
+        self.by_port.get(&port).is_none_or(|users| users.len() < 64 && users.values().all(|o| o.by_connect))
+    }
+
+    /// Is the port unused?
+    pub(super) fn is_unused(&self, port: u16) -> bool {
+        !self.by_port.contains_key(&port)
+    }
+
+    /// Changes what is known of a user.
+    pub(super) fn update(&mut self, port: u16, id: u64, change: impl FnOnce(&mut Owner)) {
+        if let Some(owner) = self.by_port.get_mut(&port).and_then(|u| u.get_mut(&id)) {
+            change(owner);
+        }
+    }
+
+    /// What is known of a user.
+    pub(super) fn get(&self, port: u16, id: u64) -> Option<Owner> {
+        self.by_port.get(&port)?.get(&id).copied()
+    }
+
+    /// Gives the port back.
+    pub(super) fn release(&mut self, port: u16, id: u64) {
+        if let Some(users) = self.by_port.get_mut(&port) {
+            users.remove(&id);
+            if users.is_empty() {
+                self.by_port.remove(&port);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(addr: &str) -> Owner {
+        Owner {
+            addr: addr.parse().unwrap(),
+            v6only: false,
+            ifindex: 0,
+            reuse_addr: false,
+            reuse_port: false,
+            listening: false,
+            by_connect: false,
+        }
+    }
+
+    #[test]
+    fn addresses_overlap_as_on_linux() {
+        let conflict = |a: Owner, b: Owner| a.conflicts(&b);
+        assert!(conflict(owner("0.0.0.0"), owner("127.0.0.1")));
+        assert!(!conflict(owner("127.0.0.1"), owner("127.0.0.2")));
+        assert!(conflict(owner("::"), owner("127.0.0.1")));
+        assert!(!conflict(Owner { v6only: true, ..owner("::") }, owner("0.0.0.0")));
+        assert!(conflict(Owner { v6only: true, ..owner("::") }, owner("::1")));
+        let reuse = Owner { reuse_addr: true, ..owner("0.0.0.0") };
+        assert!(!conflict(reuse, reuse));
+        assert!(conflict(reuse, Owner { listening: true, ..reuse }));
+        let share = Owner { reuse_port: true, ..owner("0.0.0.0") };
+        assert!(!conflict(share, Owner { listening: true, ..share }));
+    }
+}

@@ -1,0 +1,244 @@
+//! From a segment to its socket: connections by both ends, listening sockets by port.
+
+use super::ports::{Owner, Ports};
+use super::socket::TcpSocket;
+use crate::Net;
+use core::hash::{BuildHasher, Hasher};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use lkl_abi::{Errno, Result};
+use lkl_net::tcp::TimeWait;
+use lkl_ops::Instant;
+use lkl_sync::{Mutex, Rank, RwLock, TimerId, TimerTarget};
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+
+/// Both ends of a connection. IPv4-mapped addresses are kept as IPv4.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Tuple {
+    pub(super) local: (IpAddr, u16),
+    pub(super) remote: (IpAddr, u16),
+    /// The link that a link-local peer is on, else 0.
+    pub(super) scope: u32,
+}
+
+impl Tuple {
+    pub(super) fn new(local: (IpAddr, u16), remote: (IpAddr, u16), ifindex: u32) -> Self {
+        let scope = if crate::ip::needs_scope(remote.0) || crate::ip::needs_scope(local.0) { ifindex } else { 0 };
+        Self { local, remote, scope }
+    }
+}
+
+/// What stands for a tuple.
+#[derive(Clone)]
+pub(super) enum Entry {
+    Connection(Arc<TcpSocket>),
+    /// Being made: the listening socket keeps it.
+    Request(Arc<TcpSocket>),
+    TimeWait(Arc<TimeWaitEntry>),
+}
+
+/// What stays of a connection.
+pub(super) struct TimeWaitEntry {
+    me: Weak<Self>,
+    net: Weak<Net>,
+    pub(super) tuple: Tuple,
+    pub(super) family: u16,
+    pub(super) state: Mutex<TimeWait>,
+    id: u64,
+    timer: TimerId,
+}
+
+impl TimeWaitEntry {
+    /// Puts `state` in the place of the connection of `tuple`, whose port it keeps.
+    pub(super) fn enter(net: &Arc<Net>, tuple: Tuple, family: u16, state: TimeWait, owner: Option<Owner>) {
+        net.snmp().tcp_ext.tw.inc();
+        let limit = usize::try_from(net.sysctl().tcp_max_tw_buckets.get()).unwrap_or(0);
+        if net.tcp.time_waits.load(Relaxed) >= limit {
+            net.tcp.remove(&tuple, None);
+            return;
+        }
+        let id = net.new_ino();
+        let entry = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            net: Arc::downgrade(net),
+            tuple,
+            family,
+            state: Mutex::new(Rank::Socket, state),
+            id,
+            timer: net.timers().new_id(),
+        });
+        if let Some(owner) = owner {
+            let owner = Owner { listening: false, ..owner };
+            net.tcp.ports.lock().put(tuple.local.1, id, owner);
+        }
+        net.tcp.time_waits.fetch_add(1, Relaxed);
+        net.tcp.put(tuple, Entry::TimeWait(entry.clone()));
+        entry.rearm(net);
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.state.lock().deadline()
+    }
+
+    pub(super) fn rearm(&self, net: &Net) {
+        let target: Weak<dyn TimerTarget> = self.me.clone();
+        net.arm(self.timer, &target, self.deadline());
+    }
+
+    pub(super) fn forget(&self, net: &Net) {
+        if net.tcp.remove(&self.tuple, Some(core::ptr::from_ref(self).cast())) {
+            net.tcp.time_waits.fetch_sub(1, Relaxed);
+            net.tcp.ports.lock().release(self.tuple.local.1, self.id);
+            net.timers().disarm(self.timer);
+        }
+    }
+}
+
+impl TimerTarget for TimeWaitEntry {
+    fn expire(&self, now: Instant) -> Option<Instant> {
+        let at = self.deadline();
+        if at > now {
+            return Some(at);
+        }
+        if let Some(net) = self.net.upgrade() {
+            self.forget(&net);
+        }
+        None
+    }
+}
+
+const SHARDS: usize = 64;
+
+type Shard = Mutex<HashMap<Tuple, Entry>>;
+
+/// The TCP sockets of a namespace.
+pub struct TcpTable {
+    shards: Vec<Shard>,
+    hasher: RandomState,
+    listeners: RwLock<HashMap<u16, Vec<Arc<TcpSocket>>>>,
+    pub(super) ports: Mutex<Ports>,
+    pub(super) time_waits: AtomicUsize,
+}
+
+impl Default for TcpTable {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::new(Rank::Demux, HashMap::new())).collect(),
+            hasher: RandomState::new(),
+            listeners: RwLock::new(Rank::Demux, HashMap::new()),
+            ports: Mutex::new(Rank::Ports, Ports::default()),
+            time_waits: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl TcpTable {
+    fn shard(&self, tuple: &Tuple) -> &Shard {
+        let hash = self.hasher.hash_one(tuple);
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    pub(super) fn find(&self, tuple: &Tuple) -> Option<Entry> {
+        self.shard(tuple).lock().get(tuple).cloned()
+    }
+
+    /// Puts `entry` in the place of whatever is there.
+    pub(super) fn put(&self, tuple: Tuple, entry: Entry) {
+        let old = self.shard(&tuple).lock().insert(tuple, entry);
+        drop(old);
+    }
+
+    /// Puts `entry` in if the place is free.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL`
+    pub(super) fn put_new(&self, tuple: Tuple, entry: Entry) -> Result<()> {
+        let mut shard = self.shard(&tuple).lock();
+        if shard.contains_key(&tuple) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        shard.insert(tuple, entry);
+        Ok(())
+    }
+
+    /// Takes out what stands for `tuple`; with `who`, only if it is that object. Answers whether it was there.
+    pub(super) fn remove(&self, tuple: &Tuple, who: Option<*const ()>) -> bool {
+        let mut shard = self.shard(tuple).lock();
+        let same = shard.get(tuple).is_some_and(|e| {
+            let p: *const () = match e {
+                Entry::Connection(s) | Entry::Request(s) => Arc::as_ptr(s).cast(),
+                Entry::TimeWait(t) => Arc::as_ptr(t).cast(),
+            };
+            who.is_none_or(|w| core::ptr::eq(w, p))
+        });
+        let gone = if same { shard.remove(tuple) } else { None };
+        drop(shard);
+        gone.is_some()
+    }
+
+    /// All entries.
+    pub(super) fn entries(&self) -> Vec<(Tuple, Entry)> {
+        self.shards.iter().flat_map(|s| s.lock().iter().map(|(t, e)| (*t, e.clone())).collect::<Vec<_>>()).collect()
+    }
+
+    pub(super) fn listen(&self, port: u16, socket: Arc<TcpSocket>) {
+        self.listeners.write().entry(port).or_default().push(socket);
+    }
+
+    pub(super) fn unlisten(&self, port: u16, socket: &TcpSocket) {
+        let mut listeners = self.listeners.write();
+        let mut gone = None;
+        if let Some(list) = listeners.get_mut(&port) {
+            if let Some(at) = list.iter().position(|s| core::ptr::eq(Arc::as_ptr(s), socket)) {
+                gone = Some(list.remove(at));
+            }
+            if list.is_empty() {
+                listeners.remove(&port);
+            }
+        }
+        drop(listeners);
+        drop(gone);
+    }
+
+    pub(super) fn listeners(&self) -> Vec<Arc<TcpSocket>> {
+        self.listeners.read().values().flatten().cloned().collect()
+    }
+
+    /// The listening socket for a segment: the one that is bound most closely, of a group one by hash.
+    pub(super) fn listener(&self, tuple: &Tuple, ifindex: u32) -> Option<Arc<TcpSocket>> {
+        let listeners = self.listeners.read();
+        let mut best: Option<(u32, Vec<&Arc<TcpSocket>>)> = None;
+        for s in listeners.get(&tuple.local.1)? {
+            let Some(score) = s.listen_score(tuple.local.0, ifindex) else { continue };
+            match &mut best {
+                Some((b, group)) if *b == score => group.push(s),
+                Some((b, _)) if *b > score => {}
+                _ => best = Some((score, vec![s])),
+            }
+        }
+        let (_, group) = best?;
+        // Linux gives all to the last that listens, unless they share the port.
+        let at = if group.len() > 1 { self.hasher.hash_one(tuple) as usize % group.len() } else { 0 };
+        group.get(at).map(|s| (*s).clone())
+    }
+}
+
+impl Net {
+    /// A number for a tuple that cannot be guessed.
+    pub(super) fn tcp_hash(&self, tuple: &Tuple, salt: u64) -> u64 {
+        // The kind of hash matters little (RFC 6528 asks for a keyed one that is hard to invert): SipHash, keyed by
+        // the secret of this namespace and by that of the table.
+        let mut h = self.tcp.hasher.build_hasher();
+        h.write_u64(self.secret ^ salt);
+        core::hash::Hash::hash(tuple, &mut h);
+        h.finish()
+    }
+
+    /// The initial sequence number of a connection (RFC 6528): a clock of 4 ns ticks... and a keyed hash.
+    pub(super) fn tcp_initial_sequence(&self, tuple: &Tuple) -> u32 {
+        let ticks = self.now().as_nanos() >> 6;
+        (self.tcp_hash(tuple, 0x5e9) as u32).wrapping_add(ticks as u32)
+    }
+}

@@ -1,0 +1,198 @@
+//! What is to be done once a socket's lock is released.
+
+use super::socket::{Inner, Phase, TcpSocket};
+use super::table::{TimeWaitEntry, Tuple};
+use core::sync::atomic::Ordering::Relaxed;
+use lkl_abi::Errno;
+use lkl_net::tcp::{Connection, Event, SegmentOut, State, Stats, TimeWait};
+use lkl_ops::Instant;
+use lkl_sync::{Events, TimerTarget};
+use smallvec::SmallVec;
+use std::sync::Weak;
+
+/// The most payload that one packet carries through the stack.
+const MAX_GSO: usize = 65_535 - 40 - 60;
+
+/// Work left by a socket.
+#[derive(Default)]
+#[must_use]
+pub(super) struct Work {
+    out: SmallVec<[SegmentOut; 4]>,
+    tuple: Option<Tuple>,
+    wake: Events,
+    deadline: Option<Instant>,
+    stats: Option<Stats>,
+    /// The connection is over.
+    closed: bool,
+    time_wait: Option<TimeWait>,
+    /// The port goes back, too.
+    release_port: Option<u16>,
+}
+
+impl TcpSocket {
+    /// Asks the connection for all that it wants done. Called under the socket's lock.
+    pub(super) fn collect(&self, inner: &mut Inner, now: Instant) -> Work {
+        let mut work = Work { tuple: inner.tuple, ..Work::default() };
+        let Phase::Connection(c) = &mut inner.phase else { return work };
+        while let Some(segment) = c.poll_transmit(now, MAX_GSO) {
+            work.out.push(segment);
+        }
+        let events = c.take_events();
+        work.wake = events_of(events, c);
+        work.stats = Some(c.take_stats());
+        if events.contains(Event::ERROR) {
+            if let Some(e) = c.take_error() {
+                self.options.set_error(e);
+            }
+        }
+        if events.contains(Event::BUFFERS) {
+            let (snd, rcv) = c.buffers();
+            self.options.sndbuf.store(snd, Relaxed);
+            self.options.rcvbuf.store(rcv, Relaxed);
+        }
+        if c.state() == State::TimeWait {
+            work.time_wait = c.time_wait();
+        }
+        if c.state() == State::Closed {
+            work.closed = inner.hashed;
+            inner.hashed = false;
+            if inner.released || !inner.port_locked {
+                work.release_port = Some(inner.local.1);
+            }
+        }
+        work.deadline = c.deadline();
+        work
+    }
+
+    /// Does it. Called holding no lock. The connection's next deadline is answered for a caller that arms it itself.
+    pub(super) fn perform(&self, work: Work) -> Option<Instant> {
+        let Some(tuple) = work.tuple else {
+            if !work.wake.is_empty() {
+                self.waiters.wake(work.wake);
+            }
+            return None;
+        };
+        if let Some(stats) = work.stats {
+            self.count(&stats);
+        }
+        if !work.out.is_empty() {
+            self.transmit(&tuple, work.out);
+        }
+        if work.closed {
+            self.over(&tuple, work.time_wait, work.release_port);
+        }
+        if !work.wake.is_empty() {
+            self.waiters.wake(work.wake);
+        }
+        self.net.flush_output();
+        work.deadline
+    }
+
+    /// Does it, and sets the timer.
+    pub(super) fn finish(&self, work: Work) {
+        if let Some(at) = self.perform(work) {
+            self.arm(at);
+        }
+    }
+
+    pub(super) fn arm(&self, at: Instant) {
+        let target: Weak<dyn TimerTarget> = self.me.clone();
+        self.net.arm(self.timer, &target, at);
+    }
+
+    fn transmit(&self, tuple: &Tuple, out: SmallVec<[SegmentOut; 4]>) {
+        let route = self.current_route(tuple);
+        for segment in out {
+            let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
+            self.inet.apply(&self.options, &mut tx);
+            if tuple.scope != 0 {
+                tx.oif = tuple.scope;
+            }
+            tx.route.clone_from(&route);
+            if let Err(e) = self.net.ip_output_queued(tx) {
+                tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
+                if e == Errno::EMSGSIZE {
+                    self.path_changed(tuple);
+                }
+            }
+        }
+    }
+
+    /// The connection is over: its place in the tables goes to what stays of it, or is freed.
+    fn over(&self, tuple: &Tuple, time_wait: Option<TimeWait>, port: Option<u16>) {
+        let net = &self.net;
+        match time_wait {
+            Some(tw) => {
+                let owner = net.tcp.ports.lock().get(tuple.local.1, self.ino);
+                TimeWaitEntry::enter(net, *tuple, self.family, tw, owner);
+            }
+            None => {
+                net.tcp.remove(tuple, Some(core::ptr::from_ref(self).cast()));
+            }
+        }
+        if let Some(port) = port {
+            net.tcp.ports.lock().release(port, self.ino);
+        }
+        net.timers().disarm(self.timer);
+    }
+
+    fn count(&self, s: &Stats) {
+        let tcp = &self.net.snmp().tcp;
+        let ext = &self.net.snmp().tcp_ext;
+        macro_rules! add {
+            ($($mib:ident . $to:ident = $from:ident),* $(,)?) => {
+                $(if s.$from > 0 { $mib.$to.add(u64::from(s.$from)); })*
+            };
+        }
+        add!(
+            tcp.out_segs = out_segs,
+            tcp.retrans_segs = retrans_segs,
+            tcp.out_rsts = out_rsts,
+            tcp.estab_resets = estab_resets,
+            tcp.attempt_fails = attempt_fails,
+            ext.tcp_timeouts = timeouts,
+            ext.tcp_fast_retrans = fast_retrans,
+            ext.tcp_loss_probes = loss_probes,
+            ext.tcp_sack_recovery = sack_recovery,
+            ext.tcp_reno_recovery = reno_recovery,
+            ext.tcp_challenge_ack = challenge_ack,
+            ext.tcp_syn_challenge = syn_challenge,
+            ext.paws_estab = paws_estab,
+            ext.delayed_acks = delayed_acks,
+            ext.tcp_ofo_queue = ofo_queue,
+            ext.tcp_dsack_old_sent = dsack_old_sent,
+            ext.tcp_dsack_recv = dsack_recv,
+            ext.tcp_abort_on_timeout = abort_on_timeout,
+            ext.tcp_abort_on_data = abort_on_data,
+            ext.tcp_abort_on_close = abort_on_close,
+            ext.tcp_keep_alive = keepalive,
+            ext.tcp_full_undo = undo,
+        );
+    }
+}
+
+fn events_of(events: Event, c: &Connection) -> Events {
+    let mut wake = Events::EMPTY;
+    if events.contains(Event::READABLE) {
+        wake |= Events::READ;
+    }
+    if events.intersects(Event::WRITABLE) && c.can_write() {
+        wake |= Events::WRITE;
+    }
+    if events.intersects(Event::CONNECTED) {
+        wake |= Events::WRITE;
+    }
+    if events.contains(Event::URGENT) {
+        wake |= Events::PRI;
+    }
+    if events.contains(Event::PEER_CLOSED) {
+        wake |= Events::READ | Events::RDHUP;
+    }
+    if events.contains(Event::ERROR) {
+        wake |= Events::ERR | Events::READ | Events::WRITE;
+    }
+    if events.contains(Event::CLOSED) || events.contains(Event::TIME_WAIT) {
+        wake |= Events::HUP | Events::READ | Events::WRITE;
+    }
+    wake
+}
