@@ -121,7 +121,10 @@ build() {
         echo "$me: the build failed" >&2
         return 1
     fi
-    ln -f "$out/liblkl_hijack.so" "$library.new" && mv -f "$library.new" "$library" && mv -f "$stamp.new" "$stamp"
+    if ! [ "$out/liblkl_hijack.so" -ef "$library" ]; then
+        ln -f "$out/liblkl_hijack.so" "$library.new" && mv -f "$library.new" "$library" || return 1
+    fi
+    mv -f "$stamp.new" "$stamp"
 }
 
 if [ -n "${LKL_HIJACK_LIBRARY-}" ]; then

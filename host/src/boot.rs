@@ -4,7 +4,12 @@ use crate::config::{ConfigError, NetConfig};
 use crate::netdev::tap::Tap;
 use crate::real::{Hooks, RealHost};
 use crate::Config;
+use lkl_abi::rtnetlink::IFA_F_NODAD;
+use lkl_abi::Errno;
+use lkl_inet::{AddMode, IfAddr, Net, Prefix, RouteEntry};
 use lkl_kernel::Kernel;
+use lkl_ops::NetDev;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What [`boot`] has made.
@@ -33,9 +38,99 @@ pub fn boot(config: &Config, hooks: Hooks) -> Result<Booted, ConfigError> {
     Ok(Booted { kernel, host })
 }
 
-fn bring_up(_kernel: &Arc<Kernel>, host: &Arc<RealHost>, config: &NetConfig) -> Result<(), ConfigError> {
+fn bring_up(kernel: &Arc<Kernel>, host: &Arc<RealHost>, config: &NetConfig) -> Result<(), ConfigError> {
     let refused = |problem| ConfigError::new(config.tap_variable, &config.tap, problem);
     let tap = Tap::open(host, &config.tap, config.mac, config.offload).map_err(refused)?;
-    host.watch(tap.as_raw_fd());
+    let fd = tap.as_raw_fd();
+    configure(kernel.net(), tap, config)?;
+    host.watch(fd);
     Ok(())
+}
+
+/// Makes `dev` eth0, with its addresses and routes.
+fn configure(net: &Arc<Net>, dev: Arc<dyn NetDev>, config: &NetConfig) -> Result<(), ConfigError> {
+    let step = |name: &'static str, value: String| {
+        move |e: Errno| ConfigError::new(name, value, format!("expected something that the kernel takes: {e}"))
+    };
+    let index = net.link_add(dev).map_err(step(config.tap_variable, config.tap.clone()))?;
+    if let Some(mtu) = config.mtu {
+        net.link_set_mtu(index, mtu).map_err(step("NET_MTU", mtu.to_string()))?;
+    }
+    net.link_set_up(index, true).map_err(step(config.tap_variable, config.tap.clone()))?;
+    if let Some(ip) = config.ip {
+        let mut addr = IfAddr::new(index, ip.ip().into(), ip.prefix());
+        // Networks of two addresses and of one have no broadcast address.
+        addr.broadcast = (ip.prefix() < 31).then(|| ip.broadcast());
+        net.addr_add(addr, false).map_err(step("NET_IP", ip.to_string()))?;
+        tracing::info!("eth0: {ip}");
+    }
+    if let Some(ip) = config.ipv6 {
+        let mut addr = IfAddr::new(index, ip.ip().into(), ip.prefix());
+        // The program starts now: it must not wait a second to learn that nobody else has the address.
+        addr.flags |= IFA_F_NODAD;
+        net.addr_add(addr, false).map_err(step("NET_IPV6", ip.to_string()))?;
+        tracing::info!("eth0: {ip}");
+    }
+    let gateways =
+        [("NET_GATEWAY", config.gateway.map(IpAddr::from)), ("NET_GATEWAY6", config.gateway6.map(IpAddr::from))];
+    for (name, gateway) in gateways {
+        let Some(gateway) = gateway else { continue };
+        let route = RouteEntry::new(Prefix::default_of(gateway), index, Some(gateway));
+        let mode = AddMode { create: true, ..AddMode::default() };
+        net.route_add(route, mode).map_err(step(name, gateway.to_string()))?;
+        tracing::info!("default route via {gateway}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lkl_ops::{RxFrame, TxFrame};
+
+    struct Nothing;
+
+    impl NetDev for Nothing {
+        fn mac(&self) -> [u8; 6] {
+            [2, 0, 0, 0, 0, 2]
+        }
+
+        fn driver(&self) -> &'static str {
+            "nothing"
+        }
+
+        fn send(&self, _: &TxFrame<'_>) -> lkl_abi::Result<()> {
+            Ok(())
+        }
+
+        fn recv(&self) -> lkl_abi::Result<RxFrame> {
+            Err(Errno::EAGAIN)
+        }
+    }
+
+    #[test]
+    fn eth0_comes_up_as_configured() {
+        let vars = [
+            ("TAP", "tap0"),
+            ("IP", "10.0.0.2/24"),
+            ("GATEWAY", "10.0.0.1"),
+            ("IPV6", "fd00::2/64"),
+            ("GATEWAY6", "fe80::1"),
+            ("MTU", "1400"),
+        ];
+        let vars = vars.map(|(k, v)| (format!("LKL_HIJACK_NET_{k}").into(), v.into()));
+        let config = Config::from_vars(vars).unwrap().net.unwrap();
+        let booted = boot(&Config::default(), Hooks::default()).unwrap();
+        let net = booted.kernel.net();
+        configure(net, Arc::new(Nothing), &config).unwrap();
+        let link = net.link_by_name("eth0").unwrap();
+        assert!(link.is_up());
+        assert_eq!(link.mtu(), 1400);
+        let of = |ip: &str| net.addr_find(link.index, ip.parse().unwrap());
+        assert_eq!(of("10.0.0.2").unwrap().broadcast, Some("10.0.0.255".parse().unwrap()));
+        assert!(!of("fd00::2").unwrap().tentative());
+        let defaults: Vec<_> = net.routes().iter().filter(|r| r.dst.len == 0).map(|r| r.nexthops[0].gateway).collect();
+        assert!(defaults.contains(&Some("10.0.0.1".parse().unwrap())));
+        assert!(defaults.contains(&Some("fe80::1".parse().unwrap())));
+    }
 }
