@@ -69,8 +69,8 @@ fn start() -> Result<(), String> {
 /// One line that says what is wrong.
 pub(crate) fn boot() -> Result<(Arc<Kernel>, Arc<RealHost>), String> {
     let hooks = Hooks { privatise: fds::privatise, thread_start: thread::make_ours };
-    let config = lkl_host::Config::from_env().map_err(|e| e.to_string())?;
-    let booted = lkl_host::boot(&config, hooks).map_err(|e| e.to_string())?;
+    let config = lkl_host::Config::from_env().map_err(|e| e.line())?;
+    let booted = lkl_host::boot(&config, hooks).map_err(|e| e.line())?;
     Ok((booted.kernel, booted.host))
 }
 
