@@ -5,6 +5,7 @@ mod cmsg;
 mod fd;
 mod ioctl;
 mod msg;
+mod names;
 mod path;
 mod rw;
 mod socket;

@@ -28,6 +28,8 @@ pub(crate) enum Arg {
     Path,
     /// A set of flags.
     Flags(&'static Symbols),
+    /// A request of `ioctl`.
+    Request,
     /// One of several numbers.
     One(&'static Symbols),
     /// `SOCK_*`, with flags.
@@ -44,6 +46,10 @@ pub(crate) enum Arg {
     NameOut { len: usize },
     /// The address of an `int`.
     IntPtr,
+    /// The value of an option given, with its length in argument `len`.
+    Value { len: usize },
+    /// The value of an option received, with the address of its length in argument `len`.
+    ValueOut { len: usize },
     /// The name of an option, of the level in argument `level`.
     OptName { level: usize },
     /// Pieces of memory given, with their count in argument `len`.
@@ -113,3 +119,5 @@ pub(crate) static IOCTL: &Symbols = symbols!(ioctls: FIONREAD, SIOCOUTQ, FIONBIO
 pub(crate) static RWF: &Symbols = symbols!(uio: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND);
 /// No names at all.
 pub(crate) static NONE: &Symbols = &[];
+/// Requests of `ioctl` to network devices.
+pub(crate) static SIOC: &Symbols = symbols!(sockios: SIOCADDRT, SIOCDELRT, SIOCRTMSG, SIOCGIFNAME, SIOCSIFLINK, SIOCGIFCONF, SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFADDR, SIOCSIFADDR, SIOCGIFDSTADDR, SIOCSIFDSTADDR, SIOCGIFBRDADDR, SIOCSIFBRDADDR, SIOCGIFNETMASK, SIOCSIFNETMASK, SIOCGIFMETRIC, SIOCSIFMETRIC, SIOCGIFMEM, SIOCSIFMEM, SIOCGIFMTU, SIOCSIFMTU, SIOCSIFNAME, SIOCSIFHWADDR, SIOCGIFENCAP, SIOCGIFHWADDR, SIOCGIFSLAVE, SIOCADDMULTI, SIOCDELMULTI, SIOCGIFINDEX, SIOCSIFPFLAGS, SIOCGIFPFLAGS, SIOCDIFADDR, SIOCSIFHWBROADCAST, SIOCGIFCOUNT, SIOCGIFTXQLEN, SIOCSIFTXQLEN, SIOCETHTOOL, SIOCGMIIPHY, SIOCGMIIREG, SIOCSMIIREG, SIOCDARP, SIOCGARP, SIOCSARP, SIOCGIFMAP, SIOCSIFMAP, SIOCBRADDBR, SIOCBRDELBR, SIOCSHWTSTAMP, SIOCGHWTSTAMP);

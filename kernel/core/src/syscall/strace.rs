@@ -1,6 +1,7 @@
 //! Calls as strace prints them.
 
-use super::args::{Arg, Ret, Symbols, ACCEPT, EPOLL, SO, SOCK_KIND};
+use super::args::{Arg, Ret, Symbols, ACCEPT, EPOLL, IOCTL, NONE, SIOC, SO, SOCK_KIND};
+use super::names;
 use super::table::Call;
 use super::{Args, Ctx};
 use crate::user::{self, u32_in, u64_in};
@@ -8,7 +9,7 @@ use core::fmt::Write;
 use lkl_abi::epoll::{EPOLL_EVENT_DATA, EPOLL_EVENT_SIZE};
 use lkl_abi::fcntl::{AT_FDCWD, F_GETFL};
 use lkl_abi::poll::POLLFD_SIZE;
-use lkl_abi::socket::{MSGHDR_SIZE, SOCK_TYPE_MASK, SOL_SOCKET};
+use lkl_abi::socket::{MSGHDR_SIZE, SOCK_TYPE_MASK, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP};
 use lkl_abi::{nr, Result};
 use lkl_file::SockAddr;
 use std::net::SocketAddr;
@@ -163,6 +164,14 @@ fn pollfds(cx: &Ctx<'_>, out: &mut String, addr: u64, count: u64) -> Option<()> 
     Some(())
 }
 
+/// Most options are an `int`.
+fn option_value(cx: &Ctx<'_>, out: &mut String, addr: u64, len: u64) -> Option<()> {
+    match (addr, len) {
+        (1.., 4) => write!(out, "[{}]", user::i32_at(cx.mem, addr).ok()?).ok(),
+        _ => bytes(cx, out, addr, len),
+    }
+}
+
 fn protocol(out: &mut String, family: u64, n: u64) {
     let name = match (family, n as u32) {
         (2 | 10, 0) => "IPPROTO_IP",
@@ -226,20 +235,33 @@ fn argument(cx: &Ctx<'_>, out: &mut String, kind: Arg, value: u64, args: &Args, 
         Arg::NameOut { len } => match result {
             Ok(_) if value != 0 => {
                 let n = user::u32_at(cx.mem, arg(len)).ok()?;
-                sockaddr(cx, out, value, u64::from(n)).or_else(|| {
-                    out.truncate(before);
-                    bytes(cx, out, value, u64::from(n))
-                })
+                sockaddr(cx, out, value, u64::from(n))
             }
             _ if value == 0 => write!(out, "NULL").ok(),
             _ => None,
         },
         Arg::IntPtr => user::i32_at(cx.mem, value).ok().and_then(|n| write!(out, "[{n}]").ok()),
-        Arg::OptName { level } if arg(level) as i32 == SOL_SOCKET => {
-            one(out, SO, u64::from(value as u32));
+        Arg::OptName { level } => {
+            let symbols = match arg(level) as i32 {
+                SOL_SOCKET => SO,
+                SOL_IP => names::IP,
+                SOL_IPV6 => names::IPV6,
+                SOL_TCP => names::TCP,
+                _ => NONE,
+            };
+            one(out, symbols, u64::from(value as u32));
             Some(())
         }
-        Arg::OptName { .. } => write!(out, "{:#x}", value as u32).ok(),
+        Arg::Request => {
+            let request = u64::from(value as u32);
+            let name = name_of(IOCTL, request).or_else(|| name_of(SIOC, request));
+            name.and_then(|name| write!(out, "{name}").ok())
+        }
+        Arg::Value { len } => option_value(cx, out, value, u64::from(arg(len) as u32)),
+        Arg::ValueOut { len } => {
+            let n = result.ok().and_then(|_| user::u32_at(cx.mem, arg(len)).ok());
+            n.and_then(|n| option_value(cx, out, value, u64::from(n)))
+        }
         Arg::Iov { len } => iov(cx, out, value, arg(len), u64::MAX),
         Arg::IovOut { len } => result.ok().and_then(|n| iov(cx, out, value, arg(len), n)),
         Arg::Msg => msghdr(cx, out, value, u64::MAX),

@@ -2,8 +2,7 @@
 
 use super::args::{Arg, Ret, Symbols};
 use super::args::{
-    ACCEPT, ACCESS, AT, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, IOCTL, LEVEL, MSG, NONE, OPEN, RWF, SHUT,
-    WHENCE,
+    ACCEPT, ACCESS, AT, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, LEVEL, MSG, NONE, OPEN, RWF, SHUT, WHENCE,
 };
 use super::{fd, ioctl, msg, path, rw, socket, sockopt, wait, Args, Ctx};
 use lkl_abi::{nr, Result};
@@ -20,7 +19,7 @@ pub(crate) struct Call {
 
 use Arg::{
     AtFd, Bytes, EpollEvent, EpollEvents, Fd, Int, IntPtr, Iov, IovOut, Msg, MsgOut, Name, NameOut, Octal, OptName,
-    Path, Pollfds, Protocol, Ptr, Received, SockType, Timespec, Uint,
+    Path, Pollfds, Protocol, Ptr, Received, Request, SockType, Timespec, Uint, Value, ValueOut,
 };
 
 const fn one(names: &'static Symbols) -> Arg {
@@ -58,8 +57,8 @@ calls! {
     GETSOCKNAME "getsockname" (fd: Fd, addr: NameOut { len: 2 }, len: IntPtr) -> Int = socket::getsockname, "";
     GETPEERNAME "getpeername" (fd: Fd, addr: NameOut { len: 2 }, len: IntPtr) -> Int = socket::getpeername, "";
     SHUTDOWN "shutdown" (fd: Fd, how: one(SHUT)) -> Int = socket::shutdown, "";
-    SETSOCKOPT "setsockopt" (fd: Fd, level: one(LEVEL), name: OptName { level: 1 }, value: Bytes { len: 4 }, len: Uint) -> Int = sockopt::setsockopt, "ENOPROTOOPT for what is not there: eBPF, zero copy, txtime, peek offset";
-    GETSOCKOPT "getsockopt" (fd: Fd, level: one(LEVEL), name: OptName { level: 1 }, value: NameOut { len: 4 }, len: IntPtr) -> Int = sockopt::getsockopt, "";
+    SETSOCKOPT "setsockopt" (fd: Fd, level: one(LEVEL), name: OptName { level: 1 }, value: Value { len: 4 }, len: Uint) -> Int = sockopt::setsockopt, "ENOPROTOOPT for what is not there: eBPF, zero copy, txtime, peek offset";
+    GETSOCKOPT "getsockopt" (fd: Fd, level: one(LEVEL), name: OptName { level: 1 }, value: ValueOut { len: 4 }, len: IntPtr) -> Int = sockopt::getsockopt, "";
     SENDTO "sendto" (fd: Fd, buf: Bytes { len: 2 }, len: Uint, flags: flags(MSG), addr: Name { len: 5 }, addrlen: Uint) -> Int = msg::sendto, "";
     RECVFROM "recvfrom" (fd: Fd, buf: Received, len: Uint, flags: flags(MSG), addr: NameOut { len: 5 }, addrlen: IntPtr) -> Int = msg::recvfrom, "";
     SENDMSG "sendmsg" (fd: Fd, msg: Msg, flags: flags(MSG)) -> Int = msg::sendmsg, "";
@@ -87,7 +86,7 @@ calls! {
     DUP3 "dup3" (fd: Fd, to: Fd, flags: flags(OPEN)) -> Int = fd::dup3, "";
     FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "F_SETOWN, F_SETSIG are kept, but SIGIO is not sent; locks are always had";
     FLOCK "flock" (fd: Fd, operation: Int) -> Int = fd::flock, "";
-    IOCTL "ioctl" (fd: Fd, request: one(IOCTL), arg: Ptr) -> Int = ioctl::ioctl, "of files, sockets, network devices";
+    IOCTL "ioctl" (fd: Fd, request: Request, arg: Ptr) -> Int = ioctl::ioctl, "of files, sockets, network devices";
     LSEEK "lseek" (fd: Fd, offset: Int, whence: one(WHENCE)) -> Int = fd::lseek, "";
     FSYNC "fsync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";
     FDATASYNC "fdatasync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";

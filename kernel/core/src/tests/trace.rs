@@ -11,6 +11,10 @@ fn line(rig: &Rig, number: usize, args: &[u64], result: Result<u64>) -> String {
     strace::line(&cx, table::find(number).unwrap(), six, result)
 }
 
+fn one(rig: &Rig) -> u64 {
+    rig.mem.put(&1u32.to_ne_bytes())
+}
+
 #[test]
 fn lines() {
     let rig = Rig::new();
@@ -31,9 +35,14 @@ fn lines() {
     );
     assert_eq!(line(&rig, nr::READ, &[3, buf, 100], Ok(3)), "read(3, \"GET\", 100) = 3");
     assert_eq!(
-        line(&rig, nr::SETSOCKOPT, &[3, 1, 2, buf, 4], Ok(0)),
-        "setsockopt(3, SOL_SOCKET, SO_REUSEADDR, \"GET \", 4) = 0"
+        line(&rig, nr::SETSOCKOPT, &[3, 1, 2, one(&rig), 4], Ok(0)),
+        "setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0"
     );
+    assert_eq!(
+        line(&rig, nr::GETSOCKOPT, &[3, 6, 13, buf, one(&rig)], Ok(0)),
+        "getsockopt(3, SOL_TCP, TCP_CONGESTION, \"G\", [1]) = 0"
+    );
+    assert_eq!(line(&rig, nr::IOCTL, &[3, 0x8915, 0], Ok(0)), "ioctl(3, SIOCGIFADDR, NULL) = 0");
     assert_eq!(line(&rig, nr::FCNTL, &[3, 3, 0], Ok(0x802)), "fcntl(3, F_GETFL, 0) = 0x802");
     assert_eq!(line(&rig, nr::CLOSE, &[9], Err(Errno::EBADF)), "close(9) = -1 EBADF (Bad file descriptor)");
     // A bad address is printed as it is.
