@@ -150,7 +150,10 @@ fn pages(size: usize) -> usize {
 
 impl Heap {
     pub(crate) const fn new() -> Self {
-        Self { shards: [const { Shard { lock: Spin::new(), lists: UnsafeCell::new([null_mut(); CLASSES]) } }; SHARDS], fresh: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) } }
+        Self {
+            shards: [const { Shard { lock: Spin::new(), lists: UnsafeCell::new([null_mut(); CLASSES]) } }; SHARDS],
+            fresh: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) },
+        }
     }
 
     /// Takes every lock, so that a child of `fork` finds the lists whole.

@@ -386,6 +386,7 @@ pub(crate) fn path_of(fd: i32) -> Option<String> {
 /// The host puts a file of its own at `fd`, which is the kernel's, by `at_host`; then `fd` means `to`.
 pub(crate) fn replace(fd: i32, to: u8, at_host: impl FnOnce() -> isize) -> isize {
     let Ok(i) = instance() else { return -(Errno::EBADF.0 as isize) };
+    crate::ring::forget(fd);
     let before = fds::get(fd);
     let gone = i.process.forget(fd);
     fds::set(fd, to);

@@ -27,6 +27,8 @@ pub(crate) mod state {
     pub(crate) const LOST: u8 = 4;
     /// The library's own: the program must not close it or put something else there.
     pub(crate) const PRIVATE: u8 = 5;
+    /// A packet socket with a ring ([`crate::ring`]).
+    pub(crate) const RING: u8 = 7;
     /// An epoll instance of the process that forked this one.
     pub(crate) const LOST_EPOLL: u8 = 6;
 }
@@ -77,7 +79,7 @@ pub(crate) fn ours(fd: i32) -> bool {
 /// Is `fd` a file of the kernel?
 #[inline]
 pub(crate) fn kernel(fd: i32) -> bool {
-    matches!(get(fd), state::KERNEL | state::EPOLL | state::EPOLL_MIXED)
+    matches!(get(fd), state::KERNEL | state::EPOLL | state::EPOLL_MIXED | state::RING)
 }
 
 /// Is `fd` an epoll instance?
@@ -104,7 +106,7 @@ pub(crate) fn in_range(first: i32, last: i32) -> impl Iterator<Item = i32> {
 pub(crate) fn lose() {
     for fd in in_range(0, i32::MAX) {
         match get(fd) {
-            state::KERNEL => set(fd, state::LOST),
+            state::KERNEL | state::RING => set(fd, state::LOST),
             state::EPOLL | state::EPOLL_MIXED => set(fd, state::LOST_EPOLL),
             _ => {}
         }
@@ -196,6 +198,7 @@ impl Descriptors for HostNumbers {
     }
 
     fn free(&self, fd: i32) {
+        crate::ring::forget(fd);
         // First the meaning, then the number: once it is closed, another thread may get it.
         set(fd, state::HOST);
         sys::close(fd);
@@ -216,6 +219,10 @@ impl Descriptors for HostNumbers {
 /// followed, so from then on both are taken for mixed.
 fn copy_state(fd: i32, to: i32) {
     let mut s = get(fd);
+    if s == state::RING {
+        // The ring is read through the number that it was made with.
+        s = state::KERNEL;
+    }
     if s == state::EPOLL {
         s = state::EPOLL_MIXED;
         set(fd, s);

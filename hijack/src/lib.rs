@@ -29,6 +29,7 @@ mod hooks;
 mod mem;
 mod mixed;
 mod paths;
+mod ring;
 mod route;
 mod signal;
 mod start;

@@ -144,6 +144,10 @@ impl Set {
     /// Waits until something is ready, the deadline, or a signal: `EINTR`.
     fn wait(&mut self, c: &Inner<'_>, deadline: Option<Instant>) -> Result<()> {
         let (ready, _none) = c.kernel.poll_set(c.task, &mut self.ours, None);
+        if crate::ring::any() && self.ours.iter().any(|o| o.events.intersects(Events::READ) && crate::ring::pump(o.fd))
+        {
+            return self.look().map(drop);
+        }
         if ready + self.look()? > 0 || deadline.is_some_and(|d| d <= c.kernel.now()) {
             return Ok(());
         }
@@ -166,9 +170,15 @@ impl Set {
     }
 
     /// Writes the answer of both sides; how many are ready.
-    fn answer(&self, fds: &mut [libc::pollfd]) -> usize {
+    fn answer(&mut self, fds: &mut [libc::pollfd]) -> usize {
         for (p, h) in fds.iter_mut().zip(&self.theirs) {
             p.revents = if h.fd >= 0 { h.revents } else { 0 };
+        }
+        for o in self.ours.iter_mut().filter(|o| fds::get(o.fd) == fds::state::RING) {
+            let wanted = o.events.intersects(Events::READ);
+            let has = crate::ring::pump(o.fd);
+            o.revents =
+                Events(o.revents.0 & !Events::READ.0 | if has && wanted { o.events.0 & Events::READ.0 } else { 0 });
         }
         for (o, i) in self.ours.iter().zip(&self.index) {
             fds[*i].revents |= o.revents.0 as u16 as i16;

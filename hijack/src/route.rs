@@ -9,8 +9,8 @@ use crate::fds::{self, state};
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
-use crate::{exec, mixed, paths, signal, thread, transfer, xlate};
-use lkl_abi::{nr, Errno};
+use crate::{exec, mixed, paths, ring, signal, thread, transfer, xlate};
+use lkl_abi::{nr, Errno, Result};
 
 /// Numbers that [`KIND`] covers.
 pub(crate) const KINDS: usize = 512;
@@ -193,6 +193,8 @@ fn by_fd(number: usize, a: &Args) -> isize {
             mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Millis(a[3] as i32), a[4], a[5])
         }
         libc::SYS_epoll_pwait2 => mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Spec(a[3]), a[4], a[5]),
+        libc::SYS_setsockopt => ring::setsockopt(a).unwrap_or_else(|| door::call(nr::SETSOCKOPT, *a)),
+        libc::SYS_getsockopt => ring::getsockopt(a).unwrap_or_else(|| door::call(nr::GETSOCKOPT, *a)),
         _ => match xlate::generic(number) {
             Some(generic) => door::call(generic, *a),
             None => -(Errno::ENOSYS.0 as isize),
@@ -326,9 +328,21 @@ pub(crate) fn close_range(first: u32, last: u32, flags: u64) -> isize {
     host_range(gap, last)
 }
 
-/// `mmap` of one of our files: none can be mapped.
-pub(crate) fn mmap_answer(fd: i32, flags: i32) -> Option<Errno> {
-    (flags & libc::MAP_ANONYMOUS == 0 && fds::ours(fd)).then_some(Errno::ENODEV)
+/// `mmap` of one of our files: only a ring can be mapped.
+pub(crate) fn mmap(a: &Args) -> Option<Result<u64>> {
+    let (flags, fd) = (a[3] as i32, a[4] as i32);
+    if flags & libc::MAP_ANONYMOUS != 0 || !fds::ours(fd) {
+        return None;
+    }
+    if fds::get(fd) != state::RING {
+        return Some(Err(Errno::ENODEV));
+    }
+    let t = thread::current();
+    let inside = Inside::enter(t);
+    let mapped = ring::map(a[0], a[1] as usize, a[2] as i32, flags, fd);
+    drop(inside);
+    signal::deliver(t);
+    Some(mapped.unwrap_or(Err(Errno::EINVAL)))
 }
 
 /// Is the host's descriptor non-blocking?

@@ -150,7 +150,7 @@ pub unsafe extern "C-unwind" fn pselect(
 
 macro_rules! mmap {
     ($name:ident) => {
-        /// `mmap`: no file of ours can be mapped.
+        /// `mmap`: of our files only a packet socket's ring can be mapped.
         ///
         /// # Safety
         /// As libc's.
@@ -163,9 +163,14 @@ macro_rules! mmap {
             fd: c_int,
             from: off_t,
         ) -> *mut c_void {
-            if let Some(e) = route::mmap_answer(fd, flags) {
-                set_errno(e.0);
-                return libc::MAP_FAILED;
+            let args = [at as u64, len as u64, prot as u64, flags as u64, fd as u64, from as u64];
+            match route::mmap(&args) {
+                Some(Ok(at)) => return at as usize as *mut c_void,
+                Some(Err(e)) => {
+                    set_errno(e.0);
+                    return libc::MAP_FAILED;
+                }
+                None => {}
             }
             if real::$name.get().is_null() {
                 // SAFETY: the program's own call.
@@ -268,9 +273,8 @@ pub unsafe extern "C-unwind" fn syscall(nr: c_long, a: u64, b: u64, c: u64, d: u
         return next!(syscall, fn(c_long, u64, u64, u64, u64, u64, u64) -> c_long, nr, a, b, c, d, e, f);
     }
     if nr == libc::SYS_mmap {
-        if let Some(e) = route::mmap_answer(args[4] as i32, args[3] as i32) {
-            set_errno(e.0);
-            return -1;
+        if let Some(mapped) = route::mmap(&args) {
+            return c_long::answer(sys::uncheck(mapped));
         }
     }
     // SAFETY: the program's own call.

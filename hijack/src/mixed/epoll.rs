@@ -101,6 +101,15 @@ impl Found {
 static TURN: AtomicBool = AtomicBool::new(false);
 
 fn collect(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
+    let found_before = found.len();
+    collect_both(c, epfd, found)?;
+    if found.len() > found_before && crate::ring::any() {
+        crate::ring::pump_all();
+    }
+    Ok(())
+}
+
+fn collect_both(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
     if fds::get(epfd) != state::EPOLL_MIXED {
         return found.take_kernels(c, epfd);
     }
