@@ -7,9 +7,11 @@
 
 pub mod epoll;
 pub mod errno;
+pub mod errqueue;
 pub mod ethtool;
 pub mod fcntl;
 pub mod if_;
+pub mod if_ether;
 pub mod if_link;
 pub mod if_packet;
 pub mod inet_diag;
@@ -22,6 +24,7 @@ pub mod socket;
 pub mod sockios;
 pub mod stat;
 pub mod time;
+pub mod udp;
 pub mod uio;
 
 pub use errno::{Errno, Result};

@@ -7,6 +7,7 @@ pub(crate) mod num;
 use crate::tx::{IpTx, PmtuDisc, RxMeta};
 use crate::{Net, Route};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use lkl_abi::udp::{SOL_UDP, UDP_SEGMENT};
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::AF_INET6;
 use lkl_file::{Control, ControlMessages, SockAddr, SockOptions};
@@ -470,8 +471,7 @@ impl InetOptions {
                     n => c.tos = Some(u8::try_from(n).map_err(|_| Errno::EINVAL)?),
                 },
                 (SOL_IPV6, IPV6_DONTFRAG) => c.dontfrag = word(d, 0)? != 0,
-                // UDP_SEGMENT of SOL_UDP
-                (17, 103) => match d {
+                (SOL_UDP, UDP_SEGMENT) => match d {
                     [a, b, ..] => c.segment = Some(u16::from_ne_bytes([*a, *b])),
                     _ => return Err(Errno::EINVAL),
                 },

@@ -4,19 +4,14 @@ use super::base::{DatagramSocket, Flavor};
 use crate::options::num::{IPV6_CHECKSUM, IPV6_HDRINCL, IP_HDRINCL, SOL_IP, SOL_IPV6};
 use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::{SOL_SOCKET, SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER};
+use lkl_abi::udp::{SOL_UDP, UDP_CORK, UDP_GRO, UDP_NO_CHECK6_RX, UDP_NO_CHECK6_TX, UDP_SEGMENT};
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::AF_INET6;
 use lkl_net::bpf::Program;
 use std::sync::Arc;
 
-const SOL_UDP: i32 = 17;
 const SOL_ICMPV6: i32 = 58;
 const SOL_RAW: i32 = 255;
-const UDP_CORK: i32 = 1;
-const UDP_NO_CHECK6_TX: i32 = 101;
-const UDP_NO_CHECK6_RX: i32 = 102;
-const UDP_SEGMENT: i32 = 103;
-const UDP_GRO: i32 = 104;
 const ICMP_FILTER: i32 = 1;
 
 fn int(value: &[u8]) -> Result<i32> {

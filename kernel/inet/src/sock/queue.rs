@@ -3,6 +3,7 @@
 use super::num_of_cost;
 use crate::tx::{IcmpError, RxMeta};
 use bytes::Bytes;
+use lkl_abi::errqueue::{SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL};
 use lkl_abi::Errno;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -54,11 +55,6 @@ impl ReceiveQueue {
     }
 }
 
-/// `SO_EE_ORIGIN_*`
-pub(crate) const ORIGIN_LOCAL: u8 = 1;
-pub(crate) const ORIGIN_ICMP: u8 = 2;
-pub(crate) const ORIGIN_ICMP6: u8 = 3;
-
 /// Errors that wait in a queue at most.
 const MAX_ERRORS: usize = 128;
 
@@ -85,7 +81,7 @@ impl ErrorItem {
     pub(crate) fn icmp(e: &IcmpError, dst_port: u16, data: Bytes) -> Self {
         Self {
             errno: e.errno,
-            origin: if e.src.is_ipv6() { ORIGIN_ICMP6 } else { ORIGIN_ICMP },
+            origin: if e.src.is_ipv6() { SO_EE_ORIGIN_ICMP6 } else { SO_EE_ORIGIN_ICMP },
             kind: e.kind,
             code: e.code,
             info: e.mtu.unwrap_or(0),
@@ -101,7 +97,7 @@ impl ErrorItem {
     pub(crate) fn too_long(dst: (IpAddr, u16), mtu: u32) -> Self {
         Self {
             errno: Errno::EMSGSIZE,
-            origin: ORIGIN_LOCAL,
+            origin: SO_EE_ORIGIN_LOCAL,
             kind: 0,
             code: 0,
             info: mtu,

@@ -1,7 +1,7 @@
 //! Receiving from a datagram socket.
 
 use super::base::{DatagramSocket, Flavor, SHUT_RECEIVE};
-use crate::options::num::{IP_PKTINFO, IPV6_RECVERR, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
+use crate::options::num::{IPV6_RECVERR, IP_PKTINFO, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
 use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::{MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC};
 use lkl_abi::{Errno, Result};

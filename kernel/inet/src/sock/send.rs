@@ -2,13 +2,13 @@
 
 use super::base::{DatagramSocket, Flavor, SHUT_SEND};
 use super::queue::ErrorItem;
-use crate::ip::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP};
+use crate::ip::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 use crate::options::SendControl;
 use crate::tx::{HeaderBytes, IpTx, PmtuDisc};
 use crate::{FlowKey, Route};
 use bytes::Bytes;
 use core::sync::atomic::Ordering::Relaxed;
-use lkl_abi::socket::{MSG_DONTROUTE, MSG_MORE, MSG_OOB};
+use lkl_abi::socket::{MSG_CONFIRM, MSG_DONTROUTE, MSG_MORE, MSG_OOB};
 use lkl_abi::{Errno, Result};
 use lkl_file::{SendMsg, SockAddr};
 use lkl_net::checksum::Sum;
@@ -34,6 +34,8 @@ struct Target {
     /// It is the peer of a connected socket.
     connected: bool,
     dont_route: bool,
+    /// `MSG_CONFIRM`: the peer has answered.
+    confirm: bool,
 }
 
 impl DatagramSocket {
@@ -87,9 +89,10 @@ impl DatagramSocket {
     fn target(&self, msg: &SendMsg<'_>) -> Result<Target> {
         let b = self.binding();
         let dont_route = msg.flags & MSG_DONTROUTE != 0;
+        let confirm = msg.flags & MSG_CONFIRM != 0;
         let Some(name) = msg.name.filter(|n| !matches!(n, SockAddr::Unspec)) else {
             let (ip, port) = b.remote.ok_or(Errno::EDESTADDRREQ)?;
-            return Ok(Target { ip, port, oif: b.scope, flow_label: 0, connected: true, dont_route });
+            return Ok(Target { ip, port, oif: b.scope, flow_label: 0, connected: true, dont_route, confirm });
         };
         let (mut ip, port, scope) = self.address(&name)?;
         if port == 0 && self.flavor == Flavor::Udp {
@@ -103,7 +106,7 @@ impl DatagramSocket {
             SockAddr::Inet(std::net::SocketAddr::V6(a)) if self.inet.flowinfo_send6.load(Relaxed) != 0 => a.flowinfo(),
             _ => 0,
         };
-        Ok(Target { ip, port, oif, flow_label, connected: false, dont_route })
+        Ok(Target { ip, port, oif, flow_label, connected: false, dont_route, confirm })
     }
 
     fn route_to(&self, to: &Target, control: &SendControl) -> Result<Route> {
@@ -146,6 +149,9 @@ impl DatagramSocket {
     fn send_to(&self, to: &Target, control: &SendControl, data: Bytes) -> Result<()> {
         self.autobind()?;
         let route = self.route_to(to, control)?;
+        if to.confirm {
+            self.net.neigh_confirm(&route);
+        }
         let result = match self.flavor {
             Flavor::Udp => self.send_udp(to, control, &route, data),
             Flavor::Ping => self.send_ping(to, control, &route, &data),
@@ -321,5 +327,3 @@ impl DatagramSocket {
         Ok(p.into())
     }
 }
-
-const _: () = assert!(IPPROTO_UDP == 17);
