@@ -80,7 +80,7 @@ impl Filter {
                 INET_DIAG_BC_AUTO | INET_DIAG_BC_JMP | INET_DIAG_BC_NOP => 4,
                 _ => return Err(Errno::EINVAL),
             };
-            let fits = |jump: usize| jump >= min && jump <= rest.len() + 4 && jump.is_multiple_of(4);
+            let fits = |jump: usize| jump >= min && jump <= rest.len() + 4 && jump % 4 == 0;
             if rest.len() < min || !fits(o.yes) {
                 return Err(Errno::EINVAL);
             }
@@ -137,7 +137,7 @@ fn is_boundary(code: &[u8], left: usize) -> bool {
             return left == rest.len();
         }
         match op(rest) {
-            Some(o) if o.yes >= 4 && o.yes.is_multiple_of(4) => match rest.get(o.yes..) {
+            Some(o) if o.yes >= 4 && o.yes % 4 == 0 => match rest.get(o.yes..) {
                 Some(r) => rest = r,
                 None => return false,
             },

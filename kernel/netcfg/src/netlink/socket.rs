@@ -480,26 +480,33 @@ impl NetlinkSocket {
         Ok(len)
     }
 
+    /// Copies out the first datagram; answers the bytes copied, the datagram, and whether it was cut short.
     fn receive(&self, out: &mut IovWriter<'_>, flags: u32) -> Result<(usize, Datagram, bool)> {
         self.options.take_error()?;
         let room = out.remaining();
-        let mut s = self.state.lock();
-        let Some(d) = s.queue.front().cloned() else { return Err(Errno::EAGAIN) };
-        s.longest_read = s.longest_read.max(room);
-        drop(s);
-        // The copy is made before the datagram is taken, so a bad address loses nothing.
-        let n = out.write(d.data.get(..room.min(d.data.len())).unwrap_or_default())?;
-        let mut s = self.state.lock();
-        let same = s.queue.front().is_some_and(|f| Arc::ptr_eq(&f.data, &d.data));
-        if flags & MSG_PEEK == 0 && same {
-            s.queue.pop_front();
-            s.charged = s.charged.saturating_sub(d.charge());
-        }
-        if s.queue.is_empty() {
-            s.congested = false;
-        }
-        let more = s.dump.is_some();
-        drop(s);
+        let start = *out;
+        let (n, d, more) = loop {
+            let mut s = self.state.lock();
+            let Some(d) = s.queue.front().cloned() else { return Err(Errno::EAGAIN) };
+            s.longest_read = s.longest_read.max(room);
+            drop(s);
+            // The copy is made before the datagram is taken, so a bad address loses nothing; and without the lock, so
+            // another thread may have taken it meanwhile.
+            *out = start;
+            let n = out.write(d.data.get(..room.min(d.data.len())).unwrap_or_default())?;
+            let mut s = self.state.lock();
+            if flags & MSG_PEEK == 0 {
+                if !s.queue.front().is_some_and(|f| Arc::ptr_eq(&f.data, &d.data)) {
+                    continue;
+                }
+                s.queue.pop_front();
+                s.charged = s.charged.saturating_sub(d.charge());
+            }
+            if s.queue.is_empty() {
+                s.congested = false;
+            }
+            break (n, d, s.dump.is_some());
+        };
         if more {
             self.continue_dump();
         }

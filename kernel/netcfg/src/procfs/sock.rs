@@ -27,10 +27,11 @@ fn addr(family: u16, ip: IpAddr) -> String {
                 IpAddr::V4(a) if a.is_unspecified() => std::net::Ipv6Addr::UNSPECIFIED,
                 IpAddr::V4(a) => a.to_ipv6_mapped(),
             };
-            let (words, _) = v6.octets().as_chunks::<4>().0.iter().fold((String::new(), ()), |(mut s, ()), c| {
-                let _ = write!(s, "{:08X}", u32::from_ne_bytes(*c));
-                (s, ())
-            });
+            let mut words = String::new();
+            for c in v6.octets().chunks_exact(4) {
+                let word = c.first_chunk().copied().map_or(0, u32::from_ne_bytes);
+                let _ = write!(words, "{word:08X}");
+            }
             words
         }
     }

@@ -235,7 +235,7 @@ pub(super) fn delete(request: &Request<'_>, family: u16) -> Outcome {
             && ip.is_none_or(|ip| x.local == ip)
             && label.is_none_or(|l| x.label.as_deref() == Some(l))
             && (family == AF_INET6
-                || address.is_none_or(|a| x.prefix_len == b[1] && x.peer == a || a == x.local && x.prefix_len == b[1]))
+                || address.is_none_or(|a| x.prefix_len == b[1] && source::mask(a, b[1]) == source::mask(x.peer, b[1])))
             && (family == AF_INET || x.prefix_len == b[1])
     });
     let Some(found) = found else {

@@ -25,8 +25,6 @@ pub(crate) fn kind(link: &LinkView) -> Option<&'static str> {
 pub(crate) fn qdisc(link: &LinkView) -> &'static str {
     if link.loopback || link.txqlen == 0 {
         "noqueue"
-    } else if link.flags & IFF_UP == 0 {
-        "noop"
     } else {
         "pfifo_fast"
     }

@@ -134,35 +134,53 @@ pub(super) fn tables(request: &Request<'_>, family: u16) -> Outcome {
         return Err(Errno::EOPNOTSUPP.into());
     }
     let to = request.to().multi();
-    let list: Vec<_> = [(AF_INET, "arp_cache", "ipv4"), (AF_INET6, "ndisc_cache", "ipv6")]
-        .into_iter()
-        .filter(|t| family == AF_UNSPEC || family == t.0)
-        .collect();
+    // Each table with its defaults, then the settings of each link.
+    let mut list = Vec::new();
+    for (f, name, version) in [(AF_INET, "arp_cache", "ipv4"), (AF_INET6, "ndisc_cache", "ipv6")] {
+        if family == AF_UNSPEC || family == f {
+            list.push((f, name, version, None));
+            list.extend(source::links(request.net).into_iter().map(|l| (f, name, version, Some((l.index, l.name)))));
+        }
+    }
     let net = request.net.clone();
-    Ok(Reply::dump(list, move |w, (family, name, version)| {
-        let read = |knob: &str| conf::number(&net, &format!("net/{version}/neigh/default/{knob}"));
+    Ok(Reply::dump(list, move |w, (family, name, version, link)| {
+        let of = link.as_ref().map_or("default", |l| l.1.as_str());
+        let read = |knob: &str| conf::number(&net, &format!("net/{version}/neigh/{of}/{knob}"));
         w.message(RTM_NEWNEIGHTBL, to, |w| {
             w.fixed(&[&[family as u8, 0, 0, 0]]);
             w.str(NDTA_NAME, name);
-            w.u32(NDTA_THRESH1, read("gc_thresh1").unwrap_or(128) as u32);
-            w.u32(NDTA_THRESH2, read("gc_thresh2").unwrap_or(512) as u32);
-            w.u32(NDTA_THRESH3, read("gc_thresh3").unwrap_or(1024) as u32);
-            w.u64(NDTA_GC_INTERVAL, (read("gc_interval").unwrap_or(30) * 1000) as u64);
+            if link.is_none() {
+                w.u32(NDTA_THRESH1, read("gc_thresh1").unwrap_or(128) as u32);
+                w.u32(NDTA_THRESH2, read("gc_thresh2").unwrap_or(512) as u32);
+                w.u32(NDTA_THRESH3, read("gc_thresh3").unwrap_or(1024) as u32);
+                w.u64(NDTA_GC_INTERVAL, (read("gc_interval").unwrap_or(30) * 1000) as u64);
+            }
             w.list(NDTA_PARMS, |w| {
-                // Queue bytes, probes, then times in milliseconds.
+                if let Some((index, _)) = &link {
+                    w.u32(1, *index);
+                }
+                w.u32(2, 1);
+                // Queue bytes and packets, probes, then times in milliseconds.
                 for (kind, knob, default) in [
-                    (14, "unres_qlen_bytes", 212_992),
+                    (16, "unres_qlen_bytes", 212_992),
+                    (8, "unres_qlen", 101),
+                    (14, "proxy_qlen", 64),
                     (9, "app_solicit", 0),
                     (10, "ucast_solicit", 3),
                     (11, "mcast_solicit", 3),
+                    (17, "mcast_resolicit", 0),
                 ] {
                     w.u32(kind, read(knob).unwrap_or(default) as u32);
                 }
                 for (kind, knob, default, scale) in [
+                    (3, "base_reachable_time_ms", 30_000, 1),
                     (4, "base_reachable_time_ms", 30_000, 1),
                     (5, "retrans_time_ms", 1_000, 1),
                     (6, "gc_stale_time", 60, 1_000),
                     (7, "delay_first_probe_time", 5, 1_000),
+                    (12, "anycast_delay", 1_000, 1),
+                    (13, "proxy_delay", 800, 1),
+                    (15, "locktime", 1_000, 1),
                 ] {
                     w.u64(kind, (read(knob).unwrap_or(default) * scale) as u64);
                 }

@@ -101,17 +101,9 @@ pub(super) fn write(w: &mut Writer, kind: u16, to: To, r: &RouteView) {
             }),
         }
         if v6 {
-            let error: i32 = match r.kind {
-                RTN_BLACKHOLE => -Errno::EINVAL.0,
-                RTN_PROHIBIT => -Errno::EACCES.0,
-                RTN_THROW => -Errno::EAGAIN.0,
-                RTN_UNREACHABLE => -Errno::EHOSTUNREACH.0,
-                _ => 0,
-            };
             let expires = i32::try_from(r.expires).unwrap_or(i32::MAX / 100).saturating_mul(100);
             let mut cache = vec![0; 32];
             cache[8..12].copy_from_slice(&expires.to_ne_bytes());
-            cache[12..16].copy_from_slice(&error.to_ne_bytes());
             w.attr(RTA_CACHEINFO, &cache);
             w.u8(RTA_PREF, r.pref);
         } else if r.flags & RTM_F_CLONED != 0 {
@@ -431,7 +423,7 @@ pub(super) fn add(request: &Request<'_>, family: u16) -> Outcome {
         replace: request.has(NLM_F_REPLACE),
         append: request.has(NLM_F_APPEND),
     };
-    source::route_add(request.net, &r, mode).map_err(|e| explain(e, family))?;
+    source::route_add(request.net, &r, mode).map_err(explain)?;
     if request.has(NLM_F_ECHO) {
         let mut w = Writer::default();
         write(&mut w, RTM_NEWROUTE, request.to(), &r);
@@ -441,10 +433,9 @@ pub(super) fn add(request: &Request<'_>, family: u16) -> Outcome {
 }
 
 /// The well-known text for a route that cannot be.
-fn explain(e: Errno, family: u16) -> Fail {
+fn explain(e: Errno) -> Fail {
     match e {
         Errno::ENETUNREACH => Fail::new(e, "Nexthop has invalid gateway"),
-        Errno::EHOSTUNREACH if family == AF_INET6 => Fail::new(e, "No route to host"),
         Errno::ENETDOWN => Fail::new(e, "Device for nexthop is not up"),
         e => e.into(),
     }
