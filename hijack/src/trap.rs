@@ -338,3 +338,28 @@ fn patch(text: (usize, usize), jumps: &[(usize, usize, [u8; 16])]) -> Result<()>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_libc_is_known() {
+        let libc = find_libc().unwrap();
+        // SAFETY: mapped, as the loader says, and not written to here.
+        let (text, hdr) = unsafe {
+            (
+                slice::from_raw_parts(libc.text.0 as *const u8, libc.text.1 - libc.text.0),
+                slice::from_raw_parts(libc.eh_frame_hdr.0 as *const u8, libc.eh_frame_hdr.1 - libc.eh_frame_hdr.0),
+            )
+        };
+        let functions = sites::functions(hdr, libc.eh_frame_hdr.0).unwrap();
+        let found =
+            sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
+        for nr in [libc::SYS_socket, libc::SYS_read, libc::SYS_openat, libc::SYS_sendmmsg, libc::SYS_poll] {
+            assert!(found.iter().any(|s| s.nr == nr as usize), "no site of {nr} among {}", found.len());
+        }
+        // No two overlap.
+        assert!(found.windows(2).all(|w| w[0].at + w[0].len <= w[1].at));
+    }
+}
