@@ -165,7 +165,7 @@ impl Net {
         }
         self.addr_routes_in(&addr);
         if let IpAddr::V6(ip) = addr.ip {
-            if link.is_up() {
+            if link.is_up() && !link.is_loopback() {
                 self.group_join(&link, solicited_node(ip).into());
             }
         }
@@ -310,8 +310,9 @@ impl Net {
                 self.addr_update(link.index, addr.ip, |a| a.dad = Some((n, at)));
                 self.arm_config(at);
             }
-            if let IpAddr::V6(ip) = addr.ip {
-                self.group_join(link, solicited_node(ip).into());
+            match addr.ip {
+                IpAddr::V6(ip) if !link.is_loopback() => self.group_join(link, solicited_node(ip).into()),
+                _ => {}
             }
         }
         if !link.is_loopback() {

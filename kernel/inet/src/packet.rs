@@ -379,7 +379,8 @@ impl File for PacketSocket {
 
     fn release(&self) {
         self.hook(Bound::default());
-        for m in self.members.lock().drain(..) {
+        let gone = core::mem::take(&mut *self.members.lock());
+        for m in gone {
             if let Ok(link) = self.net.link_by_index(m.ifindex) {
                 count(&link, m.kind, false);
             }
