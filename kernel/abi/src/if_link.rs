@@ -9,6 +9,7 @@ pub const IFLA_LINK: u16 = 5;
 pub const IFLA_QDISC: u16 = 6;
 pub const IFLA_STATS: u16 = 7;
 pub const IFLA_MASTER: u16 = 10;
+pub const IFLA_PROTINFO: u16 = 12;
 pub const IFLA_TXQLEN: u16 = 13;
 pub const IFLA_MAP: u16 = 14;
 pub const IFLA_WEIGHT: u16 = 15;

@@ -151,18 +151,25 @@ pub(super) fn write(w: &mut Writer, kind_of_message: u16, to: To, family: u16, l
                 let values: Vec<u8> = conf::ipv4(&link.link).iter().flat_map(|v| v.to_ne_bytes()).collect();
                 w.attr(IFLA_INET_CONF, &values);
             });
-            w.list(AF_INET6, |w| {
-                // IF_READY, and that an address has been got.
-                w.u32(IFLA_INET6_FLAGS, 0x8000_0000);
-                let cache: Vec<u8> = [65_535u32, 0, 30_000, 1_000].iter().flat_map(|v| v.to_ne_bytes()).collect();
-                w.attr(IFLA_INET6_CACHEINFO, &cache);
-                let values: Vec<u8> = conf::ipv6(&link.link).iter().flat_map(|v| v.to_ne_bytes()).collect();
-                w.attr(IFLA_INET6_CONF, &values);
-                w.attr(IFLA_INET6_TOKEN, &[0; 16]);
-                w.u8(IFLA_INET6_ADDR_GEN_MODE, 0);
-            });
+            w.list(AF_INET6, |w| write_inet6(w, link));
         });
+        if family == AF_INET6 {
+            w.nest(IFLA_PROTINFO, |w| write_inet6(w, link));
+        }
     });
+}
+
+/// What IPv6 says of a link.
+fn write_inet6(w: &mut Writer, link: &LinkView) {
+    // IF_READY
+    w.u32(IFLA_INET6_FLAGS, 0x8000_0000);
+    // Longest reassembly, time stamp, base reachable and retransmission time in milliseconds.
+    let cache: Vec<u8> = [65_535u32, 0, 30_000, 1_000].iter().flat_map(|v| v.to_ne_bytes()).collect();
+    w.attr(IFLA_INET6_CACHEINFO, &cache);
+    let values: Vec<u8> = conf::ipv6(&link.link).iter().flat_map(|v| v.to_ne_bytes()).collect();
+    w.attr(IFLA_INET6_CONF, &values);
+    w.attr(IFLA_INET6_TOKEN, &[0; 16]);
+    w.u8(IFLA_INET6_ADDR_GEN_MODE, 0);
 }
 
 fn checked_name<'a>(attrs: &Attrs<'a>, kind: u16) -> Result<Option<&'a str>, Fail> {

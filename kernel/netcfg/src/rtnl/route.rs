@@ -121,6 +121,10 @@ pub(super) fn get(request: &Request<'_>, family: u16) -> Outcome {
 }
 
 fn dump(request: &Request<'_>, family: u16) -> Outcome {
+    if !matches!(family, AF_UNSPEC | AF_INET | AF_INET6) {
+        // Multicast routing has families of its own, and no routes here.
+        return Ok(Reply::dump(Vec::<()>::new(), |_, ()| {}));
+    }
     let mut to = request.to().multi();
     let mut routes = source::routes(request.net);
     routes.retain(|r| family == AF_UNSPEC || r.family == family);
