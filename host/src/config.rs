@@ -21,7 +21,7 @@ const PREFIX: &str = "LKL_HIJACK_";
 /// What the names begin with that must all be known.
 const STRICT: &str = "LKL_HIJACK_NET_";
 
-/// The names after [`PREFIX`] that [`Variables`] has, with what they are for. The README's table is made of it.
+/// The names after [`PREFIX`] that [`Variables`] has, with what they are for; README.md has them all.
 pub const KNOWN: &[(&str, &str)] = &[
     ("NET_TAP", "name of a TAP device of the host; it becomes eth0"),
     ("NET_IP", "IPv4 address of eth0 (10.0.0.2, or with the mask: 10.0.0.2/24)"),

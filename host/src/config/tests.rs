@@ -96,6 +96,14 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
 }
 
 #[test]
+fn the_readme_has_every_variable() {
+    let readme = include_str!("../../../README.md");
+    for (name, _) in KNOWN {
+        assert!(readme.contains(&format!("`{PREFIX}{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text() {
     let bad = OsString::from_vec(vec![b't', 0xff]);
     let e = Config::from_vars([(OsString::from("LKL_HIJACK_NET_TAP"), bad.clone())]).unwrap_err();
