@@ -58,4 +58,5 @@ pub use route::{AddMode, NextHop, Prefix, RouteEntry, RouteSelector, Rule, RuleA
 pub use snmp::Snmp;
 pub use sock::SockInfo;
 pub use sysctl::Sysctl;
+pub use tcp::TcpSockInfo;
 pub use tx::{HeaderBytes, IcmpError, IpTx, PacketType, PayloadParts, PmtuDisc, RxMeta};

@@ -28,7 +28,8 @@ impl Owner {
         }
         let any = |o: &Self| o.addr.is_unspecified();
         // The unspecified address of IPv6 stands for IPv4 too, unless the socket says no.
-        let takes = |o: &Self, ip: IpAddr| any(o) && (o.addr.is_ipv6() == ip.is_ipv6() || (o.addr.is_ipv6() && !o.v6only));
+        let takes =
+            |o: &Self, ip: IpAddr| any(o) && (o.addr.is_ipv6() == ip.is_ipv6() || (o.addr.is_ipv6() && !o.v6only));
         match (any(self), any(other)) {
             (false, false) => self.addr == other.addr,
             (true, false) => takes(self, other.addr),

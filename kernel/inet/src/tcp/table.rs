@@ -65,7 +65,7 @@ impl TimeWaitEntry {
             net: Arc::downgrade(net),
             tuple,
             family,
-            state: Mutex::new(Rank::Socket, state),
+            state: Mutex::new(Rank::Queue, state),
             id,
             timer: net.timers().new_id(),
         });
@@ -117,7 +117,8 @@ type Shard = Mutex<HashMap<Tuple, Entry>>;
 pub struct TcpTable {
     shards: Vec<Shard>,
     hasher: RandomState,
-    listeners: RwLock<HashMap<u16, Vec<Arc<TcpSocket>>>>,
+    /// By port, with the address that each is bound to.
+    listeners: RwLock<HashMap<u16, Vec<(IpAddr, Arc<TcpSocket>)>>>,
     pub(super) ports: Mutex<Ports>,
     pub(super) time_waits: AtomicUsize,
 }
@@ -183,15 +184,15 @@ impl TcpTable {
         self.shards.iter().flat_map(|s| s.lock().iter().map(|(t, e)| (*t, e.clone())).collect::<Vec<_>>()).collect()
     }
 
-    pub(super) fn listen(&self, port: u16, socket: Arc<TcpSocket>) {
-        self.listeners.write().entry(port).or_default().push(socket);
+    pub(super) fn listen(&self, (addr, port): (IpAddr, u16), socket: Arc<TcpSocket>) {
+        self.listeners.write().entry(port).or_default().push((addr, socket));
     }
 
     pub(super) fn unlisten(&self, port: u16, socket: &TcpSocket) {
         let mut listeners = self.listeners.write();
         let mut gone = None;
         if let Some(list) = listeners.get_mut(&port) {
-            if let Some(at) = list.iter().position(|s| core::ptr::eq(Arc::as_ptr(s), socket)) {
+            if let Some(at) = list.iter().position(|(_, s)| core::ptr::eq(Arc::as_ptr(s), socket)) {
                 gone = Some(list.remove(at));
             }
             if list.is_empty() {
@@ -203,15 +204,15 @@ impl TcpTable {
     }
 
     pub(super) fn listeners(&self) -> Vec<Arc<TcpSocket>> {
-        self.listeners.read().values().flatten().cloned().collect()
+        self.listeners.read().values().flatten().map(|(_, s)| s.clone()).collect()
     }
 
     /// The listening socket for a segment: the one that is bound most closely, of a group one by hash.
     pub(super) fn listener(&self, tuple: &Tuple, ifindex: u32) -> Option<Arc<TcpSocket>> {
         let listeners = self.listeners.read();
         let mut best: Option<(u32, Vec<&Arc<TcpSocket>>)> = None;
-        for s in listeners.get(&tuple.local.1)? {
-            let Some(score) = s.listen_score(tuple.local.0, ifindex) else { continue };
+        for (addr, s) in listeners.get(&tuple.local.1)? {
+            let Some(score) = s.listen_score(*addr, tuple.local.0, ifindex) else { continue };
             match &mut best {
                 Some((b, group)) if *b == score => group.push(s),
                 Some((b, _)) if *b > score => {}

@@ -137,11 +137,6 @@ impl Scoreboard {
         self.records.last_key_value().map(|(s, r)| (*s, r.end))
     }
 
-    /// When the lowest record was sent.
-    pub(super) fn first_sent_at(&self) -> Option<Instant> {
-        self.records.first_key_value().map(|(_, r)| r.sent_at)
-    }
-
     fn deliver(&mut self, start: u64, now: Instant, min_rtt: Duration, d: &mut Delivered) {
         let Some(r) = self.take(start) else { return };
         d.bytes += r.end - start;
@@ -277,7 +272,8 @@ impl Scoreboard {
 
     /// Marks what is longer than `mss` as lost: it did not fit through the path (RFC 1191, section 6.5).
     pub(super) fn mark_longer(&mut self, mss: u64) {
-        let starts: Vec<u64> = self.records.iter().filter(|(s, r)| r.end - **s > mss && !r.lost).map(|(s, _)| *s).collect();
+        let starts: Vec<u64> =
+            self.records.iter().filter(|(s, r)| r.end - **s > mss && !r.lost).map(|(s, _)| *s).collect();
         for s in starts {
             self.mark(s);
         }
@@ -295,14 +291,6 @@ impl Scoreboard {
     /// A recovery begins or ends: forget duplicates counted.
     pub(super) fn reset_duplicates(&mut self) {
         self.sack_acks = 0;
-    }
-
-    pub(super) fn sacked_below(&self, position: u64) -> bool {
-        self.sacked.first().is_some_and(|(s, _)| s < position)
-    }
-
-    pub(super) fn highest_sacked(&self) -> Option<u64> {
-        self.sacked.highest()
     }
 
     pub(super) fn has_sacks(&self) -> bool {

@@ -192,8 +192,8 @@ impl Connection {
                 self.undo_loss();
             }
         }
-        let limited = self.tx.cwnd_limited
-            || (self.tx.win.in_slow_start() && self.tx.win.cwnd < 2 * self.tx.max_in_flight);
+        let limited =
+            self.tx.cwnd_limited || (self.tx.win.in_slow_start() && self.tx.win.cwnd < 2 * self.tx.max_in_flight);
         if self.tx.recovery != Recovery::Open && self.tx.una >= self.tx.high {
             self.leave_recovery();
         }
@@ -268,8 +268,7 @@ impl Connection {
 
     /// Keeps what an undo needs.
     pub(super) fn remember_window(&mut self) {
-        self.tx.undo =
-            Some(Undo { cwnd: self.tx.win.cwnd, ssthresh: self.tx.win.ssthresh, resent: None, stamp: None });
+        self.tx.undo = Some(Undo { cwnd: self.tx.win.cwnd, ssthresh: self.tx.win.ssthresh, resent: None, stamp: None });
     }
 
     fn leave_recovery(&mut self) {

@@ -125,8 +125,7 @@ impl Connection {
         let unacked = self.rx.nxt - self.rx.acked;
         let two_segments = unacked > u64::from(self.ack.mss);
         let reader_waits = (self.rx.queue.len() as u64) < u64::from(self.cfg.settings.rcvlowat);
-        if self.ack.quick > 0 && !self.ack.pingpong
-            || two_segments && (reader_waits || self.new_edge() >= self.rx.edge)
+        if self.ack.quick > 0 && !self.ack.pingpong || two_segments && (reader_waits || self.new_edge() >= self.rx.edge)
         {
             self.ack.now = true;
         } else if self.deadlines.delack.is_none() {
@@ -221,7 +220,11 @@ impl Connection {
             return 0;
         }
         // As many as there may be; a data segment is then a few bytes short of full.
-        if self.ts.on { 28 } else { 36 }
+        if self.ts.on {
+            28
+        } else {
+            36
+        }
     }
 
     fn tune_after_arrival(&mut self, now: Instant) {

@@ -1,0 +1,324 @@
+//! Connections being made: the SYN queue and the accept queue of a listening socket (`man 2 listen`).
+//!
+//! As on Linux, a full accept queue makes new SYNs and the last segment of a handshake be dropped: the peer sends them
+//! again.
+
+use super::socket::{Inner, Phase, TcpSocket};
+use super::table::{Entry, Tuple};
+use crate::tx::RxMeta;
+use bytes::Bytes;
+use core::time::Duration;
+use lkl_net::tcp::{Connection, Request, RequestVerdict, Segment, SegmentOut, Settings};
+use lkl_ops::Instant;
+use lkl_sync::Events;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// What a listening socket keeps.
+pub(super) struct Listener {
+    backlog: usize,
+    requests: HashMap<Tuple, Request>,
+    due: BTreeSet<(Instant, u64)>,
+    /// By a number of their own, since tuples have no order.
+    numbers: HashMap<u64, Tuple>,
+    next_number: u64,
+    number_of: HashMap<Tuple, u64>,
+    ready: VecDeque<Arc<TcpSocket>>,
+}
+
+impl Listener {
+    pub(super) fn new(backlog: usize) -> Self {
+        Self {
+            backlog,
+            requests: HashMap::new(),
+            due: BTreeSet::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            number_of: HashMap::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn set_backlog(&mut self, backlog: usize) {
+        self.backlog = backlog;
+    }
+
+    pub(super) fn backlog(&self) -> usize {
+        self.backlog
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&Tuple, &Request)> {
+        self.requests.iter()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Arc<TcpSocket>> {
+        self.ready.pop_front()
+    }
+
+    /// Linux lets in one more than the backlog says.
+    fn is_full(&self) -> bool {
+        self.ready.len() > self.backlog
+    }
+
+    fn insert(&mut self, tuple: Tuple, request: Request) {
+        self.next_number += 1;
+        let n = self.next_number;
+        self.numbers.insert(n, tuple);
+        self.number_of.insert(tuple, n);
+        self.due.insert((request.deadline(), n));
+        self.requests.insert(tuple, request);
+    }
+
+    fn remove(&mut self, tuple: &Tuple) -> Option<Request> {
+        let request = self.requests.remove(tuple)?;
+        if let Some(n) = self.number_of.remove(tuple) {
+            self.numbers.remove(&n);
+            self.due.remove(&(request.deadline(), n));
+        }
+        Some(request)
+    }
+}
+
+/// What is to be undone, once the lock is released, of a socket that no longer listens.
+pub(super) struct Stopped {
+    port: u16,
+    requests: Vec<Tuple>,
+    ready: VecDeque<Arc<TcpSocket>>,
+}
+
+impl Stopped {
+    pub(super) fn finish(self, socket: &TcpSocket) {
+        let net = &socket.net;
+        net.tcp.unlisten(self.port, socket);
+        net.timers().disarm(socket.timer);
+        for tuple in self.requests {
+            net.tcp.remove(&tuple, Some(core::ptr::from_ref(socket).cast()));
+        }
+        // Nobody will ever take these (RFC 9293, section 3.10.4).
+        for child in self.ready {
+            child.options.linger.store(true, core::sync::atomic::Ordering::Relaxed);
+            child.options.linger_secs.store(0, core::sync::atomic::Ordering::Relaxed);
+            lkl_file::File::release(&*child);
+        }
+    }
+}
+
+impl TcpSocket {
+    /// Stops listening, if it does; the caller finishes the answer holding no lock.
+    pub(super) fn stop_listening(&self, inner: &mut Inner) -> Option<Stopped> {
+        let Phase::Listen(_) = &inner.phase else { return None };
+        let Phase::Listen(l) = core::mem::replace(&mut inner.phase, Phase::Idle) else { return None };
+        Some(Stopped { port: inner.local.1, requests: l.requests.into_keys().collect(), ready: l.ready })
+    }
+
+    /// How often a request that is acknowledged without data is asked again before it is let in.
+    fn deferral(secs: u32, retries: u32) -> u32 {
+        if secs == 0 {
+            0
+        } else {
+            Request::retries_for(secs).min(retries.max(1))
+        }
+    }
+
+    /// A SYN came. `iss` is the least initial sequence number, if a connection in TIME_WAIT gave way.
+    pub(super) fn on_syn(&self, meta: &RxMeta, tuple: Tuple, syn: &Segment, iss: Option<u32>) {
+        let Some(me) = self.me.upgrade() else { return };
+        let ext = &self.net.snmp().tcp_ext;
+        // The route is looked up before the lock is taken.
+        let key = crate::FlowKey {
+            src: Some(tuple.local.0),
+            oif: tuple.scope,
+            ports: (tuple.local.1, tuple.remote.1),
+            proto: crate::ip::IPPROTO_TCP,
+            ..crate::FlowKey::to(tuple.remote.0)
+        };
+        let Ok(route) = self.net.route_output(&key) else {
+            ext.listen_drops.inc();
+            return;
+        };
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        let settings = inner.settings.clone();
+        let Phase::Listen(l) = &mut inner.phase else { return };
+        let pending = usize::try_from(self.net.sysctl().tcp_max_syn_backlog.get()).unwrap_or(1024);
+        if l.is_full() || l.requests.len() >= l.backlog.max(8).min(pending.max(8)) {
+            if l.is_full() {
+                ext.listen_overflows.inc();
+            }
+            ext.listen_drops.inc();
+            drop(inner);
+            tracing::debug!(target: "lkl::drop", "a SYN from {}: the queue is full", meta.src);
+            return;
+        }
+        let mut config = self.config(&tuple, &route, &settings);
+        if let Some(iss) = iss {
+            config.iss = iss;
+        }
+        let mut request = Request::new(config, syn, now);
+        let answer = request.syn_ack(now);
+        let due = request.deadline();
+        if self.net.tcp.put_new(tuple, Entry::Request(me)).is_err() {
+            return;
+        }
+        l.insert(tuple, request);
+        drop(inner);
+        self.arm(due);
+        self.answer(&tuple, answer);
+    }
+
+    /// Sends a segment of the handshake with the options of this socket.
+    fn answer(&self, tuple: &Tuple, out: SegmentOut) {
+        self.net.snmp().tcp.out_segs.inc();
+        let mut tx = super::packet(tuple.local.0, tuple.remote.0, out);
+        self.inet.apply(&self.options, &mut tx);
+        if tuple.scope != 0 {
+            tx.oif = tuple.scope;
+        }
+        if let Err(e) = self.net.ip_output(tx) {
+            tracing::debug!(target: "lkl::drop", "a SYN-ACK to {} cannot be sent: {e}", tuple.remote.0);
+        }
+    }
+
+    /// A segment came for a request. Gives the payload back if there is no such request.
+    pub(super) fn on_request_segment(
+        &self,
+        meta: &RxMeta,
+        tuple: &Tuple,
+        header: &Segment,
+        payload: Bytes,
+    ) -> Option<Bytes> {
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        let (retries, secs) = (inner.settings.synack_retries, inner.defer_accept_secs);
+        let defer = Self::deferral(secs, retries);
+        let settings = inner.settings.clone();
+        let addr_locked = inner.addr_locked;
+        let Phase::Listen(l) = &mut inner.phase else { return Some(payload) };
+        let Some(request) = l.requests.get_mut(tuple) else { return Some(payload) };
+        match request.on_segment(now, header, payload.len(), defer) {
+            RequestVerdict::Drop => {}
+            RequestVerdict::Answer(out) => {
+                drop(inner);
+                self.answer(tuple, out);
+            }
+            RequestVerdict::Forget => {
+                l.remove(tuple);
+                drop(inner);
+                self.net.snmp().tcp.attempt_fails.inc();
+                self.net.snmp().tcp_ext.embryonic_rsts.inc();
+                self.net.tcp.remove(tuple, Some(core::ptr::from_ref(self).cast()));
+            }
+            RequestVerdict::Accept => {
+                if l.is_full() {
+                    drop(inner);
+                    self.net.snmp().tcp_ext.listen_overflows.inc();
+                    self.net.snmp().tcp_ext.listen_drops.inc();
+                    tracing::debug!(target: "lkl::drop", "a handshake of {}: nobody accepts", meta.src);
+                    return None;
+                }
+                let Some(request) = l.remove(tuple) else { return None };
+                let mut connection = Connection::accept(&request, settings.clone(), now);
+                connection.on_segment(now, header, payload);
+                let child = self.child(tuple, connection, settings, addr_locked);
+                l.ready.push_back(child.clone());
+                self.net.tcp.put(*tuple, Entry::Connection(child.clone()));
+                drop(inner);
+                self.net.snmp().tcp.passive_opens.inc();
+                let owner = self.net.tcp.ports.lock().get(tuple.local.1, self.ino);
+                if let Some(owner) = owner {
+                    let owner = super::ports::Owner { addr: tuple.local.0, listening: false, ..owner };
+                    self.net.tcp.ports.lock().put(tuple.local.1, child.ino, owner);
+                }
+                child.work_now(now);
+                self.waiters.wake(Events::READ);
+            }
+        }
+        None
+    }
+
+    fn child(&self, tuple: &Tuple, c: Connection, settings: Settings, addr_locked: bool) -> Arc<Self> {
+        let inner = Inner {
+            phase: Phase::Connection(Box::new(c)),
+            local: tuple.local,
+            addr_locked,
+            port_locked: false,
+            tuple: Some(*tuple),
+            hashed: true,
+            released: false,
+            settings,
+            route: None,
+            defer_accept_secs: 0,
+            shut: 0,
+        };
+        Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner)
+    }
+
+    /// Does what its connection wants done.
+    fn work_now(&self, now: Instant) {
+        let mut inner = self.inner.lock();
+        let work = self.collect(&mut inner, now);
+        drop(inner);
+        self.finish(work);
+    }
+
+    /// A hard ICMP error about a SYN-ACK.
+    pub(super) fn on_request_error(&self, tuple: &Tuple, seq: u32) {
+        let _ = seq;
+        let mut inner = self.inner.lock();
+        let gone = match &mut inner.phase {
+            Phase::Listen(l) => l.remove(tuple).is_some(),
+            _ => false,
+        };
+        drop(inner);
+        if gone {
+            self.net.snmp().tcp.attempt_fails.inc();
+            self.net.tcp.remove(tuple, Some(core::ptr::from_ref(self).cast()));
+        }
+    }
+
+    /// SYN-ACKs that were not answered are sent again, or given up.
+    pub(super) fn requests_expire(&self, now: Instant) -> Option<Instant> {
+        let mut answers: Vec<(Tuple, SegmentOut)> = Vec::new();
+        let mut gone = Vec::new();
+        let mut inner = self.inner.lock();
+        let (retries, secs) = (inner.settings.synack_retries, inner.defer_accept_secs);
+        let defer = Self::deferral(secs, retries);
+        let Phase::Listen(l) = &mut inner.phase else { return None };
+        while let Some(&(at, n)) = l.due.first() {
+            if at > now {
+                break;
+            }
+            l.due.pop_first();
+            let Some(tuple) = l.numbers.get(&n).copied() else { continue };
+            let Some(request) = l.requests.get_mut(&tuple) else { continue };
+            let (answer, keep) = request.on_timer(now, defer);
+            let next = request.deadline().max(now + Duration::from_millis(1));
+            if keep {
+                l.due.insert((request.deadline().max(next), n));
+            } else {
+                l.remove(&tuple);
+                gone.push(tuple);
+            }
+            answers.extend(answer.map(|a| (tuple, a)));
+        }
+        let next = l.due.first().map(|(at, _)| *at);
+        drop(inner);
+        for tuple in gone {
+            self.net.tcp.remove(&tuple, Some(core::ptr::from_ref(self).cast()));
+        }
+        for (tuple, answer) in answers {
+            self.net.snmp().tcp.retrans_segs.inc();
+            self.net.snmp().tcp_ext.tcp_syn_retrans.inc();
+            self.answer(&tuple, answer);
+        }
+        next
+    }
+}

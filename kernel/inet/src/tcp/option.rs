@@ -1,0 +1,219 @@
+//! The options of a TCP socket (`man 7 tcp`).
+
+use super::socket::{Phase, TcpSocket};
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use lkl_abi::socket::{SOL_SOCKET, SO_ACCEPTCONN};
+use lkl_abi::{Errno, Result};
+use lkl_net::tcp::{cong, Settings, State};
+
+/// Level of the options.
+pub(super) const SOL_TCP: i32 = 6;
+const SOL_IP: i32 = 0;
+const SOL_IPV6: i32 = 41;
+
+macro_rules! numbers {
+    ($($name:ident = $n:literal;)*) => { $(pub(super) const $name: i32 = $n;)* };
+}
+
+numbers! {
+    TCP_NODELAY = 1;
+    TCP_MAXSEG = 2;
+    TCP_CORK = 3;
+    TCP_KEEPIDLE = 4;
+    TCP_KEEPINTVL = 5;
+    TCP_KEEPCNT = 6;
+    TCP_SYNCNT = 7;
+    TCP_LINGER2 = 8;
+    TCP_DEFER_ACCEPT = 9;
+    TCP_WINDOW_CLAMP = 10;
+    TCP_INFO = 11;
+    TCP_QUICKACK = 12;
+    TCP_CONGESTION = 13;
+    TCP_USER_TIMEOUT = 18;
+    TCP_NOTSENT_LOWAT = 25;
+    TCP_INQ = 36;
+}
+
+fn int(value: &[u8]) -> Result<i32> {
+    value.get(..4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes).ok_or(Errno::EINVAL)
+}
+
+fn within(n: i32, low: i32, high: i32) -> Result<u32> {
+    if (low..=high).contains(&n) {
+        u32::try_from(n).map_err(|_| Errno::EINVAL)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+fn secs(n: u32) -> Duration {
+    Duration::from_secs(n.into())
+}
+
+impl TcpSocket {
+    /// Sends what an option held back.
+    fn push(&self) {
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        if let Phase::Connection(c) = &mut inner.phase {
+            c.push();
+        }
+        let work = self.collect(&mut inner, now);
+        drop(inner);
+        self.finish(work);
+    }
+
+    pub(super) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        match level {
+            SOL_TCP => {}
+            SOL_IP | SOL_IPV6 => {
+                let bound = self.inner.lock().local.1 != 0;
+                let done = self.inet.set(&self.net, level, name, value, bound);
+                self.inner.lock().route = None;
+                return done;
+            }
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        if name == TCP_CONGESTION {
+            let end = value.iter().position(|b| *b == 0).unwrap_or(value.len()).min(15);
+            let text = core::str::from_utf8(value.get(..end).unwrap_or_default()).map_err(|_| Errno::ENOENT)?;
+            let name = cong::canonical(text).ok_or(Errno::ENOENT)?;
+            self.change_settings(|s| s.congestion = name);
+            return Ok(());
+        }
+        let n = int(value)?;
+        let change = |f: &dyn Fn(&mut Settings)| {
+            self.change_settings(f);
+            Ok(())
+        };
+        match name {
+            TCP_NODELAY => {
+                self.change_settings(|s| s.nodelay = n != 0);
+                if n != 0 {
+                    self.push();
+                }
+                Ok(())
+            }
+            TCP_CORK => {
+                self.change_settings(|s| s.cork = n != 0);
+                if n == 0 {
+                    self.push();
+                }
+                Ok(())
+            }
+            TCP_MAXSEG => {
+                let n = if n == 0 { 0 } else { within(n, 88, 32_767)? };
+                change(&|s| s.max_seg = n as u16)
+            }
+            TCP_KEEPIDLE => {
+                let n = within(n, 1, 32_767)?;
+                change(&|s| s.keep_idle = secs(n))
+            }
+            TCP_KEEPINTVL => {
+                let n = within(n, 1, 32_767)?;
+                change(&|s| s.keep_interval = secs(n))
+            }
+            TCP_KEEPCNT => {
+                let n = within(n, 1, 127)?;
+                change(&|s| s.keep_count = n)
+            }
+            TCP_SYNCNT => {
+                let n = within(n, 1, 127)?;
+                change(&|s| s.syn_retries = n)
+            }
+            TCP_LINGER2 => {
+                let most = u64::try_from(self.net.sysctl().tcp_fin_timeout.get()).unwrap_or(60).max(120);
+                let wait = match u64::try_from(n) {
+                    Err(_) => None,
+                    Ok(n) if n > most => Some(Duration::from_secs(120)),
+                    Ok(n) => Some(Duration::from_secs(n)),
+                };
+                change(&|s| s.fin_timeout = wait)
+            }
+            TCP_DEFER_ACCEPT => {
+                self.inner.lock().defer_accept_secs = u32::try_from(n).unwrap_or(0);
+                Ok(())
+            }
+            TCP_WINDOW_CLAMP => {
+                if n == 0 && !matches!(self.inner.lock().phase, Phase::Idle) {
+                    return Err(Errno::EINVAL);
+                }
+                let n = u32::try_from(n).map_err(|_| Errno::EINVAL)?;
+                change(&|s| s.window_clamp = if n == 0 { 0 } else { n.max(1152) })
+            }
+            TCP_QUICKACK => {
+                let now = self.net.now();
+                let mut inner = self.inner.lock();
+                if let Phase::Connection(c) = &mut inner.phase {
+                    c.quick_ack(n != 0);
+                }
+                let work = self.collect(&mut inner, now);
+                drop(inner);
+                self.finish(work);
+                Ok(())
+            }
+            TCP_USER_TIMEOUT => {
+                let n = u64::try_from(n).map_err(|_| Errno::EINVAL)?;
+                change(&|s| s.user_timeout = Duration::from_millis(n))
+            }
+            TCP_NOTSENT_LOWAT => change(&|s| s.notsent_lowat = if n == 0 { u32::MAX } else { n as u32 }),
+            TCP_INQ => {
+                self.inq.store(within(n, 0, 1)? != 0, Relaxed);
+                Ok(())
+            }
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+
+    pub(super) fn get_option(&self, level: i32, name: i32, _: &[u8]) -> Result<Vec<u8>> {
+        let answer = |n: i64| Ok((n as i32).to_ne_bytes().to_vec());
+        match level {
+            SOL_TCP => {}
+            SOL_SOCKET if name == SO_ACCEPTCONN => {
+                return answer(matches!(self.inner.lock().phase, Phase::Listen(_)).into());
+            }
+            SOL_IP | SOL_IPV6 => {
+                let tuple = self.inner.lock().tuple;
+                let route = tuple.and_then(|t| self.current_route(&t));
+                return self.inet.get(&self.net, level, name, route.as_ref());
+            }
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        let now = self.net.now();
+        let inner = self.inner.lock();
+        let connection = match &inner.phase {
+            Phase::Connection(c) => Some(c),
+            _ => None,
+        };
+        let s = connection.map_or(&inner.settings, |c| c.settings());
+        let whole = |d: Duration| answer(i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+        match name {
+            TCP_NODELAY => answer(s.nodelay.into()),
+            TCP_CORK => answer(s.cork.into()),
+            TCP_MAXSEG => match connection {
+                Some(c) if !matches!(c.state(), State::Closed | State::SynSent) => answer(c.mss().into()),
+                _ if s.max_seg > 0 => answer(s.max_seg.into()),
+                _ => answer(536),
+            },
+            TCP_KEEPIDLE => whole(s.keep_idle),
+            TCP_KEEPINTVL => whole(s.keep_interval),
+            TCP_KEEPCNT => answer(s.keep_count.into()),
+            TCP_SYNCNT => answer(s.syn_retries.into()),
+            TCP_LINGER2 => s.fin_timeout.map_or_else(|| answer(-1), whole),
+            TCP_DEFER_ACCEPT => answer(inner.defer_accept_secs.into()),
+            TCP_WINDOW_CLAMP => answer(s.window_clamp.into()),
+            TCP_QUICKACK => answer(connection.is_none_or(|c| c.is_quick_ack()).into()),
+            TCP_USER_TIMEOUT => answer(i64::try_from(s.user_timeout.as_millis()).unwrap_or(i64::MAX)),
+            TCP_NOTSENT_LOWAT => answer(s.notsent_lowat.into()),
+            TCP_INQ => answer(self.inq.load(Relaxed).into()),
+            TCP_CONGESTION => {
+                let mut b = s.congestion.as_bytes().to_vec();
+                b.resize(16, 0);
+                Ok(b)
+            }
+            TCP_INFO => Ok(super::show::tcp_info(&inner, now)),
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+}

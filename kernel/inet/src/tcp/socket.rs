@@ -1,0 +1,995 @@
+//! A TCP socket, and the calls of the program on it. None waits.
+
+use super::listen::Listener;
+use super::ports::Owner;
+use super::table::{Entry, Tuple};
+use super::work::Work;
+use crate::options::InetOptions;
+use crate::tx::{IcmpError, RxMeta};
+use crate::{FlowKey, Net, Route};
+use bytes::Bytes;
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::time::Duration;
+use lkl_abi::socket::{MSG_DONTWAIT, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCK_STREAM};
+use lkl_abi::{Errno, Result};
+use lkl_file::sockaddr::{AF_INET, AF_INET6};
+use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
+use lkl_net::route::Kind;
+use lkl_net::tcp::{Config, Connection, Read, Segment, Settings, State};
+use lkl_ops::Instant;
+use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
+
+/// The most that one `send` moves before it looks at the connection again.
+const CHUNK: usize = 256 * 1024;
+
+/// What the socket is.
+pub(super) enum Phase {
+    /// Nothing yet, or nothing any more.
+    Idle,
+    /// It takes connections.
+    Listen(Listener),
+    /// It is one.
+    Connection(Box<Connection>),
+}
+
+/// What a socket's lock guards.
+pub(super) struct Inner {
+    pub(super) phase: Phase,
+    pub(super) local: (IpAddr, u16),
+    pub(super) addr_locked: bool,
+    /// `bind` gave the port: it stays when the connection is over.
+    pub(super) port_locked: bool,
+    pub(super) tuple: Option<Tuple>,
+    /// It stands in the table under `tuple`.
+    pub(super) hashed: bool,
+    /// The program has no descriptor of it any more.
+    pub(super) released: bool,
+    /// The options of the next connection.
+    pub(super) settings: Settings,
+    pub(super) route: Option<Route>,
+    pub(super) defer_accept_secs: u32,
+    /// `shutdown` of a socket without a connection.
+    pub(super) shut: u8,
+}
+
+/// A socket.
+pub(crate) struct TcpSocket {
+    pub(super) me: Weak<Self>,
+    pub(super) net: Arc<Net>,
+    pub(super) family: u16,
+    pub(super) ino: u64,
+    pub(super) options: SockOptions,
+    pub(super) inet: InetOptions,
+    pub(super) waiters: WaitQueue,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) timer: TimerId,
+    /// `TCP_INQ`
+    pub(super) inq: AtomicBool,
+}
+
+pub(super) fn default_settings(net: &Net) -> Settings {
+    let s = net.sysctl();
+    let secs = |k: &crate::sysctl::Knob<1>| Duration::from_secs(u64::try_from(k.get()).unwrap_or(0));
+    let word = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+    let [_, wmem, wmem_max] = s.tcp_wmem.all();
+    let [_, rmem, rmem_max] = s.tcp_rmem.all();
+    let name = s.tcp_congestion_control.lock().clone();
+    Settings {
+        keep_idle: secs(&s.tcp_keepalive_time),
+        keep_interval: secs(&s.tcp_keepalive_intvl),
+        keep_count: word(s.tcp_keepalive_probes.get()),
+        syn_retries: word(s.tcp_syn_retries.get()),
+        synack_retries: word(s.tcp_synack_retries.get()),
+        retries2: word(s.tcp_retries2.get()),
+        orphan_retries: word(s.tcp_orphan_retries.get()),
+        fin_timeout: Some(secs(&s.tcp_fin_timeout)),
+        notsent_lowat: word(s.tcp_notsent_lowat.get()),
+        sndbuf: word(wmem),
+        sndbuf_max: word(wmem_max),
+        rcvbuf: word(rmem),
+        rcvbuf_max: word(rmem_max),
+        congestion: lkl_net::tcp::cong::canonical(&name).unwrap_or(lkl_net::tcp::cong::DEFAULT),
+        ..Settings::default()
+    }
+}
+
+impl TcpSocket {
+    pub(super) fn new(net: &Arc<Net>, family: u16) -> Arc<Self> {
+        let settings = default_settings(net);
+        let inner = Inner {
+            phase: Phase::Idle,
+            local: (crate::ip::unspecified(family == AF_INET6), 0),
+            addr_locked: false,
+            port_locked: false,
+            tuple: None,
+            hashed: false,
+            released: false,
+            route: None,
+            defer_accept_secs: 0,
+            shut: 0,
+            settings,
+        };
+        let options = SockOptions::new(inner.settings.sndbuf, inner.settings.rcvbuf);
+        let inet = InetOptions::new(net, family);
+        Self::with(net, family, options, inet, inner)
+    }
+
+    pub(super) fn with(
+        net: &Arc<Net>,
+        family: u16,
+        options: SockOptions,
+        inet: InetOptions,
+        inner: Inner,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            net: net.clone(),
+            family,
+            ino: net.new_ino(),
+            options,
+            inet,
+            waiters: WaitQueue::new(),
+            inner: Mutex::new(Rank::Socket, inner),
+            timer: net.timers().new_id(),
+            inq: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn v6(&self) -> bool {
+        self.family == AF_INET6
+    }
+
+    pub(super) fn v6only(&self) -> bool {
+        self.inet.v6only.load(Relaxed) != 0
+    }
+
+    fn arc(&self) -> Result<Arc<Self>> {
+        self.me.upgrade().ok_or(Errno::EBADF)
+    }
+
+    /// An address given by the program: unmapped, with port and scope.
+    fn address(&self, addr: &SockAddr) -> Result<(IpAddr, u16, u32)> {
+        match (addr, self.family) {
+            (SockAddr::Inet(SocketAddr::V4(a)), AF_INET) => Ok(((*a.ip()).into(), a.port(), 0)),
+            (SockAddr::Inet(SocketAddr::V6(a)), AF_INET6) => {
+                let ip = crate::ip::unmap((*a.ip()).into());
+                if ip.is_ipv4() && self.v6only() {
+                    return Err(Errno::ENETUNREACH);
+                }
+                let scope = if crate::ip::needs_scope(ip) { a.scope_id() } else { 0 };
+                Ok((ip, a.port(), scope))
+            }
+            (SockAddr::Inet(SocketAddr::V4(_)), _) => Err(Errno::EINVAL),
+            _ => Err(Errno::EAFNOSUPPORT),
+        }
+    }
+
+    pub(super) fn name(&self, (ip, port): (IpAddr, u16), scope: u32) -> SockAddr {
+        let ip = if self.v6() && ip == crate::ip::unspecified(false) { crate::ip::unspecified(true) } else { ip };
+        let scope = if crate::ip::needs_scope(ip) { scope } else { 0 };
+        SockAddr::for_family(self.family, ip, port, scope)
+    }
+
+    fn owner(&self, addr: IpAddr) -> Owner {
+        Owner {
+            addr,
+            v6only: self.v6() && self.v6only(),
+            ifindex: self.options.bind_ifindex.load(Relaxed),
+            reuse_addr: self.options.reuse_addr.load(Relaxed),
+            reuse_port: self.options.reuse_port.load(Relaxed),
+            listening: false,
+            by_connect: false,
+        }
+    }
+
+    fn port_range(&self) -> (u32, u32) {
+        let [mut low, mut high] = self.net.sysctl().ip_local_port_range.all().map(|p| p as u32);
+        let own = self.inet.local_port_range.load(Relaxed);
+        if own & 0xffff != 0 {
+            low = own & 0xffff;
+        }
+        if own >> 16 != 0 {
+            high = own >> 16;
+        }
+        (low, high.max(low))
+    }
+
+    /// Takes `port`, or any if it is 0.
+    fn take_port(&self, addr: IpAddr, port: u16) -> Result<u16> {
+        let owner = self.owner(addr);
+        let mut ports = self.net.tcp.ports.lock();
+        if port != 0 {
+            ports.take(port, self.ino, owner)?;
+            return Ok(port);
+        }
+        let (low, high) = self.port_range();
+        let count = high - low + 1;
+        let start = self.net.random_u32() % count;
+        let all = || (0..count).map(|i| (low + (start + i) % count) as u16);
+        let free = all().find(|p| ports.is_unused(*p)).or_else(|| all().find(|p| ports.is_free(*p, self.ino, &owner)));
+        let port = free.ok_or(Errno::EADDRINUSE)?;
+        ports.put(port, self.ino, owner);
+        Ok(port)
+    }
+
+    /// How closely a listening socket, bound to `local`, is bound to `addr` on `ifindex`; `None` if it is not.
+    pub(super) fn listen_score(&self, local: IpAddr, addr: IpAddr, ifindex: u32) -> Option<u32> {
+        let bound = self.options.bind_ifindex.load(Relaxed);
+        if bound != 0 && bound != ifindex {
+            return None;
+        }
+        let base = match (local.is_unspecified(), local == addr) {
+            (_, true) => 8,
+            (true, _) if local.is_ipv6() == addr.is_ipv6() => 4,
+            (true, _) if local.is_ipv6() && !self.v6only() => 2,
+            _ => return None,
+        };
+        Some(base + u32::from(bound != 0))
+    }
+
+    /// The way to the peer, looked up anew if the old one is no longer right. Called holding no lock.
+    pub(super) fn current_route(&self, tuple: &Tuple) -> Option<Route> {
+        let cached = self.inner.lock().route.clone();
+        if cached.as_ref().is_some_and(|r| self.net.route_valid(r)) {
+            return cached;
+        }
+        let fresh = self.find_route(Some(tuple.local.0), tuple.remote.0, tuple.scope, (tuple.local.1, tuple.remote.1));
+        let fresh = fresh.ok();
+        self.inner.lock().route.clone_from(&fresh);
+        fresh
+    }
+
+    fn find_route(&self, src: Option<IpAddr>, dst: IpAddr, oif: u32, ports: (u16, u16)) -> Result<Route> {
+        let key = FlowKey {
+            src,
+            oif: if oif != 0 { oif } else { self.inet.oif(&self.options, dst) },
+            mark: self.options.mark.load(Relaxed),
+            proto: crate::ip::IPPROTO_TCP,
+            ports,
+            any_src: self.inet.any_src(&self.net),
+            ..FlowKey::to(dst)
+        };
+        self.net.route_output(&key)
+    }
+
+    /// The path takes less than thought.
+    pub(super) fn path_changed(&self, tuple: &Tuple) {
+        self.inner.lock().route = None;
+        let Some(route) = self.current_route(tuple) else { return };
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        if let Phase::Connection(c) = &mut inner.phase {
+            c.on_path_mss(now, None, path_mss(&route));
+        }
+        // What is lost now is found by the next acknowledgement or timer: sending here could recur for ever.
+    }
+
+    /// What a connection over `route` begins with.
+    pub(super) fn config(&self, tuple: &Tuple, route: &Route, settings: &Settings) -> Config {
+        let s = self.net.sysctl();
+        Config {
+            local_port: tuple.local.1,
+            remote_port: tuple.remote.1,
+            iss: self.net.tcp_initial_sequence(tuple),
+            ts_offset: self.net.tcp_hash(tuple, 0x75) as u32,
+            path_mss: path_mss(route),
+            advertised_mss: advertised_mss(route),
+            window_scaling: s.tcp_window_scaling.on(),
+            timestamps: s.tcp_timestamps.on(),
+            sack: s.tcp_sack.on(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Runs `f` on the connection, does what it leaves, and answers what it said.
+    fn on_connection<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> Result<T> {
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::ENOTCONN) };
+        let answer = f(c, now);
+        let work = self.collect(&mut inner, now);
+        drop(inner);
+        self.finish(work);
+        Ok(answer)
+    }
+
+    /// A segment of its connection came.
+    pub(super) fn on_segment(&self, meta: &RxMeta, header: &Segment, payload: Bytes) {
+        let min_ttl = self.inet.min_ttl(meta.src.is_ipv6());
+        if meta.ttl < min_ttl {
+            return;
+        }
+        let _gone = self.on_connection(|c, now| c.on_segment(now, header, payload));
+    }
+
+    pub(super) fn on_icmp_error(&self, error: &IcmpError, seq: u32) {
+        let wants = self.inet.wants_errors(error.dst.is_ipv6());
+        let header = if error.dst.is_ipv6() { 60 } else { 40 };
+        let told = self.on_connection(|c, now| match error.mtu {
+            Some(mtu) => {
+                c.on_path_mss(now, Some(seq), u16::try_from(mtu.min(65_535)).unwrap_or(0).saturating_sub(header))
+            }
+            None => c.on_icmp_error(seq, error.errno, error.hard),
+        });
+        if told.is_ok() && wants && error.mtu.is_none() {
+            self.options.set_error(error.errno);
+            self.waiters.wake(Events::ERR | Events::READ | Events::WRITE);
+        }
+    }
+
+    fn begin_connect(&self, ip: IpAddr, port: u16, scope: u32) -> Result<()> {
+        let me = self.arc()?;
+        let (addr, locked, local_port) = {
+            let mut inner = self.inner.lock();
+            match &inner.phase {
+                Phase::Idle => {}
+                Phase::Listen(_) => return Err(Errno::EISCONN),
+                Phase::Connection(c) => match c.state() {
+                    State::SynSent | State::SynReceived => return Err(Errno::EALREADY),
+                    State::Closed => {
+                        self.options.take_error()?;
+                        self.reset_to_idle(&mut inner);
+                    }
+                    _ => return Err(Errno::EISCONN),
+                },
+            }
+            (inner.local.0, inner.addr_locked, inner.local.1)
+        };
+        let src = Some(addr).filter(|a| locked && !a.is_unspecified() && a.is_ipv6() == ip.is_ipv6());
+        let route = self.find_route(src, ip, scope, (local_port, port))?;
+        if matches!(route.kind, Kind::Broadcast | Kind::Multicast) {
+            return Err(Errno::ENETUNREACH);
+        }
+        let local = if locked && !addr.is_unspecified() { addr } else { route.src };
+        let ifindex = if scope != 0 { scope } else { route.oif() };
+        let tuple = |p| Tuple::new((local, p), (route.dst, port), ifindex);
+        let entry = Entry::Connection(me);
+        let mut ports = self.net.tcp.ports.lock();
+        let mut inner = self.inner.lock();
+        if !matches!(inner.phase, Phase::Idle) {
+            return Err(Errno::EALREADY);
+        }
+        let tuple = if local_port != 0 {
+            let t = tuple(local_port);
+            self.enter(t, entry)?;
+            t
+        } else {
+            let (low, high) = self.port_range();
+            let count = high - low + 1;
+            // RFC 6056, section 3.3.3: where to begin depends on the peer, in a way that cannot be guessed.
+            let offset = self.net.tcp_hash(&tuple(0), 0x6056) as u32;
+            let start = offset.wrapping_add(self.net.random_u32() & 7);
+            let mut found = None;
+            for i in 0..count {
+                let p = (low + start.wrapping_add(i) % count) as u16;
+                if !ports.is_connectable(p) {
+                    continue;
+                }
+                let t = tuple(p);
+                if self.enter(t, entry.clone()).is_ok() {
+                    found = Some(t);
+                    break;
+                }
+            }
+            let t = found.ok_or(Errno::EADDRNOTAVAIL)?;
+            let by_connect = Owner { by_connect: true, ..self.owner(local) };
+            ports.put(t.local.1, self.ino, by_connect);
+            t
+        };
+        drop(ports);
+        inner.local = tuple.local;
+        inner.tuple = Some(tuple);
+        inner.hashed = true;
+        inner.shut = 0;
+        let config = self.config(&tuple, &route, &inner.settings);
+        inner.route = Some(route);
+        let now = self.net.now();
+        inner.phase = Phase::Connection(Box::new(Connection::connect(config, now)));
+        self.net.snmp().tcp.active_opens.inc();
+        let work = self.collect(&mut inner, now);
+        drop(inner);
+        self.finish(work);
+        Ok(())
+    }
+
+    /// Puts the connection into the table; one in TIME_WAIT gives way if it may.
+    fn enter(&self, tuple: Tuple, entry: Entry) -> Result<()> {
+        if let Some(Entry::TimeWait(tw)) = self.net.tcp.find(&tuple) {
+            let local = tuple.remote.0.is_loopback();
+            let reuse = self.net.sysctl().tcp_tw_reuse.get();
+            let may = tw.state.lock().reusable(self.net.now()).is_some();
+            if may && (reuse == 1 || (reuse == 2 && local)) {
+                self.net.tcp.remove(&tuple, Some(Arc::as_ptr(&tw).cast()));
+            }
+        }
+        self.net.tcp.put_new(tuple, entry)
+    }
+
+    fn reset_to_idle(&self, inner: &mut Inner) {
+        inner.phase = Phase::Idle;
+        inner.tuple = None;
+        inner.route = None;
+        if !inner.addr_locked {
+            inner.local.0 = crate::ip::unspecified(self.v6());
+        }
+        if !inner.port_locked {
+            inner.local.1 = 0;
+        }
+    }
+
+    /// `connect` to `AF_UNSPEC`.
+    fn disconnect(&self) -> Result<()> {
+        let stopped = {
+            let mut inner = self.inner.lock();
+            match &inner.phase {
+                Phase::Listen(_) => self.stop_listening(&mut inner),
+                _ => None,
+            }
+        };
+        if let Some(stopped) = stopped {
+            stopped.finish(self);
+        }
+        let _none = self.on_connection(|c, _| c.abort());
+        let mut inner = self.inner.lock();
+        self.reset_to_idle(&mut inner);
+        drop(inner);
+        let _none = self.options.take_error();
+        Ok(())
+    }
+
+    fn send(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
+        self.options.take_error()?;
+        if msg.name.is_some() && matches!(self.inner.lock().phase, Phase::Idle) {
+            return Err(Errno::EPIPE);
+        }
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::EPIPE) };
+        match c.state() {
+            State::SynSent | State::SynReceived => return Err(Errno::EAGAIN),
+            _ if c.write_closed() => return Err(Errno::EPIPE),
+            _ => {}
+        }
+        let room = c.send_room();
+        let wanted = msg.data.remaining();
+        if wanted == 0 {
+            return Ok(0);
+        }
+        if room == 0 {
+            c.note_no_room();
+            return Err(Errno::EAGAIN);
+        }
+        let n = wanted.min(room).min(CHUNK);
+        let data = msg.data.read_vec(n)?;
+        let last = n == wanted;
+        // What there is no room for may come late; what only this step leaves comes at once.
+        let more = if last { msg.flags & MSG_MORE != 0 } else { n < room };
+        c.send(Bytes::from(data), more, last && msg.flags & MSG_OOB != 0)?;
+        let work = self.collect(&mut inner, now);
+        drop(inner);
+        self.finish(work);
+        Ok(n)
+    }
+
+    fn receive(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
+        if msg.flags & MSG_ERRQUEUE != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        let shut = inner.shut;
+        let Phase::Connection(c) = &mut inner.phase else {
+            drop(inner);
+            self.options.take_error()?;
+            return if shut & 1 != 0 { Ok(0) } else { Err(Errno::ENOTCONN) };
+        };
+        let peek = msg.flags & MSG_PEEK != 0;
+        if msg.flags & MSG_OOB != 0 {
+            let byte = c.read_urgent(peek)?;
+            msg.out_flags |= MSG_OOB;
+            return byte.map_or(Ok(0), |b| msg.data.write(&[b]));
+        }
+        let wanted = msg.data.remaining();
+        let lowat = (self.options.rcvlowat.load(Relaxed) as usize).clamp(1, wanted.max(1));
+        if lowat > 1 && msg.flags & MSG_DONTWAIT == 0 && !c.can_read(lowat) {
+            return Err(Errno::EAGAIN);
+        }
+        let mut done = 0;
+        let mut failed = None;
+        let mut end = Read::Empty;
+        while done < wanted {
+            let at = if peek { done } else { 0 };
+            match c.peek(at, wanted - done, done > 0) {
+                Read::Data(data) => {
+                    if msg.flags & MSG_TRUNC == 0 {
+                        if let Err(e) = msg.data.write(&data) {
+                            failed = Some(e);
+                            break;
+                        }
+                    }
+                    done += data.len();
+                    if !peek {
+                        c.consume(now, data.len());
+                    }
+                }
+                other => {
+                    end = other;
+                    break;
+                }
+            }
+        }
+        if self.inq.load(Relaxed) {
+            let left = i32::try_from(c.readable()).unwrap_or(i32::MAX);
+            msg.control.push(Control {
+                level: super::option::SOL_TCP,
+                kind: super::option::TCP_INQ,
+                data: left.to_ne_bytes().to_vec(),
+            });
+        }
+        let work = if done > 0 { Some(self.collect(&mut inner, now)) } else { None };
+        drop(inner);
+        if let Some(work) = work {
+            self.finish(work);
+        }
+        match (done, failed, end) {
+            (0, Some(e), _) => Err(e),
+            (0, None, _) if wanted == 0 => Ok(0),
+            (0, None, Read::Eof) => self.options.take_error().map(|()| 0),
+            (0, None, _) => {
+                self.options.take_error()?;
+                Err(Errno::EAGAIN)
+            }
+            (n, ..) => Ok(n),
+        }
+    }
+}
+
+/// Payload that a path takes after IP and TCP headers.
+pub(super) fn path_mss(route: &Route) -> u16 {
+    let header = if route.dst.is_ipv6() { 60 } else { 40 };
+    (route.mtu.min(65_535) as u16).saturating_sub(header)
+}
+
+/// The MSS that is announced: what the link takes, or the route says.
+pub(super) fn advertised_mss(route: &Route) -> u16 {
+    /// `RTAX_ADVMSS`
+    const ADVMSS: u16 = 8;
+    let header = if route.dst.is_ipv6() { 60 } else { 40 };
+    let link = (route.link.mtu().min(65_535) as u16).saturating_sub(header);
+    route.metric(ADVMSS).map_or(link, |m| link.min(m.min(65_535) as u16))
+}
+
+impl TimerTarget for TcpSocket {
+    fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut inner = self.inner.lock();
+        let work = match &mut inner.phase {
+            Phase::Idle => return None,
+            Phase::Listen(_) => {
+                drop(inner);
+                return self.requests_expire(now);
+            }
+            Phase::Connection(c) => {
+                match c.deadline() {
+                    Some(at) if at > now => return Some(at),
+                    Some(_) => c.on_timer(now),
+                    None => return None,
+                }
+                self.collect(&mut inner, now)
+            }
+        };
+        drop(inner);
+        self.perform(work)
+    }
+}
+
+impl File for TcpSocket {
+    fn read(&self, out: &mut IovWriter<'_>, _: Option<u64>) -> Result<usize> {
+        let mut data = *out;
+        let mut msg = RecvMsg { data: &mut data, flags: 0, name: None, control: Vec::new(), out_flags: 0 };
+        let n = self.receive(&mut msg)?;
+        out.skip(n);
+        Ok(n)
+    }
+
+    fn write(&self, data: &mut IovReader<'_>, _: Option<u64>) -> Result<usize> {
+        let mut from = *data;
+        let n = self.send(&mut SendMsg { name: None, data: &mut from, control: Vec::new(), flags: 0 })?;
+        data.skip(n);
+        Ok(n)
+    }
+
+    fn poll(&self) -> Events {
+        let inner = self.inner.lock();
+        let mut ready = Events::EMPTY;
+        match &inner.phase {
+            Phase::Idle => {
+                ready |= Events::WRITE | Events::HUP;
+                if inner.shut & 1 != 0 {
+                    ready |= Events::READ | Events::RDHUP;
+                }
+            }
+            Phase::Listen(l) => {
+                if l.has_ready() {
+                    ready |= Events::READ;
+                }
+            }
+            Phase::Connection(c) => {
+                let state = c.state();
+                if state == State::Closed || (c.peer_closed() && c.write_closed()) {
+                    ready |= Events::HUP;
+                }
+                if c.peer_closed() {
+                    ready |= Events::READ | Events::RDHUP;
+                }
+                if !matches!(state, State::SynSent | State::SynReceived) {
+                    if c.can_read(self.options.rcvlowat.load(Relaxed) as usize) {
+                        ready |= Events::READ;
+                    }
+                    if c.write_closed() || c.can_write() {
+                        ready |= Events::WRITE;
+                    }
+                    if c.has_urgent() {
+                        ready |= Events::PRI;
+                    }
+                }
+            }
+        }
+        drop(inner);
+        if self.options.error.load(Relaxed) != 0 {
+            ready |= Events::ERR;
+        }
+        ready
+    }
+
+    fn wait_queue(&self) -> &WaitQueue {
+        &self.waiters
+    }
+
+    fn mode(&self) -> u32 {
+        lkl_abi::stat::S_IFSOCK | 0o777
+    }
+
+    fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    fn ioctl(&self, mem: &dyn lkl_ops::UserMem, request: u32, arg: u64) -> Result<u64> {
+        /// `SIOCATMARK`
+        const SIOCATMARK: u32 = 0x8905;
+        /// `SIOCOUTQNSD`
+        const SIOCOUTQNSD: u32 = 0x894b;
+        let inner = self.inner.lock();
+        let Phase::Connection(c) = &inner.phase else {
+            return Err(if matches!(request, SIOCATMARK | SIOCOUTQNSD) { Errno::EINVAL } else { Errno::ENOTTY });
+        };
+        let answer = match request {
+            SIOCATMARK => i32::from(c.at_mark()),
+            SIOCOUTQNSD => i32::try_from(c.unsent()).unwrap_or(i32::MAX),
+            _ => return Err(Errno::ENOTTY),
+        };
+        drop(inner);
+        mem.write(arg, &answer.to_ne_bytes())?;
+        Ok(0)
+    }
+
+    fn release(&self) {
+        let now = self.net.now();
+        let abort = self.options.linger.load(Relaxed) && self.options.linger_secs.load(Relaxed) == 0;
+        let mut inner = self.inner.lock();
+        inner.released = true;
+        let port = inner.local.1;
+        let stopped = self.stop_listening(&mut inner);
+        let mut work = None;
+        let mut free = None;
+        match &mut inner.phase {
+            Phase::Connection(c) => {
+                c.close(now, abort);
+                work = Some(self.collect(&mut inner, now));
+                if !inner.hashed {
+                    free = Some(port);
+                }
+            }
+            _ => free = Some(port),
+        }
+        drop(inner);
+        if let Some(stopped) = stopped {
+            stopped.finish(self);
+        }
+        if let Some(work) = work {
+            self.finish(work);
+        }
+        if let Some(port) = free.filter(|p| *p != 0) {
+            self.net.tcp.ports.lock().release(port, self.ino);
+        }
+        self.inet.leave_all(&self.net);
+    }
+
+    fn as_socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Socket for TcpSocket {
+    fn family(&self) -> u16 {
+        self.family
+    }
+
+    fn kind(&self) -> u32 {
+        SOCK_STREAM
+    }
+
+    fn protocol(&self) -> u32 {
+        u32::from(crate::ip::IPPROTO_TCP)
+    }
+
+    fn options(&self) -> &SockOptions {
+        &self.options
+    }
+
+    fn bind(&self, addr: &SockAddr) -> Result<()> {
+        let (ip, port, scope) = match (addr, self.family) {
+            // Linux takes the unspecified family for IPv4 if the address is unspecified too; others are not allowed.
+            (SockAddr::Inet(SocketAddr::V4(_)), AF_INET6) => return Err(Errno::EAFNOSUPPORT),
+            _ => match self.address(addr) {
+                Err(Errno::ENETUNREACH) => return Err(Errno::EINVAL),
+                other => other?,
+            },
+        };
+        if !ip.is_unspecified() && !self.inet.any_src(&self.net) {
+            let link_local = matches!(ip, IpAddr::V6(a) if crate::ip::is_link_local(a));
+            let bound = self.options.bind_ifindex.load(Relaxed);
+            let index = if scope != 0 { scope } else { bound };
+            if link_local && index == 0 {
+                return Err(Errno::EINVAL);
+            }
+            let fine = if link_local {
+                self.net.addr_find(index, ip).is_some_and(|a| !a.tentative())
+            } else {
+                self.net.is_local(ip)
+            };
+            if !fine {
+                return Err(Errno::EADDRNOTAVAIL);
+            }
+            if link_local {
+                self.options.bind_ifindex.store(index, Relaxed);
+            }
+        }
+        {
+            let inner = self.inner.lock();
+            if inner.local.1 != 0 || !matches!(inner.phase, Phase::Idle) {
+                return Err(Errno::EINVAL);
+            }
+        }
+        let late = port == 0 && self.inet.bind_no_port.load(Relaxed) != 0;
+        let taken = if late { 0 } else { self.take_port(ip, port)? };
+        let mut inner = self.inner.lock();
+        inner.local = (ip, taken);
+        inner.addr_locked = !ip.is_unspecified();
+        inner.port_locked = taken != 0;
+        Ok(())
+    }
+
+    fn connect(&self, addr: &SockAddr) -> Result<()> {
+        if matches!(addr, SockAddr::Unspec) {
+            return self.disconnect();
+        }
+        let (mut ip, port, scope) = self.address(addr)?;
+        if matches!(ip, IpAddr::V6(a) if crate::ip::is_link_local(a)) {
+            let bound = self.options.bind_ifindex.load(Relaxed);
+            if scope == 0 && bound == 0 {
+                return Err(Errno::EINVAL);
+            }
+        }
+        if ip.is_multicast() {
+            return Err(Errno::ENETUNREACH);
+        }
+        if ip.is_unspecified() {
+            ip = if ip.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
+        }
+        self.begin_connect(ip, port, scope)?;
+        // On loopback the answer may be there already, but Linux too says that it goes on.
+        match self.connect_result() {
+            Err(Errno::EAGAIN) => Err(Errno::EINPROGRESS),
+            other => other,
+        }
+    }
+
+    fn connect_result(&self) -> Result<()> {
+        let state = match &self.inner.lock().phase {
+            Phase::Connection(c) => c.state(),
+            _ => return Err(Errno::ECONNABORTED),
+        };
+        match state {
+            State::SynSent | State::SynReceived => Err(Errno::EAGAIN),
+            State::Closed => {
+                self.options.take_error()?;
+                Err(Errno::ECONNABORTED)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn listen(&self, backlog: i32) -> Result<()> {
+        let most = usize::try_from(self.net.sysctl().somaxconn.get()).unwrap_or(4096);
+        // A negative backlog is a very large one.
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX).min(most);
+        let me = self.arc()?;
+        let (addr, port) = {
+            let mut inner = self.inner.lock();
+            match &mut inner.phase {
+                Phase::Listen(l) => {
+                    l.set_backlog(backlog);
+                    return Ok(());
+                }
+                Phase::Connection(c) if c.state() != State::Closed => return Err(Errno::EINVAL),
+                _ => {}
+            }
+            inner.local
+        };
+        let port = if port == 0 { self.take_port(addr, 0)? } else { port };
+        {
+            let mut ports = self.net.tcp.ports.lock();
+            let owner = Owner { listening: true, ..self.owner(addr) };
+            ports.take(port, self.ino, owner)?;
+            let mut inner = self.inner.lock();
+            self.reset_to_idle(&mut inner);
+            inner.local = (addr, port);
+            inner.phase = Phase::Listen(Listener::new(backlog));
+            inner.shut = 0;
+        }
+        self.net.tcp.listen((addr, port), me);
+        Ok(())
+    }
+
+    fn accept(&self) -> Result<(Arc<dyn File>, SockAddr)> {
+        let child = {
+            let mut inner = self.inner.lock();
+            let Phase::Listen(l) = &mut inner.phase else { return Err(Errno::EINVAL) };
+            l.pop().ok_or(Errno::EAGAIN)?
+        };
+        let tuple = child.inner.lock().tuple;
+        let peer = tuple.map_or(SockAddr::Unspec, |t| child.name(t.remote, t.scope));
+        Ok((child, peer))
+    }
+
+    fn sendmsg(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
+        self.send(msg)
+    }
+
+    fn recvmsg(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
+        self.receive(msg)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result<()> {
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        let stopped = match &mut inner.phase {
+            Phase::Idle => return Err(Errno::ENOTCONN),
+            Phase::Listen(_) if how == Shutdown::Write => return Ok(()),
+            Phase::Listen(_) => {
+                let stopped = self.stop_listening(&mut inner);
+                inner.phase = Phase::Idle;
+                inner.shut = 1;
+                drop(inner);
+                self.waiters.wake(Events::ALL);
+                stopped
+            }
+            Phase::Connection(c) => {
+                match c.state() {
+                    State::Closed => return Err(Errno::ENOTCONN),
+                    State::SynSent => c.abort(),
+                    _ => {
+                        if how != Shutdown::Write {
+                            c.shutdown_read();
+                        }
+                        if how != Shutdown::Read {
+                            c.shutdown_write();
+                        }
+                    }
+                }
+                let work = self.collect(&mut inner, now);
+                drop(inner);
+                self.finish(work);
+                self.waiters.wake(Events::ALL);
+                None
+            }
+        };
+        if let Some(stopped) = stopped {
+            stopped.finish(self);
+        }
+        Ok(())
+    }
+
+    fn local_addr(&self) -> Result<SockAddr> {
+        let inner = self.inner.lock();
+        let scope = inner.tuple.map_or(self.options.bind_ifindex.load(Relaxed), |t| t.scope);
+        Ok(self.name(inner.local, scope))
+    }
+
+    fn peer_addr(&self) -> Result<SockAddr> {
+        let inner = self.inner.lock();
+        match (&inner.phase, inner.tuple) {
+            (Phase::Connection(c), Some(t))
+                if !matches!(c.state(), State::SynSent | State::SynReceived | State::Closed) =>
+            {
+                Ok(self.name(t.remote, t.scope))
+            }
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    fn setsockopt(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        self.set_option(level, name, value)
+    }
+
+    fn getsockopt(&self, level: i32, name: i32, given: &[u8]) -> Result<Vec<u8>> {
+        self.get_option(level, name, given)
+    }
+
+    fn readable_bytes(&self) -> Result<usize> {
+        match &self.inner.lock().phase {
+            Phase::Listen(_) => Err(Errno::EINVAL),
+            Phase::Idle => Ok(0),
+            Phase::Connection(c) => Ok(c.readable()),
+        }
+    }
+
+    fn unsent_bytes(&self) -> Result<usize> {
+        match &self.inner.lock().phase {
+            Phase::Listen(_) => Err(Errno::EINVAL),
+            Phase::Idle => Ok(0),
+            Phase::Connection(c) => Ok(usize::try_from(c.unacknowledged()).unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn options_changed(&self) {
+        let o = &self.options;
+        let change = |s: &mut Settings| {
+            s.keepalive = o.keepalive.load(Relaxed);
+            s.oob_inline = o.oob_inline.load(Relaxed);
+            s.rcvlowat = o.rcvlowat.load(Relaxed);
+            s.sndbuf_locked = o.sndbuf_locked.load(Relaxed);
+            s.rcvbuf_locked = o.rcvbuf_locked.load(Relaxed);
+            s.sndbuf = o.sndbuf.load(Relaxed);
+            s.rcvbuf = o.rcvbuf.load(Relaxed);
+        };
+        self.change_settings(change);
+        let port = {
+            let mut inner = self.inner.lock();
+            inner.route = None;
+            inner.local.1
+        };
+        if port != 0 {
+            let (addr, port_share) = (o.reuse_addr.load(Relaxed), o.reuse_port.load(Relaxed));
+            self.net.tcp.ports.lock().update(port, self.ino, |owner| {
+                owner.reuse_addr = addr;
+                owner.reuse_port = port_share;
+            });
+        }
+    }
+}
+
+impl TcpSocket {
+    /// Changes the options of the connection there is, and of those to come.
+    pub(super) fn change_settings(&self, change: impl Fn(&mut Settings)) {
+        let now = self.net.now();
+        let mut inner = self.inner.lock();
+        change(&mut inner.settings);
+        let work: Work = match &mut inner.phase {
+            Phase::Connection(c) => {
+                c.change_settings(now, &change);
+                self.collect(&mut inner, now)
+            }
+            _ => return,
+        };
+        drop(inner);
+        self.finish(work);
+    }
+}
