@@ -3,9 +3,11 @@
 use lkl_abi::{nr, Errno, Result};
 use lkl_kernel::{Kernel, Lowest, Process, Task};
 use lkl_ops::sim::{Link, SimDev, SimHost, Wire, World};
-use lkl_ops::{NetDev, UserMem};
+use lkl_ops::{Instant, NetDev, Parker, UserMem, Woken};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where the arena begins: what is below is not mapped.
 const BASE: u64 = 0x1_0000;
@@ -38,6 +40,30 @@ impl UserMem for Arena {
     }
 }
 
+/// A thread that does not wait for long.
+struct Impatient {
+    world: World,
+    token: AtomicBool,
+}
+
+impl Parker for Impatient {
+    fn park(&self, deadline: Option<Instant>) -> Woken {
+        let limit = self.world.now() + Duration::from_secs(1);
+        let until = deadline.map_or(limit, |d| d.min(limit));
+        if self.world.run_until(Some(until), || self.token.swap(false, Ordering::AcqRel)) {
+            Woken::Unparked
+        } else if Some(until) == deadline {
+            Woken::TimedOut
+        } else {
+            Woken::Interrupted
+        }
+    }
+
+    fn unpark(&self) {
+        self.token.store(true, Ordering::Release);
+    }
+}
+
 /// A kernel on a simulated host with one process of one thread.
 pub struct Machine {
     /// The host.
@@ -63,6 +89,12 @@ impl Machine {
         let process = kernel.process(1, memory.clone(), Arc::new(Lowest::new()));
         let task = Kernel::task(&process, 1, world.parker());
         Self { host, kernel, process, task, memory }
+    }
+
+    /// Has every call that waits for longer than a second come back as if a signal had come.
+    pub fn impatient(&mut self) {
+        let parker = Arc::new(Impatient { world: self.host.world().clone(), token: AtomicBool::new(false) });
+        self.task = Kernel::task(&self.process, 1, parker);
     }
 
     /// Adds a device, with addresses, and puts it up. Gives its index.
