@@ -8,9 +8,9 @@
 //!
 //! Nothing here knows addresses, locks, clocks or sockets: that is `lkl-inet`'s `tcp`.
 
+mod config;
 pub mod cong;
 mod conn;
-mod config;
 mod ranges;
 mod recvq;
 mod request;
@@ -21,6 +21,8 @@ mod sendq;
 mod seq;
 mod timewait;
 
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Settings};
 pub use cong::Congestion;

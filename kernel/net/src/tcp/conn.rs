@@ -179,6 +179,8 @@ struct Tx {
     retries: u32,
     /// Zero window probes in a row without an answer.
     probes: u32,
+    /// How often the time between probes was doubled; an answer does not change it.
+    probe_backoff: u32,
     /// `nxt` when a tail loss probe was sent (RFC 8985, section 7).
     tlp_end: Option<u64>,
     /// Someone found no room.
@@ -233,6 +235,8 @@ struct Acking {
     /// Something is not acknowledged yet.
     pending: bool,
     quick: u32,
+    /// What is pending ends with a segment that is not full: the peer waits, most likely.
+    short: bool,
     /// Data goes both ways in turn: an acknowledgement may wait for the answer.
     pingpong: bool,
     /// Estimate of the time between segments; zero before the first.
@@ -311,7 +315,7 @@ pub struct Connection {
 impl Connection {
     fn new(cfg: Config, state: State, irs: u32, now: Instant) -> Self {
         let settings = &cfg.settings;
-        let mss = u64::from(cfg.path_mss.min(DEFAULT_MSS).max(MIN_MSS));
+        let mss = u64::from(cfg.path_mss.clamp(MIN_MSS, DEFAULT_MSS));
         let cc = cong::by_name(settings.congestion).or_else(|| cong::by_name(cong::DEFAULT));
         let win = Window { cwnd: INITIAL_WINDOW * mss, ssthresh: u64::MAX, mss };
         let tx = Tx {
@@ -346,6 +350,7 @@ impl Connection {
             progress_at: now,
             retries: 0,
             probes: 0,
+            probe_backoff: 0,
             tlp_end: None,
             no_room: false,
         };
@@ -363,13 +368,14 @@ impl Connection {
             rtt: None,
             space_copied: 0,
             space_at: now,
-            space_max: 0,
+            space_max: u64::from(settings.window_space()).min(INITIAL_WINDOW * u64::from(cfg.advertised_mss)),
             bytes: 0,
         };
         let ack = Acking {
             now: false,
             pending: false,
             quick: 0,
+            short: false,
             pingpong: false,
             ato: Duration::ZERO,
             last_data: now,

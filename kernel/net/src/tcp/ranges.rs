@@ -94,11 +94,6 @@ impl Ranges {
         self.map.is_empty()
     }
 
-    /// The lowest range.
-    pub(super) fn first(&self) -> Option<(u64, u64)> {
-        self.map.first_key_value().map(|(&s, &e)| (s, e))
-    }
-
     /// The end of the highest range.
     pub(super) fn highest(&self) -> Option<u64> {
         self.map.last_key_value().map(|(_, &e)| e)

@@ -46,11 +46,6 @@ impl RecvQueue {
         }
     }
 
-    /// The first bytes, at most `max`, of one piece. They stay in the queue.
-    pub(super) fn front(&mut self, max: usize) -> Bytes {
-        self.at(0, max)
-    }
-
     /// At most `max` bytes of one piece from `offset` on. They stay in the queue.
     pub(super) fn at(&mut self, mut offset: usize, max: usize) -> Bytes {
         self.freeze();
@@ -99,10 +94,6 @@ pub(super) struct OutOfOrder {
 impl OutOfOrder {
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
-    }
-
-    pub(super) fn pieces(&self) -> usize {
-        self.pieces.len()
     }
 
     /// Puts `data` in at `start`, without what is there already. Answers the first part that was there already, which

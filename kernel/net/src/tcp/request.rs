@@ -25,6 +25,7 @@ pub struct Request {
 }
 
 /// What to do with a segment for a request.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 #[derive(Debug)]
 pub enum RequestVerdict {
     /// Nothing.

@@ -25,11 +25,6 @@ impl SendQueue {
         Self { chunks: VecDeque::new(), tail: BytesMut::new(), tail_start: start, start }
     }
 
-    /// The position of the first byte that is there.
-    pub(super) fn start(&self) -> u64 {
-        self.start
-    }
-
     /// The position after the last byte.
     pub(super) fn end(&self) -> u64 {
         self.tail_start + self.tail.len() as u64

@@ -26,6 +26,7 @@ pub struct TimeWait {
 }
 
 /// What to do with a segment for it.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 #[derive(Debug)]
 pub enum TimeWaitVerdict {
     /// Nothing.

@@ -50,6 +50,7 @@ impl Connection {
                 }
                 if window > was {
                     self.deadlines.persist = None;
+                    self.tx.probe_backoff = 0;
                     self.rtt_backoff_done();
                 }
             }
@@ -203,7 +204,8 @@ impl Connection {
             self.tx.max_in_flight = self.tx.board.in_flight();
         }
         self.detect_loss(now, progress);
-        if d.bytes > 0 && limited && self.tx.recovery != Recovery::Fast {
+        // A duplicate with news of SACK alone says that something may be wrong: no growth.
+        if d.bytes > 0 && progress && limited && self.tx.recovery != Recovery::Fast {
             let acked = Acked {
                 now,
                 bytes: d.bytes,

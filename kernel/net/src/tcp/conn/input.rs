@@ -116,7 +116,7 @@ impl Connection {
     fn in_synchronised(&mut self, now: Instant, s: &Segment, payload: Bytes) {
         let seq = self.rx.space.position(s.seq, self.rx.nxt);
         let fin = s.has(Flags::FIN);
-        let end = seq + payload.len() as u64 + u64::from(fin);
+        let end = seq + payload.len() as u64 + u64::from(fin) + u64::from(s.has(Flags::SYN));
         if let (true, Some((value, _))) = (self.ts.on, s.options.timestamps) {
             let old = seq_before(value, self.ts.recent) && now.since(self.ts.recent_at) < PAWS_AGE;
             if old && !s.has(Flags::RST) {

@@ -112,6 +112,7 @@ impl Connection {
         self.rx.acked = self.rx.nxt;
         self.ack.now = false;
         self.ack.pending = false;
+        self.ack.short = false;
         self.deadlines.delack = None;
         header
     }

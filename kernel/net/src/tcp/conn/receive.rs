@@ -98,6 +98,8 @@ impl Connection {
         let n = n.min(usize::from(self.cfg.advertised_mss)) as u32;
         if n >= self.ack.mss {
             self.ack.mss = n;
+        } else {
+            self.ack.short = true;
         }
         if self.ack.ato.is_zero() {
             let window = (self.rx.edge.saturating_sub(self.rx.nxt) / (2 * u64::from(self.ack.mss.max(1)))) as u32;
@@ -145,7 +147,7 @@ impl Connection {
         }
         if self.ack.pending {
             let unacked = self.rx.nxt - self.rx.acked;
-            if unacked > u64::from(self.ack.mss) || (!self.ack.pingpong && self.rx.queue.len() == 0) {
+            if unacked > u64::from(self.ack.mss) || (self.ack.short && !self.ack.pingpong && self.rx.queue.len() == 0) {
                 self.ack.now = true;
             }
         }

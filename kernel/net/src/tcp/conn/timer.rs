@@ -176,7 +176,7 @@ impl Connection {
         if !waiting {
             self.deadlines.persist = None;
         } else if self.deadlines.persist.is_none() {
-            let wait = self.rtt.rto().max(RTO_MIN).saturating_mul(1 << self.tx.probes.min(16)).min(RTO_MAX);
+            let wait = self.rtt.rto().max(RTO_MIN).saturating_mul(1 << self.tx.probe_backoff.min(16)).min(RTO_MAX);
             self.deadlines.persist = Some(now + wait);
         }
     }
@@ -196,6 +196,7 @@ impl Connection {
             return;
         }
         self.tx.probes += 1;
+        self.tx.probe_backoff += 1;
         self.pending.probe = true;
         self.arm_persist(now);
     }
