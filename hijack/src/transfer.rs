@@ -41,6 +41,8 @@ pub(crate) fn sendfile(a: &Args) -> Option<isize> {
         Ok(start) => start,
         Err(e) => return Some(errno(if e == Errno::ESPIPE { Errno::EINVAL } else { e })),
     };
+    // Not more than there is, so that the last piece is known to be the last and is not held back.
+    let count = count.min(regular_size(from).map_or(count, |size| size.saturating_sub(start)));
     let mut buf = vec![0u8; CHUNK.min(count as usize)];
     let mut done = 0u64;
     let mut error = 0;
@@ -73,6 +75,15 @@ pub(crate) fn sendfile(a: &Args) -> Option<isize> {
         return Some(errno(Errno::EFAULT));
     }
     Some(if done == 0 && error != 0 { error } else { done as isize })
+}
+
+/// The size of a regular file of the host's.
+fn regular_size(fd: i32) -> Option<u64> {
+    let mut st = [0u64; 18];
+    // SAFETY: `struct stat` has 144 bytes.
+    unsafe { host!(libc::SYS_fstat, fd, st.as_mut_ptr()) }.ok()?;
+    let (mode, size) = (st[3] as u32, st[6]);
+    (mode & libc::S_IFMT == libc::S_IFREG).then_some(size)
 }
 
 /// Waits for a descriptor of the host's. Signals interrupt it.
