@@ -58,7 +58,9 @@ fn common(index: usize, width: usize, s: &SockView) -> String {
 }
 
 fn tcp_line(index: usize, s: &SockView) -> String {
-    let head = common(index, 4, s);
+    // The backlog of a listening socket is told by sock_diag alone.
+    let wqueue = if s.state == LISTEN { 0 } else { s.wqueue };
+    let head = common(index, 4, &SockView { wqueue, ..s.clone() });
     if !s.full {
         let refs = if s.state == TIME_WAIT { 3 } else { 0 };
         return format!("{head} {refs} {:016x}", s.cookie);
