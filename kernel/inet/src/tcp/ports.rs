@@ -43,7 +43,8 @@ impl Owner {
     }
 
     fn conflicts(&self, other: &Self) -> bool {
-        let reuse = self.reuse_addr && other.reuse_addr && !other.listening && !self.listening;
+        // Only one that listens is in the way: a server begins again beside what is left of its connections.
+        let reuse = self.reuse_addr && other.reuse_addr && !other.listening;
         let share = self.reuse_port && other.reuse_port;
         self.overlaps(other) && !reuse && !share
     }
@@ -138,6 +139,7 @@ mod tests {
         let reuse = Owner { reuse_addr: true, ..owner("0.0.0.0") };
         assert!(!conflict(reuse, reuse));
         assert!(conflict(reuse, Owner { listening: true, ..reuse }));
+        assert!(!conflict(Owner { listening: true, ..reuse }, reuse));
         let share = Owner { reuse_port: true, ..owner("0.0.0.0") };
         assert!(!conflict(share, Owner { listening: true, ..share }));
     }
