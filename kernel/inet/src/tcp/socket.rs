@@ -3,7 +3,7 @@
 use super::listen::Listener;
 use super::ports::Owner;
 use super::table::{Entry, Tuple};
-use super::work::Work;
+use super::work::{OutQueue, Work};
 use crate::options::InetOptions;
 use crate::tx::{IcmpError, RxMeta};
 use crate::{FlowKey, Net, Route};
@@ -16,9 +16,10 @@ use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
 use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
 use lkl_net::route::Kind;
-use lkl_net::tcp::{Config, Connection, Read, Segment, Settings, State};
+use lkl_net::tcp::{Config, Connection, Read, Segment, SegmentOut, Settings, State};
 use lkl_ops::Instant;
 use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 
@@ -65,9 +66,16 @@ pub(crate) struct TcpSocket {
     pub(super) inet: InetOptions,
     pub(super) waiters: WaitQueue,
     pub(super) inner: Mutex<Inner>,
+    pub(super) out: OutQueue,
     pub(super) timer: TimerId,
+    /// Segments collected under the lock, in order, and not sent yet.
+    pub(super) out: Mutex<VecDeque<(Tuple, SegmentOut)>>,
+    /// Some thread sends them.
+    pub(super) sending: AtomicBool,
     /// `TCP_INQ`
     pub(super) inq: AtomicBool,
+    /// `connect` has begun, and its end has not been told yet.
+    pub(super) connecting: AtomicBool,
 }
 
 pub(super) fn default_settings(net: &Net) -> Settings {
@@ -133,8 +141,12 @@ impl TcpSocket {
             inet,
             waiters: WaitQueue::new(),
             inner: Mutex::new(Rank::Socket, inner),
+            out: OutQueue::default(),
             timer: net.timers().new_id(),
+            out: Mutex::new(Rank::Queue, VecDeque::new()),
+            sending: AtomicBool::new(false),
             inq: AtomicBool::new(false),
+            connecting: AtomicBool::new(false),
         })
     }
 
@@ -778,6 +790,7 @@ impl Socket for TcpSocket {
 
     fn connect(&self, addr: &SockAddr) -> Result<()> {
         if matches!(addr, SockAddr::Unspec) {
+            self.connecting.store(false, Relaxed);
             return self.disconnect();
         }
         let (mut ip, port, scope) = self.address(addr)?;
@@ -793,22 +806,30 @@ impl Socket for TcpSocket {
         if ip.is_unspecified() {
             ip = if ip.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
         }
-        self.begin_connect(ip, port, scope)?;
-        // On loopback the answer may be there already, but Linux too says that it goes on.
-        match self.connect_result() {
-            Err(Errno::EAGAIN) => Err(Errno::EINPROGRESS),
-            other => other,
+        // The end of connecting is told once, to whoever asks first: this call made again, or `connect_result`.
+        if self.connecting.load(Relaxed) {
+            return match self.connect_result() {
+                Err(Errno::EAGAIN) => Err(Errno::EALREADY),
+                other => other,
+            };
         }
+        self.begin_connect(ip, port, scope)?;
+        self.connecting.store(true, Relaxed);
+        // On loopback the answer may be there already, but Linux too says that it goes on.
+        Err(Errno::EINPROGRESS)
     }
 
     fn connect_result(&self) -> Result<()> {
         let state = match &self.inner.lock().phase {
-            Phase::Connection(c) => c.state(),
-            _ => return Err(Errno::ECONNABORTED),
+            Phase::Connection(c) => Some(c.state()),
+            _ => None,
         };
+        if matches!(state, Some(State::SynSent | State::SynReceived)) {
+            return Err(Errno::EAGAIN);
+        }
+        self.connecting.store(false, Relaxed);
         match state {
-            State::SynSent | State::SynReceived => Err(Errno::EAGAIN),
-            State::Closed => {
+            Some(State::Closed) | None => {
                 self.options.take_error()?;
                 Err(Errno::ECONNABORTED)
             }

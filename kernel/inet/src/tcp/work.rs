@@ -2,12 +2,14 @@
 
 use super::socket::{Inner, Phase, TcpSocket};
 use super::table::{TimeWaitEntry, Tuple};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 use lkl_abi::Errno;
 use lkl_net::tcp::{Connection, Event, SegmentOut, State, Stats, TimeWait};
 use lkl_ops::Instant;
-use lkl_sync::{Events, TimerTarget};
-use smallvec::SmallVec;
+use lkl_sync::{Events, Mutex, Rank, TimerTarget};
 use std::sync::Weak;
 
 /// The most payload that one packet carries through the stack.
@@ -17,7 +19,8 @@ const MAX_GSO: usize = 65_535 - 40 - 60;
 #[derive(Default)]
 #[must_use]
 pub(super) struct Work {
-    out: SmallVec<[SegmentOut; 4]>,
+    /// There are segments in the socket's [`OutQueue`].
+    out: bool,
     tuple: Option<Tuple>,
     wake: Events,
     deadline: Option<Instant>,
@@ -29,13 +32,63 @@ pub(super) struct Work {
     release_port: Option<u16>,
 }
 
+/// Segments on their way out. They are put in under the socket's lock and sent by one thread at a time holding no lock,
+/// so that threads which work on one connection do not overtake each other.
+#[derive(Debug)]
+pub(super) struct OutQueue {
+    segments: Mutex<Vec<SegmentOut>>,
+    len: AtomicUsize,
+    sending: AtomicBool,
+}
+
+impl Default for OutQueue {
+    fn default() -> Self {
+        let segments = Mutex::new(Rank::Queue, Vec::new());
+        Self { segments, len: AtomicUsize::new(0), sending: AtomicBool::new(false) }
+    }
+}
+
+impl OutQueue {
+    fn put(&self, segments: impl IntoIterator<Item = SegmentOut>) {
+        let mut all = self.segments.lock();
+        all.extend(segments);
+        self.len.store(all.len(), SeqCst);
+    }
+
+    /// Has `send` called with what was put in, unless another thread is at it: that one will see it.
+    fn drain(&self, mut send: impl FnMut(Vec<SegmentOut>)) {
+        while self.len.load(SeqCst) > 0 {
+            if self.sending.swap(true, SeqCst) {
+                return;
+            }
+            loop {
+                let batch = {
+                    let mut all = self.segments.lock();
+                    self.len.store(0, SeqCst);
+                    core::mem::take(&mut *all)
+                };
+                if batch.is_empty() {
+                    break;
+                }
+                send(batch);
+            }
+            self.sending.store(false, SeqCst);
+        }
+    }
+}
+
 impl TcpSocket {
     /// Asks the connection for all that it wants done. Called under the socket's lock.
     pub(super) fn collect(&self, inner: &mut Inner, now: Instant) -> Work {
         let mut work = Work { tuple: inner.tuple, ..Work::default() };
         let Phase::Connection(c) = &mut inner.phase else { return work };
+        let mut out: SmallVec<[SegmentOut; 4]> = SmallVec::new();
         while let Some(segment) = c.poll_transmit(now, MAX_GSO) {
-            work.out.push(segment);
+            out.push(segment);
+        }
+        if !out.is_empty() {
+            self.out.put(out);
+            work.out = true;
         }
         let events = c.take_events();
         work.wake = events_of(events, c);
@@ -75,8 +128,8 @@ impl TcpSocket {
         if let Some(stats) = work.stats {
             self.count(&stats);
         }
-        if !work.out.is_empty() {
-            self.transmit(&tuple, work.out);
+        if work.out {
+            self.out.drain(|batch| self.transmit(&tuple, batch));
         }
         if work.closed {
             self.over(&tuple, work.time_wait, work.release_port);
@@ -100,20 +153,34 @@ impl TcpSocket {
         self.net.arm(self.timer, &target, at);
     }
 
-    fn transmit(&self, tuple: &Tuple, out: SmallVec<[SegmentOut; 4]>) {
-        let route = self.current_route(tuple);
-        for segment in out {
-            let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
-            self.inet.apply(&self.options, &mut tx);
-            if tuple.scope != 0 {
-                tx.oif = tuple.scope;
+    /// Sends what was collected, in that order whichever threads did so: one thread at a time sends, the others leave
+    /// theirs to it.
+    fn transmit(&self) {
+        loop {
+            if self.out.lock().is_empty() || self.sending.swap(true, SeqCst) {
+                return;
             }
-            tx.route.clone_from(&route);
-            if let Err(e) = self.net.ip_output_queued(tx) {
-                tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
-                if e == Errno::EMSGSIZE {
-                    self.path_changed(tuple);
-                }
+            let sending = Sending(&self.sending);
+            loop {
+                let Some((tuple, segment)) = self.out.lock().pop_front() else { break };
+                self.transmit_one(&tuple, segment);
+            }
+            // Whoever put something in since the queue was found empty has seen that somebody sends.
+            drop(sending);
+        }
+    }
+
+    fn transmit_one(&self, tuple: &Tuple, segment: SegmentOut) {
+        let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
+        self.inet.apply(&self.options, &mut tx);
+        if tuple.scope != 0 {
+            tx.oif = tuple.scope;
+        }
+        tx.route = self.current_route(tuple);
+        if let Err(e) = self.net.ip_output_queued(tx) {
+            tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
+            if e == Errno::EMSGSIZE {
+                self.path_changed(tuple);
             }
         }
     }
@@ -168,6 +235,15 @@ impl TcpSocket {
             ext.tcp_keep_alive = keepalive,
             ext.tcp_full_undo = undo,
         );
+    }
+}
+
+/// Says that nobody sends any more, even if a handler panics.
+struct Sending<'a>(&'a AtomicBool);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
     }
 }
 
