@@ -132,7 +132,7 @@ impl InetOptions {
             bind_no_port: n(0),
             multicast_ttl: n(1),
             multicast_loop: n(1),
-            multicast_all: n(1),
+            multicast_all: n(i32::from(family != AF_INET6)),
             multicast_if: z(0),
             unicast_if: z(0),
             tclass6: n(0),
@@ -180,6 +180,9 @@ impl InetOptions {
 
     /// The plain numbers: the option's place, and its least and greatest value.
     fn number(&self, level: i32, name: i32) -> Option<(&AtomicI32, i32, i32)> {
+        if level == SOL_IPV6 && self.family != AF_INET6 {
+            return None;
+        }
         const BOOL: (i32, i32) = (i32::MIN, i32::MAX);
         let (at, (min, max)) = match (level, name) {
             (SOL_IP, IP_TOS) => (&self.tos, (0, 255)),
@@ -302,7 +305,7 @@ impl InetOptions {
             }
             (SOL_IPV6, IPV6_MTU) => {
                 // A limit of the socket's own: only what changes nothing is taken.
-                if word(value, 0)? < 1280 {
+                if !matches!(word(value, 0)? as i32, 0 | 1280..) {
                     return Err(Errno::EINVAL);
                 }
                 Ok(())
@@ -353,7 +356,8 @@ impl InetOptions {
             (SOL_IP, IP_UNICAST_IF) => Ok(self.unicast_if.load(Relaxed).to_be_bytes().to_vec()),
             (SOL_IP, IP_LOCAL_PORT_RANGE) => Ok(self.local_port_range.load(Relaxed).to_ne_bytes().to_vec()),
             (SOL_IP, IP_OPTIONS) => Ok(Vec::new()),
-            (SOL_IPV6, _) if self.family != AF_INET6 => Err(Errno::ENOPROTOOPT),
+            (SOL_IP, IP_HDRINCL) => answer(0),
+            (SOL_IPV6, _) if self.family != AF_INET6 => Err(Errno::EOPNOTSUPP),
             (SOL_IPV6, IPV6_MTU) => answer(route.ok_or(Errno::ENOTCONN)?.mtu as i32),
             (SOL_IPV6, IPV6_MULTICAST_IF) => answer(self.multicast_if6.load(Relaxed) as i32),
             (SOL_IPV6, IPV6_UNICAST_IF) => Ok(self.unicast_if6.load(Relaxed).to_be_bytes().to_vec()),
@@ -477,7 +481,8 @@ impl InetOptions {
                 },
                 (SOL_SOCKET, SO_MARK) => c.mark = Some(word(d, 0)?),
                 (SOL_SOCKET, SCM_TXTIME) => return Err(Errno::EINVAL),
-                (SOL_IP | SOL_IPV6, _) => return Err(Errno::EINVAL),
+                (SOL_SOCKET, SCM_RIGHTS | SCM_CREDENTIALS) => {}
+                (SOL_IP | SOL_IPV6 | SOL_SOCKET, _) => return Err(Errno::EINVAL),
                 _ => {}
             }
         }

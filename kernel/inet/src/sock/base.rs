@@ -160,11 +160,9 @@ impl DatagramSocket {
         }
     }
 
-    /// Puts a datagram into the receive queue and wakes who waits; `false` if there was no room, or nobody reads.
+    /// Puts a datagram into the receive queue and wakes who waits; `false` if there was no room. Shutting the socket
+    /// for reading keeps nothing out.
     pub(crate) fn take(&self, d: Datagram) -> bool {
-        if self.shut.load(Relaxed) & SHUT_RECEIVE != 0 {
-            return false;
-        }
         let limit = self.options.rcvbuf.load(Relaxed) as usize;
         if !self.queue.lock().push(d, limit) {
             self.options.drops.fetch_add(1, Relaxed);

@@ -133,6 +133,8 @@ impl DatagramSocket {
                 };
                 self.inet.get(&self.net, level, name, route.as_ref())
             }
+            // What IPv4's own answers for a level that nobody knows.
+            (l, ..) if !v6 && l != SOL_SOCKET && l != SOL_UDP => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }

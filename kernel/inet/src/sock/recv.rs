@@ -3,7 +3,7 @@
 use super::base::{DatagramSocket, Flavor, SHUT_RECEIVE};
 use crate::options::num::{IPV6_RECVERR, IP_PKTINFO, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
 use core::sync::atomic::Ordering::Relaxed;
-use lkl_abi::socket::{MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC};
+use lkl_abi::socket::{MSG_DONTWAIT, MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Control, RecvMsg, SockAddr};
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +19,8 @@ impl DatagramSocket {
             let d = if msg.flags & MSG_PEEK != 0 { queue.peek().cloned() } else { queue.pop() };
             match d {
                 Some(d) => d,
-                None if self.shut.load(Relaxed) & SHUT_RECEIVE != 0 => return Ok(0),
+                // Only who would wait is told of the end.
+                None if msg.flags & MSG_DONTWAIT == 0 && self.shut.load(Relaxed) & SHUT_RECEIVE != 0 => return Ok(0),
                 None => return Err(Errno::EAGAIN),
             }
         };

@@ -40,7 +40,8 @@ struct Target {
 
 impl DatagramSocket {
     pub(super) fn send(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
-        if msg.flags & MSG_OOB != 0 {
+        // IPv6 passes over the flag.
+        if msg.flags & MSG_OOB != 0 && !self.v6() {
             return Err(Errno::EOPNOTSUPP);
         }
         let len = msg.data.remaining();
