@@ -16,10 +16,9 @@ use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
 use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
 use lkl_net::route::Kind;
-use lkl_net::tcp::{Config, Connection, Read, Segment, SegmentOut, Settings, State};
+use lkl_net::tcp::{Config, Connection, Read, Segment, Settings, State};
 use lkl_ops::Instant;
 use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 
@@ -68,10 +67,6 @@ pub(crate) struct TcpSocket {
     pub(super) inner: Mutex<Inner>,
     pub(super) out: OutQueue,
     pub(super) timer: TimerId,
-    /// Segments collected under the lock, in order, and not sent yet.
-    pub(super) out: Mutex<VecDeque<(Tuple, SegmentOut)>>,
-    /// Some thread sends them.
-    pub(super) sending: AtomicBool,
     /// `TCP_INQ`
     pub(super) inq: AtomicBool,
     /// `connect` has begun, and its end has not been told yet.
@@ -143,8 +138,6 @@ impl TcpSocket {
             inner: Mutex::new(Rank::Socket, inner),
             out: OutQueue::default(),
             timer: net.timers().new_id(),
-            out: Mutex::new(Rank::Queue, VecDeque::new()),
-            sending: AtomicBool::new(false),
             inq: AtomicBool::new(false),
             connecting: AtomicBool::new(false),
         })

@@ -10,6 +10,7 @@ use lkl_abi::Errno;
 use lkl_net::tcp::{Connection, Event, SegmentOut, State, Stats, TimeWait};
 use lkl_ops::Instant;
 use lkl_sync::{Events, Mutex, Rank, TimerTarget};
+use smallvec::SmallVec;
 use std::sync::Weak;
 
 /// The most payload that one packet carries through the stack.
@@ -153,34 +154,20 @@ impl TcpSocket {
         self.net.arm(self.timer, &target, at);
     }
 
-    /// Sends what was collected, in that order whichever threads did so: one thread at a time sends, the others leave
-    /// theirs to it.
-    fn transmit(&self) {
-        loop {
-            if self.out.lock().is_empty() || self.sending.swap(true, SeqCst) {
-                return;
+    fn transmit(&self, tuple: &Tuple, out: Vec<SegmentOut>) {
+        let route = self.current_route(tuple);
+        for segment in out {
+            let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
+            self.inet.apply(&self.options, &mut tx);
+            if tuple.scope != 0 {
+                tx.oif = tuple.scope;
             }
-            let sending = Sending(&self.sending);
-            loop {
-                let Some((tuple, segment)) = self.out.lock().pop_front() else { break };
-                self.transmit_one(&tuple, segment);
-            }
-            // Whoever put something in since the queue was found empty has seen that somebody sends.
-            drop(sending);
-        }
-    }
-
-    fn transmit_one(&self, tuple: &Tuple, segment: SegmentOut) {
-        let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
-        self.inet.apply(&self.options, &mut tx);
-        if tuple.scope != 0 {
-            tx.oif = tuple.scope;
-        }
-        tx.route = self.current_route(tuple);
-        if let Err(e) = self.net.ip_output_queued(tx) {
-            tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
-            if e == Errno::EMSGSIZE {
-                self.path_changed(tuple);
+            tx.route.clone_from(&route);
+            if let Err(e) = self.net.ip_output_queued(tx) {
+                tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
+                if e == Errno::EMSGSIZE {
+                    self.path_changed(tuple);
+                }
             }
         }
     }
@@ -235,15 +222,6 @@ impl TcpSocket {
             ext.tcp_keep_alive = keepalive,
             ext.tcp_full_undo = undo,
         );
-    }
-}
-
-/// Says that nobody sends any more, even if a handler panics.
-struct Sending<'a>(&'a AtomicBool);
-
-impl Drop for Sending<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, SeqCst);
     }
 }
 
