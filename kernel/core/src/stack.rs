@@ -8,10 +8,6 @@ pub(crate) use lkl_netcfg::{
 };
 
 impl Kernel {
-    pub(crate) fn has_link(&self, index: u32) -> bool {
-        self.net().link_by_index(index).is_ok()
-    }
-
     pub(crate) fn link_index(&self, name: &str) -> Option<u32> {
         self.net().link_by_name(name).ok().map(|l| l.index)
     }

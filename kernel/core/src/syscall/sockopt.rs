@@ -156,6 +156,11 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
             if n & !MASK != 0 || n & (OPT_ID | OPT_ID_TCP) == OPT_ID_TCP {
                 return Err(Errno::EINVAL);
             }
+            // A stream's bytes are counted from where it is connected.
+            let first = n & !o.timestamping.load(Relaxed) & OPT_ID != 0;
+            if first && socket.kind() == SOCK_STREAM && socket.peer_addr().is_err() {
+                return Err(Errno::EINVAL);
+            }
             // No device here has a clock of its own.
             if n & BIND_PHC != 0 {
                 return Err(Errno::EOPNOTSUPP);
@@ -181,9 +186,6 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
         SO_BINDTOIFINDEX => {
             if n > i32::MAX as u32 {
                 return Err(Errno::EINVAL);
-            }
-            if n != 0 && !cx.kernel.has_link(n) {
-                return Err(Errno::ENODEV);
             }
             o.bind_ifindex.store(n, Relaxed);
         }
@@ -252,6 +254,11 @@ pub(super) fn getsockopt(cx: &Ctx<'_>, [fd, level, name, addr, len_addr, _]: Arg
     let value = socket.getsockopt(level, name, given)?;
     if level == SOL_SOCKET && name == SO_ATTACH_FILTER {
         return put_filter(cx, addr, len_addr, room, &value);
+    }
+    // A number of IPv4's that fits into a byte is given as one where there is no room for an int.
+    if level == SOL_IP && value.len() == 4 && (1..4).contains(&room) && u32_in(&value, 0) <= 0xff {
+        let byte = [u32_in(&value, 0) as u8];
+        return put_value(cx, addr, len_addr, room, &byte);
     }
     put_value(cx, addr, len_addr, room, &value)
 }
