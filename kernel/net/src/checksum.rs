@@ -20,6 +20,7 @@ impl Sum {
 
     /// Adds `data`, which begins at an even offset.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "bytes are summed, no two sums added")]
     pub fn add(self, data: &[u8]) -> Self {
         // Byte order does not matter to the sum itself (RFC 1071, section 2 (B)): native words are summed, and the
         // folded result is swapped once.

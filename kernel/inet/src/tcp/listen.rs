@@ -224,7 +224,7 @@ impl TcpSocket {
                     tracing::debug!(target: "lkl::drop", "a handshake of {}: nobody accepts", meta.src);
                     return None;
                 }
-                let Some(request) = l.remove(tuple) else { return None };
+                let request = l.remove(tuple)?;
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
                 let child = self.child(tuple, connection, settings, addr_locked);

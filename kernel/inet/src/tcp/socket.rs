@@ -30,7 +30,7 @@ pub(super) enum Phase {
     /// Nothing yet, or nothing any more.
     Idle,
     /// It takes connections.
-    Listen(Listener),
+    Listen(Box<Listener>),
     /// It is one.
     Connection(Box<Connection>),
 }
@@ -855,7 +855,7 @@ impl Socket for TcpSocket {
             let mut inner = self.inner.lock();
             self.reset_to_idle(&mut inner);
             inner.local = (addr, port);
-            inner.phase = Phase::Listen(Listener::new(backlog));
+            inner.phase = Phase::Listen(Box::new(Listener::new(backlog)));
             inner.shut = 0;
         }
         self.net.tcp.listen((addr, port), me);

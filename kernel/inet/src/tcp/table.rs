@@ -113,12 +113,14 @@ const SHARDS: usize = 64;
 
 type Shard = Mutex<HashMap<Tuple, Entry>>;
 
+/// By port, with the address that each is bound to.
+type Listeners = HashMap<u16, Vec<(IpAddr, Arc<TcpSocket>)>>;
+
 /// The TCP sockets of a namespace.
 pub struct TcpTable {
     shards: Vec<Shard>,
     hasher: RandomState,
-    /// By port, with the address that each is bound to.
-    listeners: RwLock<HashMap<u16, Vec<(IpAddr, Arc<TcpSocket>)>>>,
+    listeners: RwLock<Listeners>,
     pub(super) ports: Mutex<Ports>,
     pub(super) time_waits: AtomicUsize,
 }
