@@ -9,7 +9,8 @@ use crate::fds::{self, state};
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
-use crate::{exec, mixed, paths, ring, signal, thread, transfer, xlate};
+use crate::{exec, mixed, paths, ring, signal, start, thread, transfer, xlate};
+use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{nr, Errno, Result};
 
 /// Numbers that [`KIND`] covers.
@@ -224,11 +225,24 @@ fn lost(number: usize, a: &Args) -> Option<isize> {
             libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => inherit(at_host()),
             libc::F_GETFD | libc::F_SETFD => at_host(),
             _ if door::take_over() => return None,
-            _ => -(Errno::EIO.0 as isize),
+            _ => out_of_reach(fd),
         },
         _ if door::take_over() => return None,
-        _ => -(Errno::EIO.0 as isize),
+        _ => out_of_reach(fd),
     })
+}
+
+/// The answer for a file that only the parent can use, with a line for whoever asked for messages.
+fn out_of_reach(fd: i32) -> isize {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if start::debug() && !TOLD.swap(true, Ordering::Relaxed) {
+        sys::say(&format!(
+            "lkl-hijack: process {} uses descriptor {fd} of the kernel of process {}, which still runs: EIO",
+            sys::getpid(),
+            door::owner()
+        ));
+    }
+    -(Errno::EIO.0 as isize)
 }
 
 /// `fstat`, in x86-64's form.

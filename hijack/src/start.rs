@@ -4,6 +4,7 @@
 use crate::door::{self, Inner, Instance};
 use crate::sys::{self, host};
 use crate::{exec, fds, hooks, signal, thread, trap};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use lkl_file::File;
 use lkl_host::{Hooks, RealHost, Slept};
@@ -40,15 +41,23 @@ extern "C" fn constructor(_: i32, _: *const *const u8, envp: *const *const u8) {
     signal::deliver(t);
 }
 
+static DEBUG: AtomicBool = AtomicBool::new(false);
+
+/// Does the user want messages (`LKL_HIJACK_DEBUG`)?
+pub(crate) fn debug() -> bool {
+    DEBUG.load(Ordering::Relaxed)
+}
+
 fn start() -> Result<(), String> {
     fds::init().map_err(|e| format!("lkl-hijack: no placeholder for descriptors: {e}"))?;
     signal::init();
     exec::init();
     let set = |name: &str| std::env::var_os(name);
+    DEBUG.store(set("LKL_HIJACK_DEBUG").is_some_and(|v| v != "0"), Ordering::Relaxed);
     if set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0") {
         if let Err(e) = trap::install() {
             hooks::without_trap();
-            if set("LKL_HIJACK_DEBUG").is_some() {
+            if debug() {
                 sys::say(&format!(
                     "lkl-hijack: libc's own calls are not covered ({e}): getaddrinfo, stdio on sockets and opendir reach the host"
                 ));

@@ -354,8 +354,7 @@ mod tests {
             )
         };
         let functions = sites::functions(hdr, libc.eh_frame_hdr.0).unwrap();
-        let found =
-            sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
+        let found = sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
         for nr in [libc::SYS_socket, libc::SYS_read, libc::SYS_openat, libc::SYS_sendmmsg, libc::SYS_poll] {
             assert!(found.iter().any(|s| s.nr == nr as usize), "no site of {nr} among {}", found.len());
         }

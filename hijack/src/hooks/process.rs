@@ -184,7 +184,7 @@ pub unsafe extern "C-unwind" fn _exit(status: c_int) -> ! {
 /// # Safety
 /// As libc's.
 #[cfg_attr(not(test), no_mangle)]
-#[expect(non_snake_case, reason = "libc's name")]
+#[cfg_attr(test, expect(non_snake_case, reason = "libc's name"))]
 pub unsafe extern "C-unwind" fn _Exit(status: c_int) -> ! {
     // SAFETY: the same.
     unsafe { _exit(status) }
