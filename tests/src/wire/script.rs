@@ -5,7 +5,7 @@
 //! ```text
 //! listen | connect            a socket of the machine, port 80 (the stub uses port 5000), non-blocking
 //! accept | write N | read N | close | shutdown | reset   calls on the connection; read 0 is the end of the stream
-//! error NAME                  SO_ERROR must be that
+//! error NAME                  SO_ERROR must be that, or NONE
 //! < FLAGS SEQ:LEN [ack N] [win N] [opts HEX]             the stub sends
 //! > FLAGS SEQ:LEN [ack N] [win N]   [@A..B]              the machine must send that next, A to B ms later
 //! quiet N                     for N ms the machine sends nothing
@@ -138,7 +138,7 @@ impl Run {
             "error" => {
                 self.world.settle();
                 let got = m.option(self.fd()?, SOL_SOCKET, SO_ERROR).map_err(fail)?;
-                let got = format!("{:?}", lkl_abi::Errno(got));
+                let got = if got == 0 { "NONE".to_owned() } else { format!("{:?}", lkl_abi::Errno(got)) };
                 if Some(got.as_str()) != words.next() {
                     return Err(format!("it is {got}"));
                 }
