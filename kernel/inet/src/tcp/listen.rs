@@ -202,6 +202,7 @@ impl TcpSocket {
         let settings = inner.settings.clone();
         let addr_locked = inner.addr_locked;
         let Phase::Listen(l) = &mut inner.phase else { return Some(payload) };
+        let full = l.is_full();
         let Some(request) = l.requests.get_mut(tuple) else { return Some(payload) };
         match request.on_segment(now, header, payload.len(), defer) {
             RequestVerdict::Drop => {}
@@ -217,7 +218,8 @@ impl TcpSocket {
                 self.net.tcp.remove(tuple, Some(core::ptr::from_ref(self).cast()));
             }
             RequestVerdict::Accept => {
-                if l.is_full() {
+                if full {
+                    request.note_overflow();
                     drop(inner);
                     self.net.snmp().tcp_ext.listen_overflows.inc();
                     self.net.snmp().tcp_ext.listen_drops.inc();
