@@ -229,8 +229,8 @@ hooks! {
     fd fcntl(fd: c_int, cmd: c_int, arg: u64) -> c_int = SYS_fcntl(fd, cmd, arg);
     fd [opt] fcntl64(fd: c_int, cmd: c_int, arg: u64) -> c_int = SYS_fcntl(fd, cmd, arg);
     fd [opt] __fcntl(fd: c_int, cmd: c_int, arg: u64) -> c_int = SYS_fcntl(fd, cmd, arg);
-    fd ioctl(fd: c_int, request: u64, arg: u64) -> c_int = SYS_ioctl(fd, request, arg);
-    fd [opt] __ioctl(fd: c_int, request: u64, arg: u64) -> c_int = SYS_ioctl(fd, request, arg);
+    look ioctl(fd: c_int, request: u64, arg: u64) -> c_int = SYS_ioctl(fd, request, arg);
+    look [opt] __ioctl(fd: c_int, request: u64, arg: u64) -> c_int = SYS_ioctl(fd, request, arg);
     fd fstat(fd: c_int, to: *mut libc::stat) -> c_int = SYS_fstat(fd, to);
     fd [opt] fstat64(fd: c_int, to: *mut libc::stat) -> c_int = SYS_fstat(fd, to);
     fd lseek(fd: c_int, at: off_t, whence: c_int) -> off_t = SYS_lseek(fd, at, whence);

@@ -44,6 +44,7 @@ const fn kinds() -> [u8; KINDS] {
         i += 1;
     }
     let look = [
+        libc::SYS_ioctl,
         libc::SYS_socket,
         libc::SYS_socketpair,
         libc::SYS_open,
@@ -127,6 +128,8 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
     }
     let fd0 = a[0] as i32;
     match number as i64 {
+        libc::SYS_ioctl if fds::ours(fd0) => Some(by_fd(number, a)),
+        libc::SYS_ioctl => local_ioctl(a),
         libc::SYS_socket => socket(a),
         libc::SYS_socketpair => socketpair(a),
         libc::SYS_open => paths::open(libc::AT_FDCWD, a[0], a[1], a[2]),
@@ -260,6 +263,33 @@ pub(crate) fn fstat(fd: i32, to: u64) -> isize {
 /// network silently.
 fn socket(a: &Args) -> Option<isize> {
     (a[0] as i32 != libc::AF_UNIX).then(|| door::call(nr::SOCKET, *a))
+}
+
+/// Requests about interfaces and routes on a local socket, which is the host's: `if_nametoindex` and others take the
+/// first socket they get to ask by.
+fn local_ioctl(a: &Args) -> Option<isize> {
+    const ROUTES: core::ops::RangeInclusive<u64> = 0x890b..=0x890c;
+    const DEVICES: core::ops::RangeInclusive<u64> = 0x8910..=0x89df;
+    let request = a[1] & 0xffff_ffff;
+    if !ROUTES.contains(&request) && !DEVICES.contains(&request) {
+        return None;
+    }
+    let (mut domain, mut len) = (0i32, 4u32);
+    // SAFETY: the answer is an `int`, as its length says.
+    let asked = unsafe {
+        host!(libc::SYS_getsockopt, a[0], libc::SOL_SOCKET, libc::SO_DOMAIN, &raw mut domain, &raw mut len)
+    };
+    if asked.is_err() || domain != libc::AF_UNIX {
+        return None;
+    }
+    let kind = (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as u64;
+    let fd = door::call(nr::SOCKET, [libc::AF_INET as u64, kind, 0, 0, 0, 0]);
+    if fd < 0 {
+        return Some(fd);
+    }
+    let answer = door::call(nr::IOCTL, [fd as u64, a[1], a[2], 0, 0, 0]);
+    door::call(nr::CLOSE, [fd as u64, 0, 0, 0, 0, 0]);
+    Some(answer)
 }
 
 fn socketpair(a: &Args) -> Option<isize> {

@@ -66,9 +66,10 @@ fn start() -> Result<(), String> {
     } else {
         hooks::without_trap();
     }
-    // In the same process, or when its owner is gone, nobody else has the device.
+    // In the same process, or when its owner is gone, nobody else has the device. If the parent gave it back (0), it is for
+    // that one of its children which uses the network first (`ip link | grep eth0`).
     let owner = set(exec::OWNER).and_then(|v| v.to_str()?.parse().ok());
-    let elsewhere = owner.filter(|pid| *pid != sys::getpid() && !door::ended(*pid, 0));
+    let elsewhere = owner.filter(|pid| *pid == 0 || (*pid != sys::getpid() && !door::ended(*pid, 0)));
     door::init(elsewhere)
 }
 
