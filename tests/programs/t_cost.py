@@ -89,5 +89,6 @@ def starting(lab):
     more = (resident[True] - resident[False]) / 1024
     print(f"       sleep: {more:.1f} MiB more resident", flush=True)
     check(more < 10, f"{more:.1f} MiB more resident")
-    # The aim is 5 ms; a loaded machine is given some room.
-    check(with_us - without < 25, f"{with_us - without:.1f} ms more", times)
+    # The aim is 5 ms. Other work of the machine only adds to it, so the quickest runs are the ones to judge.
+    best = min(times[True]) - min(times[False])
+    check(best < 15, f"{best:.1f} ms more", times)

@@ -150,8 +150,9 @@ def nc_udp(lab, v):
 def socat(lab, v):
     lab.tap()
     name = "TCP4" if v == 4 else "TCP6"
-    lab.spawn("socat", f"{name}-LISTEN:4002,reuseaddr,fork", "PIPE", ours=True)
+    lab.spawn("socat", f"{name}-LISTEN:4002,reuseaddr", "PIPE", ours=True)
     c = lab.connect(v, 4002)
+    c.settimeout(10)
     c.sendall(b"back\n")
     check(c.recv(100) == b"back\n", "echo")
     c.close()
@@ -164,7 +165,7 @@ def socat(lab, v):
 def socat_udp(lab, v):
     lab.tap()
     name = "UDP4" if v == 4 else "UDP6"
-    p = lab.spawn("socat", f"{name}-RECVFROM:4003,fork", "PIPE", ours=True)
+    p = lab.spawn("socat", f"{name}-LISTEN:4003", "PIPE", ours=True)
     s = socket.socket(socket.AF_INET if v == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
     s.connect((lab.me[v], 4003))
     s.settimeout(0.5)
