@@ -102,7 +102,7 @@ stale() {
 build() {
     command -v cargo >/dev/null 2>&1 || PATH=$PATH:${HOME-}/.cargo/bin
     if ! command -v cargo >/dev/null 2>&1; then
-        echo "$me: cargo is needed to build liblkl-hijack.so: install Rust 1.85 or later with rustup" >&2
+        echo "$me: cargo is needed to build liblkl-hijack.so: install Rust 1.88 or later with rustup" >&2
         return 1
     fi
     if ! command -v cc >/dev/null 2>&1; then
