@@ -1,6 +1,7 @@
 //! The options of a TCP socket (`man 7 tcp`).
 
 use super::socket::{Phase, TcpSocket};
+use crate::options::num::{IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IP_MULTICAST_IF, IP_MULTICAST_TTL};
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use lkl_abi::socket::{SOL_SOCKET, SO_ACCEPTCONN};
@@ -67,6 +68,9 @@ impl TcpSocket {
     pub(super) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
         match level {
             SOL_TCP => {}
+            // Neither is for a stream: nobody sends one to a group.
+            SOL_IP if matches!(name, IP_MULTICAST_IF | IP_MULTICAST_TTL) => return Err(Errno::EINVAL),
+            SOL_IPV6 if matches!(name, IPV6_MULTICAST_IF | IPV6_MULTICAST_HOPS) => return Err(Errno::ENOPROTOOPT),
             SOL_IP | SOL_IPV6 => {
                 let bound = self.inner.lock().local.1 != 0;
                 let done = self.inet.set(&self.net, level, name, value, bound);
@@ -178,6 +182,8 @@ impl TcpSocket {
                 let route = tuple.and_then(|t| self.current_route(&t));
                 return self.inet.get(&self.net, level, name, route.as_ref());
             }
+            // What IPv4's own answers for a level that nobody knows.
+            _ if self.family != lkl_file::sockaddr::AF_INET6 => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
         }
         let now = self.net.now();
@@ -205,6 +211,8 @@ impl TcpSocket {
             TCP_WINDOW_CLAMP => answer(s.window_clamp.into()),
             TCP_QUICKACK => answer(connection.is_none_or(|c| c.is_quick_ack()).into()),
             TCP_USER_TIMEOUT => answer(i64::try_from(s.user_timeout.as_millis()).unwrap_or(i64::MAX)),
+            // No limit reads as it is set.
+            TCP_NOTSENT_LOWAT if s.notsent_lowat == u32::MAX => answer(0),
             TCP_NOTSENT_LOWAT => answer(s.notsent_lowat.into()),
             TCP_INQ => answer(self.inq.load(Relaxed).into()),
             TCP_CONGESTION => {
