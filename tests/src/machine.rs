@@ -227,7 +227,9 @@ impl Machine {
         }
         self.memory.write(SCRATCH, &entry)?;
         let mut time = [0; 16];
-        for (to, from) in time.iter_mut().zip((i64::from(ms) / 1000).to_le_bytes().into_iter().chain((i64::from(ms % 1000) * 1_000_000).to_le_bytes())) {
+        for (to, from) in time.iter_mut().zip(
+            (i64::from(ms) / 1000).to_le_bytes().into_iter().chain((i64::from(ms % 1000) * 1_000_000).to_le_bytes()),
+        ) {
             *to = from;
         }
         self.memory.write(SCRATCH + 16, &time)?;

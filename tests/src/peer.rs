@@ -102,7 +102,8 @@ impl Peer {
 
     /// Does what is due, and has the world wake up when it wants to be called again.
     pub fn poll(&mut self) {
-        while self.iface.poll(now(&self.world), &mut self.port, &mut self.sockets) != smoltcp::iface::PollResult::None {}
+        while self.iface.poll(now(&self.world), &mut self.port, &mut self.sockets) != smoltcp::iface::PollResult::None {
+        }
         if let Some(delay) = self.iface.poll_delay(now(&self.world), &self.sockets) {
             let delay = std::time::Duration::from_micros(delay.total_micros().max(100));
             self.world.after(delay, |_| {});

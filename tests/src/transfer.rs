@@ -110,7 +110,11 @@ impl Sink {
 
 /// The address family of an address.
 pub fn family(ip: IpAddr) -> u16 {
-    if ip.is_ipv4() { INET } else { INET6 }
+    if ip.is_ipv4() {
+        INET
+    } else {
+        INET6
+    }
 }
 
 /// Connects `a` to a listener of `b` at `ip`: gives both ends, not blocking.

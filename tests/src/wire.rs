@@ -178,8 +178,12 @@ impl Stub {
         let mut packet = Vec::new();
         let len = body.len() as u16;
         let value = match (src, dst) {
-            (IpAddr::V4(s), IpAddr::V4(d)) if proto != ICMP => sum(&[&s.octets(), &d.octets(), &[0, proto], &len.to_be_bytes(), &body]),
-            (IpAddr::V6(s), IpAddr::V6(d)) => sum(&[&s.octets(), &d.octets(), &u32::from(len).to_be_bytes(), &[0, proto], &body]),
+            (IpAddr::V4(s), IpAddr::V4(d)) if proto != ICMP => {
+                sum(&[&s.octets(), &d.octets(), &[0, proto], &len.to_be_bytes(), &body])
+            }
+            (IpAddr::V6(s), IpAddr::V6(d)) => {
+                sum(&[&s.octets(), &d.octets(), &u32::from(len).to_be_bytes(), &[0, proto], &body])
+            }
             _ => sum(&[&body]),
         };
         if let Some(place) = body.get_mut(checksum..checksum + 2) {
@@ -269,7 +273,10 @@ impl Stub {
             let end = world.now() + std::time::Duration::from_secs(5);
             world.run_until(Some(end), || {
                 while let Some(p) = self.receive() {
-                    if p.proto == proto && p.body.first() == Some(&reply) && p.body.get(4..9) == Some(&[0x12, 0x34, 0, 1, b'p']) {
+                    if p.proto == proto
+                        && p.body.first() == Some(&reply)
+                        && p.body.get(4..9) == Some(&[0x12, 0x34, 0, 1, b'p'])
+                    {
                         return true;
                     }
                 }

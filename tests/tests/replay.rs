@@ -56,10 +56,8 @@ fn mutate(rng: &mut Rng, data: &mut Vec<u8>) {
 /// Sockets of all kinds for the noise to meet.
 fn sockets(m: &Machine) -> Vec<i32> {
     let mut fds = Vec::new();
-    let tcp = std::env::var_os("NOTCP").is_none();
     for family in [INET, INET6] {
         for (kind, protocol) in [(1, 0), (2, 0), (2, 1), (2, 58), (3, 1), (3, 58), (3, 255)] {
-            if kind == 1 && !tcp { continue; }
             fds.extend(m.socket(family, kind | NONBLOCK, protocol));
         }
     }
@@ -122,16 +120,17 @@ fn changed_frames() {
     let keep = seen.clone();
     link.tap(move |_, _, frame| keep.lock().expect("no panic before").push(frame.to_vec()));
     for (ip, _) in addresses(2) {
-        let (c, s) = (a.socket(if ip.is_ipv4() { INET } else { INET6 }, 2, 0), b.socket(if ip.is_ipv4() { INET } else { INET6 }, 2 | NONBLOCK, 0));
+        let (c, s) = (
+            a.socket(if ip.is_ipv4() { INET } else { INET6 }, 2, 0),
+            b.socket(if ip.is_ipv4() { INET } else { INET6 }, 2 | NONBLOCK, 0),
+        );
         b.bind(s.expect("socket"), SocketAddr::new(ip, 7)).expect("bind");
         for len in [0, 10, 4000] {
             a.send_to(c.expect("socket"), &vec![1; len], SocketAddr::new(ip, 7)).expect("send");
             a.send_to(c.expect("socket"), &vec![1; len], SocketAddr::new(ip, 8)).expect("send");
             world.run_for(Duration::from_millis(50));
         }
-        if lkl_abi_has_tcp(&a) {
-            lkl_tests::transfer::both_ways(&world, &a, &b, ip, 5000, 5000, Duration::from_secs(60));
-        }
+        lkl_tests::transfer::both_ways(&world, &a, &b, ip, 5000, 5000, Duration::from_secs(60));
     }
     let corpus = seen.lock().expect("no panic before").clone();
     assert!(corpus.len() > 20);
@@ -158,10 +157,6 @@ fn changed_frames() {
         drain(&m, &fds);
         alive(&world, &m, &stub);
     });
-}
-
-fn lkl_abi_has_tcp(m: &Machine) -> bool {
-    std::env::var_os("NOTCP").is_none() && m.socket(INET, 1, 0).is_ok()
 }
 
 #[test]
@@ -224,9 +219,36 @@ fn system_calls() {
         let mut rng = Rng::new(seed);
         let mut fds = sockets(&m);
         fds.push(m.call(nr::EPOLL_CREATE1, [0; 6]).expect("epoll") as i32);
-        let calls = [nr::SETSOCKOPT, nr::GETSOCKOPT, nr::SENDTO, nr::RECVFROM, nr::SENDMSG, nr::RECVMSG, nr::IOCTL, nr::FCNTL, nr::BIND,
-            nr::CONNECT, nr::LISTEN, nr::ACCEPT4, nr::GETSOCKNAME, nr::GETPEERNAME, nr::SHUTDOWN, nr::EPOLL_CTL, nr::EPOLL_PWAIT, nr::PPOLL,
-            nr::READV, nr::WRITEV, nr::READ, nr::WRITE, nr::SOCKET, nr::DUP, nr::FSTAT, nr::SENDMMSG, nr::RECVMMSG, nr::PSELECT6];
+        let calls = [
+            nr::SETSOCKOPT,
+            nr::GETSOCKOPT,
+            nr::SENDTO,
+            nr::RECVFROM,
+            nr::SENDMSG,
+            nr::RECVMSG,
+            nr::IOCTL,
+            nr::FCNTL,
+            nr::BIND,
+            nr::CONNECT,
+            nr::LISTEN,
+            nr::ACCEPT4,
+            nr::GETSOCKNAME,
+            nr::GETPEERNAME,
+            nr::SHUTDOWN,
+            nr::EPOLL_CTL,
+            nr::EPOLL_PWAIT,
+            nr::PPOLL,
+            nr::READV,
+            nr::WRITEV,
+            nr::READ,
+            nr::WRITE,
+            nr::SOCKET,
+            nr::DUP,
+            nr::FSTAT,
+            nr::SENDMMSG,
+            nr::RECVMMSG,
+            nr::PSELECT6,
+        ];
         for n in 0..2000 {
             let len = rng.below(300) as usize;
             let data = noise(&mut rng, len);

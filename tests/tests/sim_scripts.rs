@@ -80,28 +80,36 @@ fn wrong_acknowledgement_of_a_syn() {
 #[test]
 fn delayed_acknowledgement() {
     // Some are acknowledged at once, none later than after 200 ms.
-    after(OPENED, "< P. 1:1000 ack 1
+    after(
+        OPENED,
+        "< P. 1:1000 ack 1
          > . 1:0 ack 1001 @0..210
          < . 1001:1000 ack 1
          > . 1:0 ack 2001 @0..210
          < . 2001:1000 ack 1
          > . 1:0 ack 3001 @0..210
          read 3000
-         quiet 1000");
+         quiet 1000",
+    );
 }
 
 #[test]
 fn out_of_order_data() {
-    after(OPENED, "< . 1001:1000 ack 1
+    after(
+        OPENED,
+        "< . 1001:1000 ack 1
          > . 1:0 ack 1
          < . 1:1000 ack 1
          > . 1:0 ack 2001
-         read 2000");
+         read 2000",
+    );
 }
 
 #[test]
 fn fast_retransmit() {
-    after(OPEN, "write 5000
+    after(
+        OPEN,
+        "write 5000
          > . 1:1000 ack 1
          > . 1001:1000 ack 1
          > . 2001:1000 ack 1
@@ -112,24 +120,30 @@ fn fast_retransmit() {
          < . 1:0 ack 1
          > . 1:1000 ack 1
          < . 1:0 ack 5001
-         quiet 3000");
+         quiet 3000",
+    );
 }
 
 #[test]
 fn retransmission_timeout_doubles() {
     // No round trip has been measured but the handshake's, which took no time: 200 ms at least.
-    after(OPEN, "write 500
+    after(
+        OPEN,
+        "write 500
          > . 1:500 ack 1
          > . 1:500 ack 1 @150..300
          > . 1:500 ack 1 @350..450
          > . 1:500 ack 1 @750..850
          < . 1:0 ack 501
-         quiet 5000");
+         quiet 5000",
+    );
 }
 
 #[test]
 fn zero_window() {
-    after(OPEN, "< . 1:0 ack 1 win 0
+    after(
+        OPEN,
+        "< . 1:0 ack 1 win 0
          wait 10
          write 100
          > . 0:0 ack 1 @150..300
@@ -137,24 +151,30 @@ fn zero_window() {
          > . 0:0 ack 1 @300..500
          < . 1:0 ack 1 win 1000
          > . 1:100 ack 1
-         < . 1:0 ack 101");
+         < . 1:0 ack 101",
+    );
 }
 
 #[test]
 fn close_from_here() {
-    after(OPEN, "close
+    after(
+        OPEN,
+        "close
          > F. 1:0 ack 1
          < . 1:0 ack 2
          < F. 1:0 ack 2
          > . 2:0 ack 2
          # TIME_WAIT: a FIN that comes again is acknowledged again.
          < F. 1:0 ack 2
-         > . 2:0 ack 2");
+         > . 2:0 ack 2",
+    );
 }
 
 #[test]
 fn close_from_there() {
-    after(OPENED, "< F. 1:0 ack 1
+    after(
+        OPENED,
+        "< F. 1:0 ack 1
          > . 1:0 ack 2 @0..210
          read 0
          close
@@ -162,17 +182,21 @@ fn close_from_there() {
          < . 2:0 ack 2
          quiet 2000
          < . 2:0 ack 2
-         > R 2:0");
+         > R 2:0",
+    );
 }
 
 #[test]
 fn simultaneous_close() {
-    after(OPEN, "shutdown
+    after(
+        OPEN,
+        "shutdown
          > F. 1:0 ack 1
          < F. 1:0 ack 1
          > . 2:0 ack 2
          < . 2:0 ack 2
-         quiet 1000");
+         quiet 1000",
+    );
 }
 
 #[test]
@@ -190,45 +214,66 @@ fn simultaneous_open() {
 
 #[test]
 fn resets() {
-    after(OPEN, "reset
+    after(
+        OPEN,
+        "reset
          > R. 1:0 ack 1
-         quiet 1000");
-    after(OPENED, "< R 1:0
-         error ECONNRESET");
+         quiet 1000",
+    );
+    after(
+        OPENED,
+        "< R 1:0
+         error ECONNRESET",
+    );
     // RFC 5961, section 3.2: a reset that is not exactly at the left edge is challenged.
-    after(OPENED, "< R 500:0
+    after(
+        OPENED,
+        "< R 500:0
          > . 1:0 ack 1
-         error NONE");
+         error NONE",
+    );
     // Section 4.2: so is a SYN.
-    after(OPENED, "< S 400:0
+    after(
+        OPENED,
+        "< S 400:0
          > . 1:0 ack 1
-         error NONE");
+         error NONE",
+    );
 }
 
 #[test]
 fn data_after_close_is_reset() {
-    after(OPEN, "close
+    after(
+        OPEN,
+        "close
          > F. 1:0 ack 1
          < . 1:0 ack 2
          < P. 1:10 ack 2
-         > R. 2:0");
+         > R. 2:0",
+    );
 }
 
 #[test]
 fn nagle() {
-    after(OPEN, "write 10
+    after(
+        OPEN,
+        "write 10
          > . 1:10 ack 1
          write 10
          quiet 20
          < . 1:0 ack 11
          > . 11:10 ack 1
-         < . 1:0 ack 21");
+         < . 1:0 ack 21",
+    );
 }
 
 #[test]
 fn old_duplicate_data_is_acknowledged() {
-    after(OPENED, "< P. 1:100 ack 1
+    after(
+        OPENED,
+        "< P. 1:100 ack 1
          wait 300
          < P. 1:100 ack 1
-         > . 1:0 ack 101");
+         > . 1:0 ack 101",
+    );
 }

@@ -86,7 +86,15 @@ fn narrow_wire_with_a_short_queue() {
 #[test]
 fn everything_at_once() {
     for n in 0..6 {
-        let wire = Wire { loss: 0.02, duplicate: 0.02, reorder: 0.02, corrupt: 0.005, delay: ms(3), jitter: ms(2), ..Wire::default() };
+        let wire = Wire {
+            loss: 0.02,
+            duplicate: 0.02,
+            reorder: 0.02,
+            corrupt: 0.005,
+            delay: ms(3),
+            jitter: ms(2),
+            ..Wire::default()
+        };
         over(&wire, 500 + n, 256 * KIB, 256 * KIB, ms(600_000));
     }
 }

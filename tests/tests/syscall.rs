@@ -19,7 +19,11 @@ fn library() -> PathBuf {
         },
         PathBuf::from,
     );
-    assert!(path.is_file(), "{} is not there: build it (cargo build --release -p lkl-hijack) or set LKL_HIJACK_SO", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not there: build it (cargo build --release -p lkl-hijack) or set LKL_HIJACK_SO",
+        path.display()
+    );
     path
 }
 
@@ -34,7 +38,16 @@ fn program() -> PathBuf {
         .collect();
     sources.sort();
     let status = Command::new("cc")
-        .args(["-std=gnu17", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Wno-stringop-overflow", "-Wno-stringop-overread"])
+        .args([
+            "-std=gnu17",
+            "-O1",
+            "-g",
+            "-pthread",
+            "-Wall",
+            "-Wextra",
+            "-Wno-stringop-overflow",
+            "-Wno-stringop-overread",
+        ])
         .arg("-o")
         .arg(&out)
         .args(&sources)
@@ -49,7 +62,12 @@ fn run(program: &Path, case: &str, preload: Option<&Path>) -> String {
     let mut command = Command::new("unshare");
     let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
     command.args(if root { &["-n"][..] } else { &["-r", "-n"][..] });
-    command.args(["sh", "-c", "ip link set lo up && P=$1 && shift && if [ -n \"$P\" ]; then export LD_PRELOAD=\"$P\"; fi && exec \"$@\"", "sh"]);
+    command.args([
+        "sh",
+        "-c",
+        "ip link set lo up && P=$1 && shift && if [ -n \"$P\" ]; then export LD_PRELOAD=\"$P\"; fi && exec \"$@\"",
+        "sh",
+    ]);
     command.arg(preload.unwrap_or(Path::new(""))).arg(program).arg(case);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("unshare runs");
@@ -88,7 +106,12 @@ fn difference(host: &str, ours: &str) -> Option<String> {
             text += "    ...\n";
             break;
         }
-        text += &format!("    line {}\n      host: {}\n      ours: {}\n", i + 1, a.unwrap_or(&"(none)"), b.unwrap_or(&"(none)"));
+        text += &format!(
+            "    line {}\n      host: {}\n      ours: {}\n",
+            i + 1,
+            a.unwrap_or(&"(none)"),
+            b.unwrap_or(&"(none)")
+        );
     }
     Some(text)
 }

@@ -54,7 +54,8 @@ pub fn run(script: &str) {
         for (n, line) in script.lines().enumerate() {
             let line = line.split('#').next().unwrap_or("").trim();
             if !line.is_empty() {
-                run.step(line).unwrap_or_else(|e| panic!("line {} ({}), `{line}`: {e}", n + 1, if v6 { "IPv6" } else { "IPv4" }));
+                run.step(line)
+                    .unwrap_or_else(|e| panic!("line {} ({}), `{line}`: {e}", n + 1, if v6 { "IPv6" } else { "IPv4" }));
             }
         }
     }
@@ -82,7 +83,11 @@ fn flags(word: &str) -> Result<u8, String> {
 }
 
 fn text(flags: u8) -> String {
-    [(SYN, 'S'), (FIN, 'F'), (RST, 'R'), (PSH, 'P'), (URG, 'U'), (ACK, '.')].into_iter().filter(|f| flags & f.0 != 0).map(|f| f.1).collect()
+    [(SYN, 'S'), (FIN, 'F'), (RST, 'R'), (PSH, 'P'), (URG, 'U'), (ACK, '.')]
+        .into_iter()
+        .filter(|f| flags & f.0 != 0)
+        .map(|f| f.1)
+        .collect()
 }
 
 impl Run {
@@ -132,7 +137,8 @@ impl Run {
             "reset" => {
                 let fd = self.fd()?;
                 let at = m.put(&[1, 0, 0, 0, 0, 0, 0, 0]);
-                m.call(lkl_abi::nr::SETSOCKOPT, [fd as u64, u64::from(SOL_SOCKET), SO_LINGER, at, 8, 0]).map_err(fail)?;
+                m.call(lkl_abi::nr::SETSOCKOPT, [fd as u64, u64::from(SOL_SOCKET), SO_LINGER, at, 8, 0])
+                    .map_err(fail)?;
                 m.close(fd).map_err(fail)?;
             }
             "error" => {
@@ -200,7 +206,9 @@ impl Run {
                 "win" => s.window = number(words.next())?,
                 "opts" => {
                     let hex = words.next().ok_or("no options")?;
-                    s.options = (0..hex.len() / 2).filter_map(|i| u8::from_str_radix(hex.get(i * 2..i * 2 + 2)?, 16).ok()).collect();
+                    s.options = (0..hex.len() / 2)
+                        .filter_map(|i| u8::from_str_radix(hex.get(i * 2..i * 2 + 2)?, 16).ok())
+                        .collect();
                 }
                 other => return Err(format!("unknown word {other}")),
             }
