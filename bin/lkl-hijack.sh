@@ -15,7 +15,7 @@ Runs PROGRAM, unmodified, with its network served by a kernel of its own. Withou
   LKL_HIJACK_NET_TAP=tap0 LKL_HIJACK_NET_IP=10.0.0.2 LKL_HIJACK_NET_NETMASK_LEN=24 lkl-hijack.sh ping 10.0.0.1
 
 Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{OFFLOAD,DEBUG,LOG}; README.md
-explains them. LKL_HIJACK_LIBRARY names another liblkl-hijack.so to use, which is then never built.
+explains them. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
 
 Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if
 it was not found.

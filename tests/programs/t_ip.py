@@ -329,5 +329,8 @@ def proc_net(lab):
     done = sh(lab, "cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu; ls /sys/class/net; cat /proc/sys/net/ipv4/ip_forward")
     has(done.out, r"^02:00:00:00:07:02\n1500\n")
     has(done.out, r"^eth0\nlo$")
-    done = sh(lab, "echo 42 >/proc/sys/net/ipv4/ip_default_ttl; cat /proc/sys/net/ipv4/ip_default_ttl; sysctl -n net.ipv4.tcp_rmem", status=None)
-    has(done.out, r"^\d+\n\d+\s+\d+\s+\d+")
+    done = lab.python(
+        "p = '/proc/sys/net/ipv4/ip_default_ttl'\nopen(p, 'w').write('42')\nprint(open(p).read())\nopen(p, 'w').write('64')"
+    )
+    check(done.out.strip() == "42", "written and read", done)
+    has(lab.ours("sysctl", "-n", "net.ipv4.tcp_rmem").out, r"^\d+\s+\d+\s+\d+")
