@@ -100,7 +100,7 @@ impl Tap {
             Err(_) => (open_plain(name).map_err(|e| refusal(name, e))?, false),
         };
         rustix::io::ioctl_fionbio(&fd, true).map_err(|e| refusal(name, Errno(e.raw_os_error())))?;
-        let mac = mac.unwrap_or_else(|| random_mac(host));
+        let mac = mac.or_else(|| stable_mac(name)).unwrap_or_else(|| random_mac(host));
         tracing::info!(tap = name, vnet_hdr = vnet, mac = %macaddr::MacAddr6::from(mac), "opened");
         Ok(Arc::new(Self { fd: privatise(&host.hooks, fd), mac, vnet, buffer: Mutex::new(BytesMut::new()) }))
     }
@@ -186,6 +186,23 @@ fn refusal(name: &str, e: Errno) -> Refusal {
         Errno::EINVAL => "expected a TAP; this interface is of another kind".into(),
         e => format!("expected a TAP that can be opened; it fails with {e}"),
     }
+}
+
+/// An address that is the same each time this TAP is used, made of the TAP's own. A new one for each program would meet
+/// its peers' old neighbour entries, which Linux does not let be overridden within a second.
+fn stable_mac(name: &str) -> Option<[u8; 6]> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let path = format!("/sys/class/net/{name}/address");
+    let file = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut own = [0u8; 17];
+    let n = rustix::io::read(&file, &mut own).ok()?;
+    if n < own.len() {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    (own, name).hash(&mut hasher);
+    let [a, b, c, d, e, f, ..] = hasher.finish().to_be_bytes();
+    Some([(a & !1) | 2, b, c, d, e, f])
 }
 
 fn random_mac(host: &RealHost) -> [u8; 6] {
