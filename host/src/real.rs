@@ -274,17 +274,9 @@ impl RealHost {
         }
         match s.worker.load(SeqCst) {
             // Nobody sleeps in `ppoll` as far as known: a busy driver sees `rearmed` before it does.
-            mode::POLLING | mode::DEEP => {
-                if s.driver.load(SeqCst) == FREE {
-                    self.ring_event();
-                }
-            }
-            mode::NAPPING => {
-                if s.driver.load(SeqCst) == FREE {
-                    self.ring_bell();
-                }
-            }
-            _ if s.driver.load(SeqCst) == FREE => worker::ensure(self),
+            mode::POLLING | mode::DEEP if s.driver.load(SeqCst) == FREE => self.ring_event(),
+            mode::NAPPING if s.driver.load(SeqCst) == FREE => self.ring_bell(),
+            mode::NONE if s.driver.load(SeqCst) == FREE => worker::ensure(self),
             _ => {}
         }
     }

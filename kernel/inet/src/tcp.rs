@@ -1,12 +1,13 @@
 //! TCP sockets: `lkl_net`'s connections under locks, found by hash.
 //!
 //! * `ports`: who has which port, and may share it. `table`: from a segment to its socket.
-//! * `socket`: a socket and the calls of the program. `listen`: connections being made. `option`: its options.
+//! * `socket`: a socket. `calls`: the calls of the program. `listen`: connections being made. `option`: its options.
 //! * `work`: what is to be done once a socket's lock is released: segments to send, waiters to wake, timers to set.
 //! * `show`: what `sock_diag` and `/proc/net/tcp` show.
 //!
 //! Order of locks: ports, then one socket, then the table. Segments are sent holding none.
 
+mod calls;
 mod listen;
 mod option;
 mod ports;

@@ -194,7 +194,8 @@ impl Connection {
                 // Data that nobody will ever read (RFC 9293, section 3.6, as RFC 1122, section 4.2.2.13, has it).
                 if self.rx.shutdown && !payload.is_empty() && end - u64::from(fin) > self.rx.nxt {
                     self.stats.abort_on_data += 1;
-                    self.die_with_reset(None);
+                    self.die(None);
+                    self.pending.stray_reset = Some(s.ack);
                     return;
                 }
             }
