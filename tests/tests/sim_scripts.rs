@@ -249,7 +249,7 @@ fn data_after_close_is_reset() {
          > F. 1:0 ack 1
          < . 1:0 ack 2
          < P. 1:10 ack 2
-         > R. 2:0",
+         > R 2:0",
     );
 }
 
