@@ -4,6 +4,7 @@ mod blocking;
 mod descriptors;
 mod loopback;
 mod messages;
+mod option_table;
 mod options;
 mod random;
 mod readiness;
