@@ -292,7 +292,11 @@ impl Net {
             }
             icmp::v6::MLD_QUERY => {
                 s.icmp6.in_group_memb_queries.inc();
-                self.answer_query(meta);
+                self.membership_query(meta, message);
+            }
+            icmp::v6::MLD_REPORT => {
+                s.icmp6.in_group_memb_responses.inc();
+                self.old_report(meta);
             }
             icmp::v6::ROUTER_SOLICIT => s.icmp6.in_router_solicits.inc(),
             icmp::v6::ROUTER_ADVERT => {

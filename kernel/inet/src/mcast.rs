@@ -1,4 +1,6 @@
-//! Groups that links listen to, and telling routers of them (RFC 3376, RFC 3810).
+//! Groups that links listen to, and telling routers of them: `lkl_net`'s membership machine (RFC 3376, RFC 3810) under a
+//! lock. A link listens to a group from any source; the source filters of sockets are applied when a packet is
+//! delivered.
 
 use crate::ip::{IPPROTO_ICMPV6, IPPROTO_IGMP};
 use crate::link::Link;
@@ -6,13 +8,25 @@ use crate::tx::{HeaderBytes, IpTx, RxMeta};
 use crate::Net;
 use bytes::Bytes;
 use lkl_net::checksum::checksum;
+use lkl_net::mcast::{all_routers, emit_report, parse_query, Filter, Membership, Message};
 use lkl_net::wire::{icmp, ipv6};
+use lkl_ops::Instant;
+use lkl_sync::{Mutex, Rank};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Record types of both protocols.
-const MODE_IS_EXCLUDE: u8 = 2;
-const CHANGE_TO_INCLUDE: u8 = 3;
-const CHANGE_TO_EXCLUDE: u8 = 4;
+/// IGMP: query, and reports of the first two versions.
+const IGMP_QUERY: u8 = 0x11;
+const IGMP_REPORTS: [u8; 2] = [0x12, 0x16];
+
+/// The membership machines, one for each link and IP version.
+pub(crate) struct Memberships(Mutex<HashMap<(u32, bool), Membership>>);
+
+impl Default for Memberships {
+    fn default() -> Self {
+        Self(Mutex::new(Rank::PacketTable, HashMap::new()))
+    }
+}
 
 impl Net {
     /// One more user of `group` on `link`.
@@ -24,7 +38,7 @@ impl Net {
             *users == 1
         };
         if first {
-            self.group_report(link, &[group], CHANGE_TO_EXCLUDE);
+            self.with_membership(link, group.is_ipv6(), |m, now, out| m.set(now, group, Filter::any_source(), out));
         }
     }
 
@@ -42,77 +56,98 @@ impl Net {
             }
         };
         if last {
-            self.group_report(link, &[group], CHANGE_TO_INCLUDE);
+            self.with_membership(link, group.is_ipv6(), |m, now, out| m.set(now, group, Filter::nothing(), out));
         }
     }
 
     /// The link has come up: routers are told of all groups.
     pub(crate) fn groups_link_up(&self, link: &Link) {
         let groups: Vec<IpAddr> = link.groups().into_iter().map(|(g, _)| g).collect();
-        self.group_report(link, &groups, CHANGE_TO_EXCLUDE);
+        for v6 in [false, true] {
+            self.multicast.0.lock().remove(&(link.index, v6));
+            self.with_membership(link, v6, |m, now, out| {
+                for g in groups.iter().filter(|g| g.is_ipv6() == v6) {
+                    m.set(now, *g, Filter::any_source(), out);
+                }
+            });
+        }
     }
 
-    fn group_report(&self, link: &Link, groups: &[IpAddr], kind: u8) {
+    /// Runs `f` on the machine of a link, sends what it says, and sets the timer. A link that is down has none.
+    fn with_membership(&self, link: &Link, v6: bool, f: impl FnOnce(&mut Membership, Instant, &mut Vec<Message>)) {
         if link.is_loopback() || !link.is_up() {
             return;
         }
-        let mut v4 = Vec::new();
-        let mut v6 = Vec::new();
-        let (mut n4, mut n6) = (0u16, 0u16);
-        for g in groups.iter().take(64) {
-            match g {
-                IpAddr::V4(g) if g.octets() != [224, 0, 0, 1] => {
-                    v4.extend_from_slice(&[kind, 0, 0, 0]);
-                    v4.extend_from_slice(&g.octets());
-                    n4 += 1;
-                }
-                // Groups that never leave the node or need no report (RFC 3810, section 6).
-                IpAddr::V6(g) if !matches!(g.segments(), [0xff01, ..] | [0xff02, 0, 0, 0, 0, 0, 0, 1]) => {
-                    v6.extend_from_slice(&[kind, 0, 0, 0]);
-                    v6.extend_from_slice(&g.octets());
-                    n6 += 1;
-                }
-                _ => {}
-            }
-        }
-        let sent = |r: lkl_abi::Result<()>| {
-            if let Err(e) = r {
-                tracing::debug!(target: "lkl::drop", error = ?e, "membership report");
-            }
+        let now = self.now();
+        let seed = self.random_u32();
+        let mut out = Vec::new();
+        let deadline = {
+            let mut all = self.multicast.0.lock();
+            let m = all.entry((link.index, v6)).or_insert_with(|| Membership::new(v6, seed));
+            f(m, now, &mut out);
+            m.deadline()
         };
-        if n4 > 0 {
-            let mut m = vec![0x22, 0, 0, 0, 0, 0];
-            m.extend_from_slice(&n4.to_be_bytes());
-            m.extend_from_slice(&v4);
-            let sum = checksum(&m);
-            m[2..4].copy_from_slice(&sum.to_be_bytes());
-            let mut tx = IpTx::new(
-                Ipv4Addr::UNSPECIFIED.into(),
-                Ipv4Addr::new(224, 0, 0, 22).into(),
-                IPPROTO_IGMP,
-                HeaderBytes::from_vec(m),
-                None,
-            );
-            (tx.ttl, tx.oif, tx.tos, tx.multicast_loop) = (Some(1), link.index, 0xc0, false);
-            // Router alert (RFC 2113).
-            tx.options = Bytes::from_static(&[0x94, 4, 0, 0]);
-            sent(self.ip_output_queued(tx));
+        for message in out {
+            self.send_report(link, v6, &message);
         }
-        if n6 > 0 {
-            let mut m = vec![icmp::v6::MLD2_REPORT, 0, 0, 0, 0, 0];
-            m.extend_from_slice(&n6.to_be_bytes());
-            m.extend_from_slice(&v6);
+        if let Some(at) = deadline {
+            self.arm_multicast(at);
+        }
+    }
+
+    /// Reports that are due; answers when the next one is.
+    pub(crate) fn multicast_timer(&self, now: Instant) -> Option<Instant> {
+        let mut due = Vec::new();
+        let next = {
+            let mut all = self.multicast.0.lock();
+            for ((index, v6), m) in all.iter_mut() {
+                let mut out = Vec::new();
+                m.on_timer(now, &mut out);
+                due.push((*index, *v6, out));
+            }
+            all.values().filter_map(Membership::deadline).min()
+        };
+        for (index, v6, out) in due {
+            if let Ok(link) = self.link_by_index(index) {
+                for message in out {
+                    self.send_report(&link, v6, &message);
+                }
+            }
+        }
+        next
+    }
+
+    fn send_report(&self, link: &Link, v6: bool, message: &Message) {
+        let dst = match message {
+            Message::Report(_) => all_routers(v6, true),
+            Message::OldReport(group) => *group,
+            Message::Leave(_) => all_routers(v6, false),
+        };
+        let bytes = emit_report(v6, message);
+        let kind = bytes.first().copied().unwrap_or(0);
+        let header = HeaderBytes::from_vec(bytes);
+        let tx = if v6 {
             let src = self.link_local(link).unwrap_or(Ipv6Addr::UNSPECIFIED);
-            let dst = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
-            let mut tx = IpTx::new(src.into(), dst.into(), IPPROTO_ICMPV6, HeaderBytes::from_vec(m), Some(2));
+            let mut tx = IpTx::new(src.into(), dst, IPPROTO_ICMPV6, header, Some(2));
             (tx.ttl, tx.oif, tx.multicast_loop, tx.any_src) = (Some(1), link.index, false, true);
             // Hop-by-hop header with a router alert (RFC 3810, section 5).
             tx.options = Bytes::from_static(&[IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0]);
             tx.ext_proto = Some(ipv6::HOP_BY_HOP);
             self.snmp().icmp6.out_msgs.inc();
-            self.snmp().icmp6.out_ml_dv2_reports.inc();
-            self.snmp().icmp6_msg.count_out(icmp::v6::MLD2_REPORT);
-            sent(self.ip_output_queued(tx));
+            if kind == icmp::v6::MLD2_REPORT {
+                self.snmp().icmp6.out_ml_dv2_reports.inc();
+            }
+            self.snmp().icmp6_msg.count_out(kind);
+            tx
+        } else {
+            let mut tx = IpTx::new(Ipv4Addr::UNSPECIFIED.into(), dst, IPPROTO_IGMP, header, None);
+            (tx.ttl, tx.oif, tx.tos, tx.multicast_loop) = (Some(1), link.index, 0xc0, false);
+            // Router alert (RFC 2113).
+            tx.options = Bytes::from_static(&[0x94, 4, 0, 0]);
+            tx
+        };
+        if let Err(e) = self.ip_output_queued(tx) {
+            tracing::debug!(target: "lkl::drop", error = ?e, "membership report");
         }
     }
 
@@ -124,18 +159,28 @@ impl Net {
         })
     }
 
-    /// A query is answered at once with all groups: there are few.
     pub(crate) fn igmp_input(&self, meta: &RxMeta, message: &[u8]) {
-        if message.first() != Some(&0x11) || checksum(message) != 0 {
+        if checksum(message) != 0 {
             return;
         }
-        self.answer_query(meta);
+        match message.first() {
+            Some(&IGMP_QUERY) => self.membership_query(meta, message),
+            Some(kind) if IGMP_REPORTS.contains(kind) => self.old_report(meta),
+            _ => {}
+        }
     }
 
-    pub(crate) fn answer_query(&self, meta: &RxMeta) {
-        let Ok(link) = self.link_by_index(meta.ifindex) else { return };
+    /// A query came, of IGMP or MLD; `message` begins at its type.
+    pub(crate) fn membership_query(&self, meta: &RxMeta, message: &[u8]) {
         let v6 = meta.dst.is_ipv6();
-        let groups: Vec<IpAddr> = link.groups().into_iter().map(|(g, _)| g).filter(|g| g.is_ipv6() == v6).collect();
-        self.group_report(&link, &groups, MODE_IS_EXCLUDE);
+        let (Some(query), Ok(link)) = (parse_query(v6, message), self.link_by_index(meta.ifindex)) else { return };
+        self.with_membership(&link, v6, |m, now, _| m.on_query(now, &query));
+    }
+
+    /// Somebody else reported the group that this was sent to.
+    pub(crate) fn old_report(&self, meta: &RxMeta) {
+        if let Ok(link) = self.link_by_index(meta.ifindex) {
+            self.with_membership(&link, meta.dst.is_ipv6(), |m, now, _| m.on_old_report(now, meta.dst));
+        }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Job {
     Config,
     /// Reassembly.
     Reassembly,
+    /// Reports of group membership.
+    Multicast,
 }
 
 /// The stack's own place in the timer heap.
@@ -50,6 +52,7 @@ impl TimerTarget for JobTimer {
             Job::Neighbours => net.neigh_timer(now),
             Job::Config => net.config_timer(now),
             Job::Reassembly => net.reassembly_timer(now),
+            Job::Multicast => net.multicast_timer(now),
         }
     }
 }
@@ -77,6 +80,7 @@ pub struct Net {
     neigh_alarm: Alarm,
     config_alarm: Alarm,
     reassembly_alarm: Alarm,
+    multicast_alarm: Alarm,
     next_ino: AtomicU64,
     /// Makes hashes and identifications hard to guess.
     pub(crate) secret: u64,
@@ -86,6 +90,7 @@ pub struct Net {
     pub(crate) loopback: crate::loopback::Loopback,
     pub(crate) frags: Mutex<crate::reassembly::Fragments>,
     pub(crate) slaac: Mutex<crate::slaac::Slaac>,
+    pub(crate) multicast: crate::mcast::Memberships,
     pub(crate) icmp_limit: crate::icmp::RateLimit,
     pub(crate) udp: crate::udp::UdpTable,
     pub(crate) raw: crate::raw::RawTable,
@@ -106,7 +111,7 @@ impl Net {
                 Alarm { id: timers.new_id(), target: Arc::downgrade(&keep), _keep: keep }
             };
             let (neigh_alarm, config_alarm) = (alarm(Job::Neighbours), alarm(Job::Config));
-            let reassembly_alarm = alarm(Job::Reassembly);
+            let (reassembly_alarm, multicast_alarm) = (alarm(Job::Reassembly), alarm(Job::Multicast));
             Self {
                 me: me.clone(),
                 host,
@@ -121,6 +126,7 @@ impl Net {
                 neigh_alarm,
                 config_alarm,
                 reassembly_alarm,
+                multicast_alarm,
                 next_ino: AtomicU64::new(1 << 16),
                 secret: u64::from_ne_bytes(secret),
                 ids: crate::output::Ids::new(1),
@@ -128,6 +134,7 @@ impl Net {
                 neigh: crate::neigh::NeighTable::default(),
                 loopback: crate::loopback::Loopback::default(),
                 frags: Mutex::new(Rank::PacketTable, crate::reassembly::Fragments::default()),
+                multicast: crate::mcast::Memberships::default(),
                 slaac: Mutex::new(Rank::PacketTable, crate::slaac::Slaac::default()),
                 icmp_limit: crate::icmp::RateLimit::default(),
                 udp: crate::udp::UdpTable::default(),
@@ -196,6 +203,10 @@ impl Net {
 
     pub(crate) fn arm_config(&self, at: Instant) {
         self.arm(self.config_alarm.id, &self.config_alarm.target, at);
+    }
+
+    pub(crate) fn arm_multicast(&self, at: Instant) {
+        self.arm(self.multicast_alarm.id, &self.multicast_alarm.target, at);
     }
 
     pub(crate) fn arm_reassembly(&self, at: Instant) {

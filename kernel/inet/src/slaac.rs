@@ -24,6 +24,10 @@ pub(crate) struct Slaac {
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// `RTPROT_RA`
 const PROTOCOL_RA: u8 = 9;
+/// `RTPROT_KERNEL`: what Linux writes on the route of an advertised prefix.
+const PROTOCOL_KERNEL: u8 = 2;
+/// At most so many routes that end by themselves are learnt from advertisements: anyone on the link can send them.
+const MAX_ROUTES: usize = 1024;
 
 impl Net {
     fn accepts_ra(&self, link: &Link) -> bool {
@@ -110,9 +114,17 @@ impl Net {
     fn ra_route(&self, link: &Link, dst: Prefix, gateway: Option<Ipv6Addr>, life: Option<Duration>) {
         let index = link.index;
         let via = gateway.map(IpAddr::V6);
+        // The prefix of an address that was set by hand stays that address's.
+        let by_hand = |p: Prefix| {
+            let with_route = |a: &IfAddr| a.flags & lkl_abi::rtnetlink::IFA_F_NOPREFIXROUTE == 0;
+            self.addrs_of(index).iter().any(|a| with_route(a) && Prefix::network(a.ip, a.prefix_len) == Some(p))
+        };
+        if gateway.is_none() && by_hand(dst) {
+            return;
+        }
         let mine = |r: &Route| {
             r.dst == dst
-                && matches!(r.protocol, PROTOCOL_RA | 2)
+                && matches!(r.protocol, PROTOCOL_RA | PROTOCOL_KERNEL)
                 && r.table == lkl_net::route::TABLE_MAIN
                 && r.nexthops.iter().any(|n| n.ifindex == index && n.gateway == via)
         };
@@ -121,11 +133,21 @@ impl Net {
             return;
         }
         let mut route = Route::new(dst, index, via);
-        route.protocol = if gateway.is_some() { PROTOCOL_RA } else { 2 };
+        route.protocol = if gateway.is_some() { PROTOCOL_RA } else { PROTOCOL_KERNEL };
         route.priority = if gateway.is_some() { 1024 } else { 256 };
         route.expires = life.map(|l| self.now() + l);
         // Replaced only if something but the time changes; a new time is set silently.
-        let there = self.routes().iter().any(|r| mine(r));
+        let (there, from_adverts) = {
+            let routes = self.routes();
+            (
+                routes.iter().any(|r| mine(r)),
+                routes.iter().filter(|r| r.dst.addr.is_ipv6() && r.expires.is_some()).count(),
+            )
+        };
+        if !there && from_adverts >= MAX_ROUTES {
+            tracing::debug!(target: "lkl::drop", "a route of a router advertisement: there are {MAX_ROUTES} already");
+            return;
+        }
         if there {
             let _old = self.fib.write().remove_where(mine);
             let _added = self

@@ -47,7 +47,7 @@ pub fn meaning6(kind: u8, code: u8) -> Option<Meaning> {
         (icmp::v6::DEST_UNREACH, 1 | 5 | 6) => (Errno::EACCES, true),
         (icmp::v6::DEST_UNREACH, 2 | 3) => (Errno::EHOSTUNREACH, false),
         (icmp::v6::DEST_UNREACH, 4) => (Errno::ECONNREFUSED, true),
-        (icmp::v6::DEST_UNREACH, _) => (Errno::EHOSTUNREACH, false),
+        (icmp::v6::DEST_UNREACH, _) => (Errno::EPROTO, true),
         (icmp::v6::PACKET_TOO_BIG, _) => (Errno::EMSGSIZE, false),
         (icmp::v6::TIME_EXCEEDED, _) => (Errno::EHOSTUNREACH, false),
         (icmp::v6::PARAMETER_PROBLEM, _) => (Errno::EPROTO, true),
@@ -105,7 +105,9 @@ impl RateLimit {
         let earned = now.since(self.last).as_nanos() / interval;
         if earned > 0 {
             self.tokens = u32::try_from(u128::from(self.tokens) + earned).unwrap_or(u32::MAX).min(self.burst);
-            self.last = now;
+            // Part of an interval counts for the next one, unless the bucket is full.
+            let rest = Duration::from_nanos((now.since(self.last).as_nanos() % interval) as u64);
+            self.last = if self.tokens == self.burst { now } else { now - rest };
         }
         if self.tokens == 0 {
             return false;

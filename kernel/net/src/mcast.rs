@@ -91,8 +91,8 @@ const UNSOLICITED: Duration = Duration::from_secs(1);
 const UNSOLICITED_OLD: Duration = Duration::from_secs(10);
 /// Sources in one report; more are not asked for by sane programs, and bound the message.
 const MAX_SOURCES: usize = 64;
-/// Groups in one report.
-const MAX_RECORDS: usize = 32;
+/// Bytes of the records of one report: it fits every link that IPv6 may use.
+const MAX_REPORT: usize = 1200;
 
 impl Membership {
     /// No groups. `seed` spreads its timings.
@@ -158,6 +158,9 @@ impl Membership {
             return;
         }
         slot.change = (repeats > 0).then(|| (repeats, now + spread, records.clone()));
+        if leaves && slot.change.is_none() {
+            self.groups.remove(&group);
+        }
         out.push(Message::Report(records));
     }
 
@@ -259,8 +262,19 @@ impl Membership {
         for group in gone {
             self.groups.remove(&group);
         }
-        for chunk in records.chunks(MAX_RECORDS) {
-            out.push(Message::Report(chunk.to_vec()));
+        let mut report = Vec::new();
+        let mut len = 0;
+        for record in records {
+            let size = record_len(&record);
+            if len + size > MAX_REPORT && !report.is_empty() {
+                out.push(Message::Report(core::mem::take(&mut report)));
+                len = 0;
+            }
+            len += size;
+            report.push(record);
+        }
+        if !report.is_empty() {
+            out.push(Message::Report(report));
         }
     }
 
@@ -295,6 +309,11 @@ impl Membership {
     pub const fn is_v6(&self) -> bool {
         self.v6
     }
+}
+
+fn record_len(r: &Record) -> usize {
+    let address = if r.group.is_ipv6() { 16 } else { 4 };
+    4 + address * (1 + r.sources.len())
 }
 
 fn current(group: IpAddr, f: &Filter) -> Record {

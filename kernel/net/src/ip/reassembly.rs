@@ -234,10 +234,11 @@ impl Datagram {
             self.total = Some(end);
         }
         if f.offset == 0 {
-            self.header = Some(f.header);
+            self.header = Some(Bytes::copy_from_slice(&f.header));
         }
         self.received += f.payload.len();
-        self.pieces.insert(f.offset, f.payload);
+        // A copy: what is kept must not hold on to the larger buffer that it was read into, which nobody counts.
+        self.pieces.insert(f.offset, Bytes::copy_from_slice(&f.payload));
         Taken::New
     }
 }

@@ -105,16 +105,12 @@ impl Fib {
     pub fn remove_where(&mut self, gone: impl Fn(&Route) -> bool) -> Vec<Arc<Route>> {
         let hits: Vec<Arc<Route>> = self.tables.values().flat_map(Table::iter).filter(|r| gone(r)).cloned().collect();
         for r in &hits {
-            let which = Selector {
-                kind: Some(r.kind),
-                tos: r.tos,
-                priority: Some(r.priority),
-                ifindex: r.nexthops.first().map(|n| n.ifindex),
-                gateway: r.nexthops.first().and_then(|n| n.gateway),
-                ..Selector::default()
-            };
-            // It was there a moment ago.
-            let _gone = self.remove(r.table, r.dst, &which);
+            if let Some(t) = self.tables.get_mut(&r.table) {
+                t.remove_exactly(r);
+                if t.is_empty() {
+                    self.tables.remove(&r.table);
+                }
+            }
         }
         hits
     }

@@ -118,8 +118,17 @@ impl Table {
     /// # Errors
     /// `ESRCH` if there is none.
     pub fn remove(&mut self, dst: Prefix, which: &Selector) -> Result<Arc<Route>> {
-        let list = self.by_prefix.get_mut(&dst).ok_or(Errno::ESRCH)?;
-        let at = list.iter().position(|r| which.matches(r)).ok_or(Errno::ESRCH)?;
+        self.remove_first(dst, |r| which.matches(r)).ok_or(Errno::ESRCH)
+    }
+
+    /// Takes out this very route.
+    pub(super) fn remove_exactly(&mut self, route: &Arc<Route>) {
+        self.remove_first(route.dst, |r| Arc::ptr_eq(r, route));
+    }
+
+    fn remove_first(&mut self, dst: Prefix, hit: impl Fn(&Arc<Route>) -> bool) -> Option<Arc<Route>> {
+        let list = self.by_prefix.get_mut(&dst)?;
+        let at = list.iter().position(hit)?;
         let gone = list.remove(at);
         if list.is_empty() {
             self.by_prefix.remove(&dst);
@@ -132,7 +141,7 @@ impl Table {
             }
         }
         self.len -= 1;
-        Ok(gone)
+        Some(gone)
     }
 
     /// The routes to `addr`, longest prefix first, in the order of preference within one prefix.

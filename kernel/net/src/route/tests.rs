@@ -148,3 +148,14 @@ fn weights_share_the_flows() {
     }
     assert_eq!(counts, [0, 0, 100, 300]);
 }
+
+#[test]
+fn only_the_routes_that_are_meant_go() {
+    let mut fib = Fib::default();
+    let through = Arc::new(Route::new(prefix("fd00::/64"), 2, Some("fe80::1".parse().unwrap())));
+    let direct = Arc::new(Route { priority: through.priority, ..Route::new(prefix("fd00::/64"), 2, None) });
+    fib.add(through.clone(), EXCLUSIVE).unwrap();
+    fib.add(direct.clone(), EXCLUSIVE).unwrap();
+    assert_eq!(fib.remove_where(|r| r.nexthops.iter().all(|n| n.gateway.is_none())), [direct]);
+    assert_eq!(fib.dump(), [through]);
+}

@@ -185,7 +185,7 @@ fn option_problem(body: &[u8], at: usize) -> Option<Chain> {
             continue;
         }
         let Some(&len) = body.get(i + 1) else { return Some(Chain::Discard) };
-        // PadN, router alert, jumbo payload (which no link of ours can carry) and the home address are let pass.
+        // PadN and router alert are known; the others ask by their first two bits for what is to be done.
         if !matches!(kind, 1 | 5) {
             match kind >> 6 {
                 0 => {}
