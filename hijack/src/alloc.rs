@@ -207,11 +207,49 @@ impl Heap {
             block
         };
         shard.lock.unlock();
-        if block.is_null() {
-            self.carve(size_of_class(class))
-        } else {
-            block.cast()
+        if !block.is_null() {
+            return block.cast();
         }
+        match self.steal(shard, class) {
+            block if block.is_null() => self.carve(size_of_class(class)),
+            block => block.cast(),
+        }
+    }
+
+    /// Moves all that another shard has of a class to `to`, and takes one of it; null if no shard has any. What one
+    /// thread gets and another gives back (packets) thus goes round.
+    fn steal(&self, to: &Shard, class: usize) -> *mut Free {
+        let used = NEXT_SHARD.load(Ordering::Relaxed).min(SHARDS);
+        for from in self.shards.iter().take(used).filter(|s| !ptr::eq(*s, to)) {
+            // SAFETY: a glance without the lock, at an aligned word that others change: what it says may be old.
+            if unsafe { ptr::addr_of!((*from.lists.get())[class]).read_volatile() }.is_null() {
+                continue;
+            }
+            from.lock.lock();
+            // SAFETY: under the lock.
+            let block = unsafe { core::mem::replace(&mut (*from.lists.get())[class], null_mut()) };
+            from.lock.unlock();
+            if block.is_null() {
+                continue;
+            }
+            to.lock.lock();
+            // SAFETY: under the lock; `block` is ours. Others may have given blocks meanwhile: those are put behind ours.
+            unsafe {
+                let head = &mut (*to.lists.get())[class];
+                let more = core::mem::replace(head, (*block).next);
+                if !more.is_null() {
+                    let mut last: *mut Free = block;
+                    while !(*last).next.is_null() {
+                        last = (*last).next;
+                    }
+                    (*last).next = more;
+                    *head = (*block).next;
+                }
+            }
+            to.lock.unlock();
+            return block;
+        }
+        null_mut()
     }
 
     fn give(&self, class: usize, block: *mut u8) {

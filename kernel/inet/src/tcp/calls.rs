@@ -105,9 +105,9 @@ impl File for TcpSocket {
     }
 
     fn release(&self) {
-        let now = self.net.now();
         let abort = self.options.linger.load(Relaxed) && self.options.linger_secs.load(Relaxed) == 0;
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         inner.released = true;
         let port = inner.local.1;
         let stopped = self.stop_listening(&mut inner);
@@ -306,8 +306,8 @@ impl Socket for TcpSocket {
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         let stopped = match &mut inner.phase {
             Phase::Idle => return Err(Errno::ENOTCONN),
             Phase::Listen(_) if how == Shutdown::Write => return Ok(()),

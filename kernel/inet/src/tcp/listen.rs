@@ -144,8 +144,8 @@ impl TcpSocket {
             ext.listen_drops.inc();
             return;
         };
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         let settings = inner.settings.clone();
         let Phase::Listen(l) = &mut inner.phase else { return };
         let pending = usize::try_from(self.net.sysctl().tcp_max_syn_backlog.get()).unwrap_or(1024);
@@ -195,8 +195,8 @@ impl TcpSocket {
         header: &Segment,
         payload: Bytes,
     ) -> Option<Bytes> {
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         let (retries, secs) = (inner.settings.synack_retries, inner.defer_accept_secs);
         let defer = Self::deferral(secs, retries);
         let settings = inner.settings.clone();
@@ -266,6 +266,7 @@ impl TcpSocket {
     /// Does what its connection wants done.
     fn work_now(&self, now: Instant) {
         let mut inner = self.inner.lock();
+        let now = now.max(self.net.now());
         let work = self.collect(&mut inner, now);
         drop(inner);
         self.finish(work);

@@ -55,8 +55,8 @@ fn secs(n: u32) -> Duration {
 impl TcpSocket {
     /// Sends what an option held back.
     fn push(&self) {
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         if let Phase::Connection(c) = &mut inner.phase {
             c.push();
         }
@@ -147,8 +147,8 @@ impl TcpSocket {
                 change(&|s| s.window_clamp = if n == 0 { 0 } else { n.max(1152) })
             }
             TCP_QUICKACK => {
-                let now = self.net.now();
                 let mut inner = self.inner.lock();
+                let now = self.net.now();
                 if let Phase::Connection(c) = &mut inner.phase {
                     c.quick_ack(n != 0);
                 }

@@ -263,8 +263,8 @@ impl TcpSocket {
     pub(super) fn path_changed(&self, tuple: &Tuple) {
         self.inner.lock().route = None;
         let Some(route) = self.current_route(tuple) else { return };
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         if let Phase::Connection(c) = &mut inner.phase {
             c.on_path_mss(now, None, path_mss(&route));
         }
@@ -289,9 +289,12 @@ impl TcpSocket {
     }
 
     /// Runs `f` on the connection, does what it leaves, and answers what it said.
+    ///
+    /// Here and elsewhere the clock is read under the socket's lock: a connection's time never goes back, or what is
+    /// sent later would seem to have been sent earlier, and be taken for lost.
     pub(super) fn on_connection<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> Result<T> {
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::ENOTCONN) };
         let answer = f(c, now);
         let work = self.collect(&mut inner, now);
@@ -449,8 +452,8 @@ impl TcpSocket {
         if msg.name.is_some() && matches!(self.inner.lock().phase, Phase::Idle) {
             return Err(Errno::EPIPE);
         }
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::EPIPE) };
         match c.state() {
             State::SynSent | State::SynReceived => return Err(Errno::EAGAIN),
@@ -482,8 +485,8 @@ impl TcpSocket {
         if msg.flags & MSG_ERRQUEUE != 0 {
             return Err(Errno::EAGAIN);
         }
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         let shut = inner.shut;
         let Phase::Connection(c) = &mut inner.phase else {
             drop(inner);
@@ -569,6 +572,7 @@ pub(super) fn advertised_mss(route: &Route) -> u16 {
 impl TimerTarget for TcpSocket {
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.inner.lock();
+        let now = now.max(self.net.now());
         let work = match &mut inner.phase {
             Phase::Idle => return None,
             Phase::Listen(_) => {
@@ -592,8 +596,8 @@ impl TimerTarget for TcpSocket {
 impl TcpSocket {
     /// Changes the options of the connection there is, and of those to come.
     pub(super) fn change_settings(&self, change: impl Fn(&mut Settings)) {
-        let now = self.net.now();
         let mut inner = self.inner.lock();
+        let now = self.net.now();
         change(&mut inner.settings);
         let work: Work = match &mut inner.phase {
             Phase::Connection(c) => {
