@@ -276,9 +276,8 @@ fn local_ioctl(a: &Args) -> Option<isize> {
     }
     let (mut domain, mut len) = (0i32, 4u32);
     // SAFETY: the answer is an `int`, as its length says.
-    let asked = unsafe {
-        host!(libc::SYS_getsockopt, a[0], libc::SOL_SOCKET, libc::SO_DOMAIN, &raw mut domain, &raw mut len)
-    };
+    let asked =
+        unsafe { host!(libc::SYS_getsockopt, a[0], libc::SOL_SOCKET, libc::SO_DOMAIN, &raw mut domain, &raw mut len) };
     if asked.is_err() || domain != libc::AF_UNIX {
         return None;
     }
