@@ -20,8 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest frame: 64 KiB of IP, and headers below.
 const FRAME: usize = 65_536 + 64;
-/// Frames are read into pieces of memory of this size.
-const CHUNK: usize = 4 * FRAME;
+/// Frames are read into pieces of memory of this size, four full ones into one as a rule. Allocators (that of `hijack`
+/// too) keep blocks up to it, and ask the host for greater ones each time.
+const CHUNK: usize = 256 << 10;
 /// Shorter frames are copied into memory of their own size: else a small one that stays in a queue would keep a whole chunk.
 const COPIED: usize = 16 << 10;
 
