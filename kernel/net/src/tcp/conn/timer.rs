@@ -72,7 +72,8 @@ impl Connection {
             // The acknowledgement of a single segment may be delayed.
             wait = wait.max(srtt * 3 / 2 + DELACK_MAX);
         }
-        let at = now + wait.max(Duration::from_millis(2));
+        // Two ticks more, as Linux has it: so late may a thread that reads acknowledgements get a CPU.
+        let at = now + wait + Duration::from_millis(8);
         if self.deadlines.rto.is_none_or(|rto| at < rto) {
             self.deadlines.probe = Some(at);
         }
