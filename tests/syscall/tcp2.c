@@ -183,3 +183,30 @@ CASE(tcp_user_ttl_one)
     R(send(p[1], "x", 1, 0));
     R(recv(p[0], &a, 1, 0));
 }
+
+/* How long a close waits for a peer that reads nothing, in half seconds. */
+static int close_takes(int on, int secs)
+{
+    int ls = t_listen(AF_INET, 4), p[2];
+    struct timespec from, to;
+    static char b[65536];
+    p[0] = t_connect_to(AF_INET, SOCK_STREAM, t_port(ls));
+    p[1] = (int)MUST(accept(ls, 0, 0));
+    struct linger l = {on, secs};
+    MUST(setsockopt(p[0], SOL_SOCKET, SO_LINGER, &l, sizeof l));
+    while (send(p[0], b, sizeof b, MSG_DONTWAIT) > 0)
+        ;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    MUST(close(p[0]));
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    close(p[1]);
+    close(ls);
+    return (int)(((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 + 100) / 500);
+}
+
+CASE(tcp_linger_waits)
+{
+    printf("off: %d\n", close_takes(0, 0));
+    printf("one second: %d\n", close_takes(1, 1));
+    printf("none: %d\n", close_takes(1, 0));
+}

@@ -1,11 +1,16 @@
 //! Descriptors: duplicating, closing, and their flags.
 
 use super::{Args, Ctx};
-use crate::openfile::Owner;
+use crate::openfile::{OpenFile, Owner};
 use crate::user::{self, u32_in};
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
 use lkl_abi::fcntl::*;
+use lkl_abi::socket::SOCK_STREAM;
 use lkl_abi::stat::{S_IFDIR, S_IFMT};
 use lkl_abi::{Errno, Result};
+use lkl_file::{File, Socket};
+use lkl_sync::{block_on, Blocking, Events};
 use std::sync::Arc;
 
 /// `RLIMIT_NOFILE` cannot be more than Linux's `fs.nr_open`.
@@ -18,10 +23,32 @@ const F_UNLCK: u16 = 2;
 pub(super) fn close(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
     let fd = fd as i32;
     let file = cx.process().forget(fd).ok_or(Errno::EBADF)?;
+    let lingers = lingering(&file);
     // First the file, then the number: whoever gets the number next finds the address free.
     drop(file);
     cx.process().numbers().free(fd);
+    if let Some((file, time)) = lingers {
+        linger(cx, &*file, time);
+    }
     Ok(0)
+}
+
+/// The socket whose last descriptor this is, if its close waits (`SO_LINGER` with a time, `man 7 socket`).
+fn lingering(file: &Arc<OpenFile>) -> Option<(Arc<dyn File>, Duration)> {
+    let socket = file.socket().filter(|s| s.kind() == SOCK_STREAM && Arc::strong_count(file) == 1)?;
+    let secs = socket.options().linger_secs.load(Relaxed);
+    (socket.options().linger.load(Relaxed) && secs > 0).then(|| (file.file().clone(), Duration::from_secs(secs.into())))
+}
+
+/// Waits until the peer has all that was sent, `time` is over, or a signal comes. What is left then is sent all the same.
+fn linger(cx: &Ctx<'_>, file: &dyn File, time: Duration) {
+    let deadline = Some(cx.kernel.now() + time);
+    let how = Blocking { parker: cx.task.parker(), nonblock: false, deadline, exclusive: false };
+    let _in_time =
+        block_on(how, file.wait_queue(), Events::WRITE, || match file.as_socket().map(Socket::unsent_bytes) {
+            Some(Ok(n)) if n > 0 => Err(Errno::EAGAIN),
+            _ => Ok(()),
+        });
 }
 
 pub(super) fn close_range(cx: &Ctx<'_>, [first, last, flags, ..]: Args) -> Result<u64> {
