@@ -167,7 +167,10 @@ impl Net {
         let mut v4 = IfAddr::new(1, Ipv4Addr::LOCALHOST.into(), 8);
         v4.scope = lkl_net::route::SCOPE_HOST;
         let added = self.addr_add(v4, false);
-        let added6 = self.addr_add(IfAddr::new(1, Ipv6Addr::LOCALHOST.into(), 128), true);
+        let mut v6 = IfAddr::new(1, Ipv6Addr::LOCALHOST.into(), 128);
+        // `IFAPROT_KERNEL_LO`
+        v6.proto = 1;
+        let added6 = self.addr_add(v6, true);
         debug_assert!(up.is_ok() && added.is_ok() && added6.is_ok(), "lo comes up");
     }
 

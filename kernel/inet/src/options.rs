@@ -237,7 +237,8 @@ impl InetOptions {
             if level == SOL_IPV6 && value.len() < 4 {
                 return Err(Errno::EINVAL);
             }
-            let n = int(value)?;
+            // IPv4's options take no bytes for a zero.
+            let n = if level == SOL_IP && value.is_empty() { 0 } else { int(value)? };
             let boolean = min == i32::MIN && !matches!((level, name), (SOL_IPV6, IPV6_ADDR_PREFERENCES));
             let n = match (level, name) {
                 (SOL_IP, IP_TOS) => n & 0xff,

@@ -401,6 +401,12 @@ impl Socket for DatagramSocket {
                     }
                     self.net.addr_find(index, ip).is_some_and(|a| !a.tentative())
                 }
+                IpAddr::V6(a) if a.is_multicast() && crate::ip::needs_scope(ip) => {
+                    if self.check_scope(ip, scope)? == 0 {
+                        return Err(Errno::EINVAL);
+                    }
+                    true
+                }
                 _ if ip.is_multicast() => true,
                 _ => match self.net.local_kind(ip) {
                     Some(Kind::Local) => true,

@@ -9,6 +9,7 @@ use lkl_abi::socket::SOCK_STREAM;
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::AF_INET6;
 use lkl_file::{File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
+use lkl_net::route::Kind;
 use lkl_net::tcp::{Settings, State};
 use lkl_sync::{Events, WaitQueue};
 use std::net::{IpAddr, SocketAddr};
@@ -175,13 +176,18 @@ impl Socket for TcpSocket {
             let link_local = matches!(ip, IpAddr::V6(a) if crate::ip::is_link_local(a));
             let bound = self.options.bind_ifindex.load(Relaxed);
             let index = if scope != 0 { scope } else { bound };
-            if link_local && index == 0 {
+            let group6 = ip.is_ipv6() && ip.is_multicast();
+            if group6 || (link_local && index == 0) {
                 return Err(Errno::EINVAL);
             }
             let fine = if link_local {
                 self.net.addr_find(index, ip).is_some_and(|a| !a.tentative())
             } else {
-                self.net.is_local(ip)
+                // IPv4's groups and broadcasts can be bound to, of whatever use that is.
+                let broadcast = || {
+                    matches!(ip, IpAddr::V4(a) if a.is_broadcast()) || self.net.local_kind(ip) == Some(Kind::Broadcast)
+                };
+                self.net.is_local(ip) || ip.is_multicast() || broadcast()
             };
             if !fine {
                 return Err(Errno::EADDRNOTAVAIL);
@@ -247,6 +253,12 @@ impl Socket for TcpSocket {
         self.connecting.store(false, Relaxed);
         match state {
             Some(State::Closed) | None => {
+                // A failed attempt leaves a socket that was never connected.
+                let mut inner = self.inner.lock();
+                if state.is_some() && !inner.hashed {
+                    self.reset_to_idle(&mut inner);
+                }
+                drop(inner);
                 self.options.take_error()?;
                 Err(Errno::ECONNABORTED)
             }
@@ -314,7 +326,6 @@ impl Socket for TcpSocket {
             Phase::Listen(_) => {
                 let stopped = self.stop_listening(&mut inner);
                 inner.phase = Phase::Idle;
-                inner.shut = 1;
                 drop(inner);
                 self.waiters.wake(Events::ALL);
                 stopped

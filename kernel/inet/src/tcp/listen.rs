@@ -230,6 +230,9 @@ impl TcpSocket {
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
                 let child = self.child(tuple, connection, settings, addr_locked);
+                // As Linux has it: what the peer's segment came with.
+                let hops = if meta.src.is_ipv6() { &child.inet.multicast_hops6 } else { &child.inet.multicast_ttl };
+                hops.store(i32::from(meta.ttl), core::sync::atomic::Ordering::Relaxed);
                 l.ready.push_back(child.clone());
                 self.net.tcp.put(*tuple, Entry::Connection(child.clone()));
                 drop(inner);

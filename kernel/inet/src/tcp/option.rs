@@ -52,6 +52,32 @@ fn secs(n: u32) -> Duration {
     Duration::from_secs(n.into())
 }
 
+/// The two bits of ECN are the stack's own on a stream: the value without them, if it is one that has them.
+fn without_ecn(level: i32, name: i32, value: &[u8]) -> Option<Vec<u8>> {
+    const IP_TOS: i32 = 1;
+    const IPV6_TCLASS: i32 = 67;
+    let n = match (level, name) {
+        (SOL_IP, IP_TOS) => value.get(..4).map_or_else(|| value.first().map(|b| i32::from(*b)), |_| int(value).ok())?,
+        (SOL_IPV6, IPV6_TCLASS) => int(value).ok().filter(|n| (0..=255).contains(n))?,
+        _ => return None,
+    };
+    Some((n & !3).to_ne_bytes().to_vec())
+}
+
+/// How often a SYN-ACK is sent in so many seconds, and how many seconds so many last (`TCP_DEFER_ACCEPT`).
+fn retries_and_back(secs: u32) -> u32 {
+    let (mut period, mut step, mut n) = (1u32, 1u32, 1);
+    if secs == 0 {
+        return 0;
+    }
+    while secs > period && n < 255 {
+        n += 1;
+        step = (step * 2).min(120);
+        period += step;
+    }
+    period
+}
+
 impl TcpSocket {
     /// Sends what an option held back.
     fn push(&self) {
@@ -73,13 +99,17 @@ impl TcpSocket {
             SOL_IPV6 if matches!(name, IPV6_MULTICAST_IF | IPV6_MULTICAST_HOPS) => return Err(Errno::ENOPROTOOPT),
             SOL_IP | SOL_IPV6 => {
                 let bound = self.inner.lock().local.1 != 0;
-                let done = self.inet.set(&self.net, level, name, value, bound);
+                let masked = without_ecn(level, name, value);
+                let done = self.inet.set(&self.net, level, name, masked.as_deref().unwrap_or(value), bound);
                 self.inner.lock().route = None;
                 return done;
             }
             _ => return Err(Errno::ENOPROTOOPT),
         }
         if name == TCP_CONGESTION {
+            if value.is_empty() {
+                return Err(Errno::EINVAL);
+            }
             let end = value.iter().position(|b| *b == 0).unwrap_or(value.len()).min(15);
             let text = core::str::from_utf8(value.get(..end).unwrap_or_default()).map_err(|_| Errno::ENOENT)?;
             let name = cong::canonical(text).ok_or(Errno::ENOENT)?;
@@ -130,13 +160,14 @@ impl TcpSocket {
                 let most = u64::try_from(self.net.sysctl().tcp_fin_timeout.get()).unwrap_or(60).max(120);
                 let wait = match u64::try_from(n) {
                     Err(_) => None,
+                    Ok(0) => Some(super::socket::default_settings(&self.net).fin_timeout.unwrap_or_default()),
                     Ok(n) if n > most => Some(Duration::from_secs(120)),
                     Ok(n) => Some(Duration::from_secs(n)),
                 };
                 change(&|s| s.fin_timeout = wait)
             }
             TCP_DEFER_ACCEPT => {
-                self.inner.lock().defer_accept_secs = u32::try_from(n).unwrap_or(0);
+                self.inner.lock().defer_accept_secs = retries_and_back(u32::try_from(n).unwrap_or(0));
                 Ok(())
             }
             TCP_WINDOW_CLAMP => {
@@ -182,6 +213,7 @@ impl TcpSocket {
                 let route = tuple.and_then(|t| self.current_route(&t));
                 return self.inet.get(&self.net, level, name, route.as_ref());
             }
+            SOL_SOCKET => return Err(Errno::ENOPROTOOPT),
             // What IPv4's own answers for a level that nobody knows.
             _ if self.family != lkl_file::sockaddr::AF_INET6 => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),

@@ -504,6 +504,7 @@ impl TcpSocket {
         if lowat > 1 && msg.flags & MSG_DONTWAIT == 0 && !c.can_read(lowat) {
             return Err(Errno::EAGAIN);
         }
+        let can_read = c.can_read(1);
         let mut done = 0;
         let mut failed = None;
         let mut end = Read::Empty;
@@ -543,7 +544,7 @@ impl TcpSocket {
         }
         match (done, failed, end) {
             (0, Some(e), _) => Err(e),
-            (0, None, _) if wanted == 0 => Ok(0),
+            (0, None, _) if wanted == 0 && can_read => Ok(0),
             (0, None, Read::Eof) => self.options.take_error().map(|()| 0),
             (0, None, _) => {
                 self.options.take_error()?;

@@ -464,8 +464,11 @@ impl Connection {
         if self.cfg.settings.max_seg > 0 {
             mss = mss.min(self.cfg.settings.max_seg);
         }
+        // At most half of the peer's window, so that there are always two segments of it (RFC 9293, section 3.8.6.2.1).
+        let window = if self.tx.max_wnd > u64::from(DEFAULT_MSS) { self.tx.max_wnd / 2 } else { self.tx.max_wnd };
         let options = if self.ts.on { 12 } else { 0 };
-        self.tx.mss = u64::from(mss.max(MIN_MSS) - options);
+        let room = u64::from(mss.max(MIN_MSS) - options);
+        self.tx.mss = if window > 0 { room.min(window.max(u64::from(MIN_MSS - options))) } else { room };
         self.tx.win.mss = self.tx.mss;
     }
 

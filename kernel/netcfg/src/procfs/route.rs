@@ -101,12 +101,18 @@ pub(super) fn ipv6_route(cx: &Context) -> String {
         let dev = hop.and_then(|h| name(cx, h.oif)).unwrap_or_else(|| "lo".to_owned());
         (gateway.unwrap_or(any), flags, dev)
     };
-    for r in source::routes(&cx.net).into_iter().filter(|r| r.family == AF_INET6) {
-        let (gateway, flags, dev) = show(&r);
-        line(r.dst, r.dst_len, gateway, r.priority, flags, &dev);
+    let (local, others): (Vec<_>, Vec<_>) = source::routes(&cx.net)
+        .into_iter()
+        .filter(|r| r.family == AF_INET6)
+        .partition(|r| r.table == lkl_net::route::TABLE_LOCAL);
+    for table in [others, local] {
+        for r in table {
+            let (gateway, flags, dev) = show(&r);
+            line(r.dst, r.dst_len, gateway, r.priority, flags, &dev);
+        }
+        // What Linux answers with when nothing else of a table matches.
+        line(any, 0, any, u32::MAX, RTF_NONEXTHOP | RTF_REJECT, "lo");
     }
-    // What Linux answers with when nothing else matches.
-    line(any, 0, any, u32::MAX, RTF_NONEXTHOP | RTF_REJECT, "lo");
     out
 }
 

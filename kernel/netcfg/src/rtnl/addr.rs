@@ -46,16 +46,22 @@ pub(super) fn write(w: &mut Writer, kind: u16, to: To, a: &AddrView) {
             w.ip(IFA_LOCAL, a.local);
             w.ip(IFA_ADDRESS, a.peer);
         }
-        if a.proto != 0 {
-            w.u8(IFA_PROTO, a.proto);
-        }
         if a.metric != 0 {
             w.u32(IFA_RT_PRIORITY, a.metric);
         }
         let times: Vec<u8> =
             [a.preferred, a.valid, a.created, a.updated].iter().flat_map(|v| v.to_ne_bytes()).collect();
-        w.attr(IFA_CACHEINFO, &times);
-        w.u32(IFA_FLAGS, a.flags);
+        // In the order of Linux, which differs by family.
+        if a.local.is_ipv4() {
+            w.u32(IFA_FLAGS, a.flags);
+            w.attr(IFA_CACHEINFO, &times);
+        } else {
+            w.attr(IFA_CACHEINFO, &times);
+            w.u32(IFA_FLAGS, a.flags);
+        }
+        if a.proto != 0 {
+            w.u8(IFA_PROTO, a.proto);
+        }
     });
 }
 

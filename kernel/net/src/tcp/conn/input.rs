@@ -105,6 +105,7 @@ impl Connection {
         self.deadlines.rto = None;
         self.error = None;
         self.soft_error = None;
+        self.update_mss();
         self.grow_sndbuf();
         self.rx.space_at = now;
         self.last_ack_recv = now;
