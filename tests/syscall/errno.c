@@ -130,6 +130,8 @@ CASE(bad_pointers)
     int pair[2], bad_len = -1;
     volatile int minus_one = -1;
     void *volatile bad = (void *)8;
+    /* As a length, it is long enough. */
+    memset(&a, 0x10, sizeof a);
     t_pair(AF_INET, SOCK_STREAM, pair);
     R(send(pair[0], bad, 4, 0));
     R(write(pair[0], bad, 4));

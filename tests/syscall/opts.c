@@ -64,8 +64,9 @@ static void set_all(int family, int type)
             continue;
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             char name[80];
-            /* The greatest buffer is the host's own setting. */
-            if (options[i].level == SOL_SOCKET && (options[i].opt == SO_SNDBUF || options[i].opt == SO_RCVBUF) && values[v] < 0)
+            /* The greatest buffer, and what may be waited for in it, are the host's own settings. */
+            if (options[i].level == SOL_SOCKET && values[v] < 0 &&
+                (options[i].opt == SO_SNDBUF || options[i].opt == SO_RCVBUF || options[i].opt == SO_RCVLOWAT))
                 continue;
             int value = values[v], fd = (int)MUST(socket(family, type, 0));
             if (setsockopt(fd, options[i].level, options[i].opt, &value, sizeof value)) {

@@ -237,8 +237,12 @@ impl InetOptions {
             if level == SOL_IPV6 && value.len() < 4 {
                 return Err(Errno::EINVAL);
             }
-            // IPv4's options take no bytes for a zero.
-            let n = if level == SOL_IP && value.is_empty() { 0 } else { int(value)? };
+            // Most of IPv4's options take no bytes for a zero.
+            let strict = matches!(
+                name,
+                IP_FREEBIND | IP_TRANSPARENT | IP_MINTTL | IP_MULTICAST_TTL | IP_MULTICAST_LOOP | IP_MULTICAST_ALL
+            );
+            let n = if level == SOL_IP && value.is_empty() && !strict { 0 } else { int(value)? };
             let boolean = min == i32::MIN && !matches!((level, name), (SOL_IPV6, IPV6_ADDR_PREFERENCES));
             let n = match (level, name) {
                 (SOL_IP, IP_TOS) => n & 0xff,
@@ -257,6 +261,7 @@ impl InetOptions {
         }
         match (level, name) {
             (SOL_IP, IP_OPTIONS) if value.is_empty() => Ok(()),
+            (SOL_IP, IP_UNICAST_IF) if value.len() != 4 => Err(Errno::EINVAL),
             (SOL_IP, IP_UNICAST_IF) => {
                 let index = u32::from_be(word(value, 0)?);
                 if index != 0 {

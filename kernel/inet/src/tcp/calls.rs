@@ -400,6 +400,9 @@ impl Socket for TcpSocket {
 
     fn options_changed(&self) {
         let o = &self.options;
+        // More than half of the greatest buffer could never come.
+        let [_, _, most] = self.net.sysctl().tcp_rmem.all();
+        o.rcvlowat.fetch_min(u32::try_from(most / 2).unwrap_or(u32::MAX).max(1), Relaxed);
         let change = |s: &mut Settings| {
             s.keepalive = o.keepalive.load(Relaxed);
             s.oob_inline = o.oob_inline.load(Relaxed);

@@ -174,7 +174,7 @@ impl TcpSocket {
                 if n == 0 && !matches!(self.inner.lock().phase, Phase::Idle) {
                     return Err(Errno::EINVAL);
                 }
-                let n = u32::try_from(n).map_err(|_| Errno::EINVAL)?;
+                let n = u32::try_from(n).unwrap_or(1);
                 change(&|s| s.window_clamp = if n == 0 { 0 } else { n.max(1152) })
             }
             TCP_QUICKACK => {

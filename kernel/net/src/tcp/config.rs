@@ -121,6 +121,14 @@ impl Settings {
         }
     }
 
+    /// The window of a SYN: whole segments, if there is room for one, and never scaled (RFC 7323, section 2.2).
+    pub(super) fn syn_window(&self, mss: u16) -> u16 {
+        let space = self.window_space();
+        let mss = u32::from(mss.max(1));
+        let whole = if space > mss { space / mss * mss } else { space };
+        whole.min(65_535) as u16
+    }
+
     /// The scale to announce, so that the buffer may grow as far as it is let (RFC 7323, section 2.3).
     pub(super) fn window_scale(&self) -> u8 {
         let mut most = if self.rcvbuf_locked { self.rcvbuf } else { self.rcvbuf.max(self.rcvbuf_max) };

@@ -44,7 +44,8 @@ impl Request {
         let mut peer = syn.options.clone();
         peer.mss = Some(peer.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS));
         let scale = (cfg.window_scaling && peer.window_scale.is_some()).then(|| cfg.settings.window_scale());
-        let window = cfg.settings.window_space().min(65_535);
+        let stamps = cfg.timestamps && peer.timestamps.is_some();
+        let window = u32::from(cfg.settings.syn_window(cfg.advertised_mss - if stamps { 12 } else { 0 }));
         Self {
             cfg: Box::new(cfg),
             irs: syn.seq,

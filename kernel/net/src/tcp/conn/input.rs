@@ -1,6 +1,6 @@
 //! Arriving segments: the checks and the states (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
 
-use super::{Connection, Event, Urgent, INVALID_INTERVAL};
+use super::{Connection, Event, Urgent, INITIAL_WINDOW, INVALID_INTERVAL};
 use crate::tcp::segment::{Flags, Segment};
 use crate::tcp::seq::{seq_before, Space, BASE};
 use crate::tcp::timewait::TimeWaitVerdict;
@@ -71,7 +71,8 @@ impl Connection {
         self.tx.max_wnd = self.tx.wnd;
         self.tx.wl = (BASE, BASE);
         // What the SYN told; it was never scaled.
-        self.rx.edge = BASE + 1 + u64::from(self.cfg.settings.window_space().min(65_535));
+        let full = self.cfg.advertised_mss - if self.cfg.timestamps { 12 } else { 0 };
+        self.rx.edge = BASE + 1 + u64::from(self.cfg.settings.syn_window(full));
         self.last_recv = now;
         if acks {
             self.tx.una = self.tx.nxt;
@@ -91,6 +92,8 @@ impl Connection {
     fn establish(&mut self, now: Instant) {
         self.state = State::Established;
         self.pending.syn = false;
+        self.update_mss();
+        self.tx.win.cwnd = INITIAL_WINDOW * self.tx.mss;
         if self.tx.retries > 0 {
             // RFC 6298, section 5.7.
             self.rtt.restart_at(Duration::from_secs(3));
@@ -105,7 +108,6 @@ impl Connection {
         self.deadlines.rto = None;
         self.error = None;
         self.soft_error = None;
-        self.update_mss();
         self.grow_sndbuf();
         self.rx.space_at = now;
         self.last_ack_recv = now;

@@ -82,7 +82,8 @@ impl Connection {
         } else {
             (self.cfg.window_scaling, self.cfg.sack, self.cfg.timestamps)
         };
-        header.window = self.cfg.settings.window_space().min(65_535) as u16;
+        let full = self.cfg.advertised_mss - if stamps { 12 } else { 0 };
+        header.window = self.cfg.settings.syn_window(full);
         header.options.mss = Some(match self.cfg.settings.max_seg {
             0 => self.cfg.advertised_mss,
             n => self.cfg.advertised_mss.min(n),
