@@ -111,6 +111,15 @@ fn bytes_that_are_no_text() {
     assert!(Config::from_vars([(bad.clone(), bad)]).is_ok());
 }
 
+/// What proptest found: the crate that reads filters panics on this.
+#[test]
+fn filters_are_ascii_without_space() {
+    for text in ["\n\n\u{1103a}=", " \u{e9}=info", "\u{e9}", ""] {
+        assert!(LogFilter::parse(text).is_err(), "{text:?}");
+    }
+    assert_eq!(LogFilter::parse("\n info , lkl::drop=debug "), Ok(LogFilter("info,lkl::drop=debug".into())));
+}
+
 proptest! {
     #[test]
     fn no_value_panics(text in "\\PC{0,40}|[0-9a-fA-F:./x]{0,24}|(\\PC|\n|\u{0}){0,12}") {

@@ -189,10 +189,17 @@ impl Value for Number {
 pub struct LogFilter(pub String);
 
 impl Value for LogFilter {
+    /// `EnvFilter` counts bytes in a directive without its leading white space and cuts the one with it, so other than ASCII
+    /// can make it panic: white space is taken away, and names of targets are ASCII.
     fn parse(text: &str) -> Result<Self, String> {
-        match tracing_subscriber::EnvFilter::try_new(text) {
-            Ok(_) if !text.is_empty() => Ok(Self(text.into())),
-            _ => Err("expected a filter such as info or warn,lkl::syscall=trace".into()),
+        let expected = || "expected a filter such as info or warn,lkl::syscall=trace, in ASCII".to_owned();
+        if text.is_empty() || !text.is_ascii() {
+            return Err(expected());
+        }
+        let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+        match tracing_subscriber::EnvFilter::try_new(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(_) => Err(expected()),
         }
     }
 }
