@@ -113,6 +113,17 @@ enum Recovery {
     Timeout,
 }
 
+/// Proportional rate reduction (RFC 9937, section 6), all in bytes.
+#[derive(Clone, Copy, Default, Debug)]
+struct Reduction {
+    /// Outstanding when the recovery began.
+    flight: u64,
+    /// Delivered since.
+    delivered: u64,
+    /// Sent since.
+    out: u64,
+}
+
 /// What to go back to if a loss was none.
 #[derive(Clone, Copy, Debug)]
 struct Undo {
@@ -155,6 +166,7 @@ struct Tx {
     path_mss: u16,
     board: Scoreboard,
     recovery: Recovery,
+    reduction: Reduction,
     /// Where the recovery ends.
     high: u64,
     /// Duplicate acknowledgements of a peer without SACK.
@@ -336,6 +348,7 @@ impl Connection {
             path_mss: cfg.path_mss,
             board: Scoreboard::default(),
             recovery: Recovery::Open,
+            reduction: Reduction::default(),
             high: BASE,
             dup_acks: 0,
             win,

@@ -28,6 +28,8 @@ pub(super) struct Delivered {
     pub(super) rtt: Option<Duration>,
     /// Something of it had been sent again.
     pub(super) retransmitted: bool,
+    /// Bytes that have left the network by what this acknowledgement says; without SACK, duplicates stand for segments.
+    pub(super) moved: u64,
 }
 
 /// The scoreboard of one connection.

@@ -1,7 +1,7 @@
-//! What acknowledgements do to the sender (RFC 9293, section 3.10.7.4, fifth; RFC 5681; RFC 6582; RFC 6675; RFC 8985).
+//! What acknowledgements do to the sender (RFC 9293, section 3.10.7.4, fifth; RFC 5681; RFC 6582; RFC 6675; RFC 8985; RFC 9937).
 
-use super::{Connection, Event, Recovery, Undo};
-use crate::tcp::cong::Acked;
+use super::{Connection, Event, Recovery, Reduction, Undo};
+use crate::tcp::cong::{Acked, Window};
 use crate::tcp::scoreboard::Delivered;
 use crate::tcp::segment::{Flags, Segment};
 use crate::tcp::seq::seq_before;
@@ -24,6 +24,7 @@ impl Connection {
             if self.sack && !s.options.sack.is_empty() {
                 let mut d = Delivered::default();
                 self.take_sacks(now, s, ack, &mut d);
+                d.moved = d.bytes;
                 self.after_ack(now, d, false, None);
             }
             return true;
@@ -58,6 +59,7 @@ impl Connection {
         let min_rtt = self.rtt.min().unwrap_or(Duration::ZERO);
         let progress = ack > self.tx.una;
         let mut d = Delivered::default();
+        let dup_acks = self.tx.dup_acks;
         if progress {
             let old_una = self.tx.una;
             d = self.tx.board.acknowledge(ack, now, min_rtt);
@@ -86,6 +88,13 @@ impl Connection {
             } else if !self.sack && payload == 0 && !window_changed && !s.has(Flags::FIN) && !self.tx.board.is_empty() {
                 self.tx.dup_acks += 1;
             }
+        }
+        d.moved = d.bytes;
+        if !self.sack {
+            let mss = self.tx.mss;
+            let counted = dup_acks.saturating_sub(self.tx.dup_acks) * mss;
+            let new = self.tx.dup_acks.saturating_sub(dup_acks) * mss;
+            d.moved = d.bytes.saturating_sub(counted).max(mss.min(d.bytes)) + new;
         }
         self.sample_rtt(now, s, &d, progress);
         self.after_ack(now, d, progress, s.options.timestamps.filter(|_| self.ts.on).map(|t| t.1));
@@ -203,7 +212,7 @@ impl Connection {
             self.tx.round_end = self.tx.nxt;
             self.tx.max_in_flight = self.tx.board.in_flight();
         }
-        self.detect_loss(now, progress);
+        self.detect_loss(now, progress, &d);
         // A duplicate with news of SACK alone says that something may be wrong: no growth.
         if d.bytes > 0 && progress && limited && self.tx.recovery != Recovery::Fast {
             let acked = Acked {
@@ -226,7 +235,7 @@ impl Connection {
     }
 
     /// Looks for losses; begins a recovery if there are any.
-    pub(super) fn detect_loss(&mut self, now: Instant, progress: bool) {
+    pub(super) fn detect_loss(&mut self, now: Instant, progress: bool, d: &Delivered) {
         let mss = self.tx.mss;
         let recovering = self.tx.recovery != Recovery::Open;
         let mut marked = 0;
@@ -250,7 +259,36 @@ impl Connection {
         }
         if marked > 0 && !recovering {
             self.enter_recovery(now);
+            self.tx.reduction.flight += d.bytes;
         }
+        if self.tx.recovery == Recovery::Fast && (marked > 0 || d.moved > 0) {
+            // Found by the timer, with no acknowledgement that could let something go.
+            self.tx.force_lost |= marked > 0 && d.moved == 0;
+            self.reduce_window(d.moved, progress && marked == 0);
+        }
+    }
+
+    /// Lets so much go that the bytes in flight come down to the slow start threshold evenly, or, when there are fewer,
+    /// come up to it no faster than by slow start (RFC 9937, section 6). `safe`: the oldest hole was filled, and no
+    /// further loss was found.
+    fn reduce_window(&mut self, moved: u64, safe: bool) {
+        let in_flight = self.in_flight();
+        let Window { ssthresh, mss, .. } = self.tx.win;
+        let r = &mut self.tx.reduction;
+        r.delivered += moved;
+        let mut may_go = if in_flight > ssthresh {
+            let share = u128::from(r.delivered) * u128::from(ssthresh);
+            let share = share.div_ceil(u128::from(r.flight.max(1)));
+            u64::try_from(share).unwrap_or(u64::MAX).saturating_sub(r.out)
+        } else {
+            let more = r.delivered.saturating_sub(r.out).max(moved) + if safe { mss } else { 0 };
+            more.min(ssthresh - in_flight)
+        };
+        if r.out == 0 {
+            may_go = may_go.max(mss);
+        }
+        // A segment can always go when nothing else is in flight.
+        self.tx.win.cwnd = (in_flight + may_go).max(mss);
     }
 
     fn enter_recovery(&mut self, now: Instant) {
@@ -258,7 +296,8 @@ impl Connection {
         self.tx.high = self.tx.nxt;
         self.remember_window();
         self.tx.win.ssthresh = self.tx.cc.on_loss(&self.tx.win, now);
-        self.tx.win.cwnd = self.tx.win.ssthresh;
+        let flight = self.tx.board.in_flight() + self.tx.board.lost_bytes();
+        self.tx.reduction = Reduction { flight, ..Reduction::default() };
         self.tx.force_lost = true;
         self.deadlines.probe = None;
         if self.sack {
@@ -275,7 +314,7 @@ impl Connection {
 
     fn leave_recovery(&mut self) {
         if self.tx.recovery == Recovery::Fast {
-            self.tx.win.cwnd = self.tx.win.cwnd.min(self.tx.win.ssthresh.max(self.tx.mss));
+            self.tx.win.cwnd = self.tx.win.ssthresh.max(self.tx.mss);
         }
         self.tx.recovery = Recovery::Open;
         self.tx.dup_acks = 0;

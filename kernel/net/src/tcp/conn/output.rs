@@ -149,6 +149,7 @@ impl Connection {
     fn send_again(&mut self, now: Instant, start: u64, end: u64) -> SegmentOut {
         let out = self.data_segment(now, start, end);
         self.tx.board.resent(start, end, now);
+        self.tx.reduction.out += end - start;
         let bytes = out.payload_len() as u64;
         self.stats.retrans_segs += 1;
         self.total.retrans += 1;
@@ -292,6 +293,7 @@ impl Connection {
         self.total.data_segs_out += segments.saturating_sub(1);
         let was_empty = self.tx.board.is_empty();
         self.tx.board.sent(start, end, now);
+        self.tx.reduction.out += end - start;
         self.tx.nxt = end;
         let payload = out.payload_len() as u64;
         if payload % self.tx.mss != 0 {

@@ -3,6 +3,7 @@
 
 use super::{Connection, Event, Recovery, DELACK_MAX};
 use crate::tcp::rtt::{RTO_MAX, RTO_MIN};
+use crate::tcp::scoreboard::Delivered;
 use crate::tcp::State;
 use core::time::Duration;
 use lkl_abi::Errno;
@@ -26,7 +27,7 @@ impl Connection {
             self.stats.delayed_acks += 1;
         }
         if due(&mut self.deadlines.reorder) {
-            self.detect_loss(now, false);
+            self.detect_loss(now, false, &Delivered::default());
             self.rearm_rto(now);
         }
         if due(&mut self.deadlines.probe) {
@@ -150,7 +151,8 @@ impl Connection {
             return;
         }
         self.stats.timeouts += 1;
-        if self.tx.recovery != Recovery::Timeout || self.tx.high <= self.tx.una {
+        // A recovery that was under way has set it already; its window says nothing of the path.
+        if self.tx.recovery == Recovery::Open || self.tx.high <= self.tx.una {
             if self.tx.recovery == Recovery::Open {
                 self.remember_window();
             }

@@ -264,6 +264,85 @@ fn fast_retransmit_with_sack() {
     assert_eq!(info.snd_cwnd, before * 7 / 10);
 }
 
+/// 20 segments in flight, with as many in the window (of Reno), and more to send.
+fn twenty_in_flight() -> Script {
+    let mut s = Script::established(Settings { nodelay: true, congestion: "reno", ..Settings::default() });
+    s.send(FULL * 10);
+    assert_eq!(s.drain(), 10);
+    s.now += Duration::from_millis(10);
+    s.ack_of(1 + 10 * FULL as u32);
+    s.send(FULL * 60);
+    assert_eq!(s.drain(), 20);
+    assert_eq!(s.c.info(s.now).snd_cwnd, 20);
+    s.now += Duration::from_millis(10);
+    s
+}
+
+/// RFC 9937, section 6: while more is in flight than the new window, which is half of the old one, one segment goes for
+/// two that arrive, from the beginning of the recovery to its end.
+#[test]
+fn rate_is_reduced_in_proportion() {
+    let mut s = twenty_in_flight();
+    let at = |i: u32| 1 + (10 + i) * FULL as u32;
+    for i in 2..4 {
+        // RFC 3042, section 2: limited transmit.
+        s.sack_of(at(0), &[(at(1), at(i))]);
+        assert_eq!(s.drain(), 1);
+    }
+    s.sack_of(at(0), &[(at(1), at(4))]);
+    s.data(at(0), FULL);
+    s.nothing();
+    let sent: Vec<usize> = (5..14)
+        .map(|i| {
+            s.sack_of(at(0), &[(at(1), at(i))]);
+            s.drain()
+        })
+        .collect();
+    assert_eq!(sent, [0, 0, 1, 0, 1, 0, 1, 0, 1]);
+    s.ack_of(at(13));
+    s.drain();
+    s.ack_of(at(22));
+    let info = s.c.info(s.now);
+    assert_eq!((info.ca_state, info.snd_cwnd, info.snd_ssthresh), (0, 10, 10));
+}
+
+/// RFC 9937, section 6: after heavy losses one segment goes for each that arrives, and one more when the oldest hole was
+/// filled; there is no burst.
+#[test]
+fn no_burst_after_heavy_loss() {
+    let mut s = twenty_in_flight();
+    let at = |i: u32| 1 + (10 + i) * FULL as u32;
+    s.sack_of(at(0), &[(at(15), at(16))]);
+    s.sack_of(at(0), &[(at(15), at(17))]);
+    assert_eq!(s.drain(), 2);
+    s.sack_of(at(0), &[(at(15), at(18))]);
+    s.data(at(0), FULL);
+    s.nothing();
+    s.sack_of(at(0), &[(at(15), at(19))]);
+    s.data(at(1), FULL);
+    s.nothing();
+    s.sack_of(at(0), &[(at(15), at(20))]);
+    s.data(at(2), FULL);
+    s.nothing();
+    s.now += Duration::from_millis(10);
+    s.sack_of(at(1), &[(at(15), at(20))]);
+    s.data(at(3), FULL);
+    s.data(at(4), FULL);
+    s.nothing();
+}
+
+/// RFC 9937 has the window of a recovery small on purpose: a time-out in it does not take that for the path's.
+#[test]
+fn timeout_in_recovery_keeps_the_threshold() {
+    let mut s = twenty_in_flight();
+    let at = |i: u32| 1 + (10 + i) * FULL as u32;
+    s.sack_of(at(0), &[(at(15), at(18))]);
+    s.data(at(0), FULL);
+    s.wait(1000);
+    let info = s.c.info(s.now);
+    assert_eq!((info.ca_state, info.snd_cwnd, info.snd_ssthresh), (4, 1, 10));
+}
+
 /// RFC 6582, section 3.2: without SACK, three duplicates, and partial acknowledgements go on to the next hole.
 #[test]
 fn new_reno() {
