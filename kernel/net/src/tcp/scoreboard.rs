@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// RFC 5681, section 3.2.
 const DUP_THRESH: u64 = 3;
+/// Recoveries without a duplicate reported, until the reordering window is what it was (RFC 8985, section 6.2, step 4).
+const REORDER_PERSIST: u32 = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
@@ -47,6 +49,10 @@ pub(super) struct Scoreboard {
     /// Something came before what was sent before it (RFC 8985, section 6.2, step 3).
     reordering: bool,
     reorder_steps: u32,
+    /// Recoveries until `reorder_steps` is forgotten.
+    reorder_persist: u32,
+    /// Until this is acknowledged no further duplicate counts.
+    reorder_round: u64,
     /// ACKs with news of SACK since the cumulative one moved.
     sack_acks: u64,
 }
@@ -194,11 +200,24 @@ impl Scoreboard {
         self.sack_acks += 1;
     }
 
-    /// The peer told us of something it got twice: wait longer before calling anything lost (RFC 8985, section 6.2,
-    /// step 4).
-    pub(super) fn note_spurious(&mut self) {
+    /// The peer told us of something it got twice: wait longer before calling anything lost, by one step for each round
+    /// trip in which that happens (RFC 8985, section 6.2, step 4).
+    pub(super) fn note_spurious(&mut self, una: u64, nxt: u64) {
         self.reordering = true;
-        self.reorder_steps = (self.reorder_steps + 1).min(16);
+        if una >= self.reorder_round {
+            self.reorder_round = nxt;
+            self.reorder_steps = (self.reorder_steps + 1).min(16);
+            self.reorder_persist = REORDER_PERSIST;
+        }
+    }
+
+    /// A recovery ended.
+    pub(super) fn recovered(&mut self) {
+        self.sack_acks = 0;
+        self.reorder_persist = self.reorder_persist.saturating_sub(1);
+        if self.reorder_persist == 0 {
+            self.reorder_steps = 0;
+        }
     }
 
     /// Marks what must be lost by now as lost: what was sent before something that was delivered, and some more time
@@ -288,11 +307,6 @@ impl Scoreboard {
                 self.put(start, Record { lost: false, ..r });
             }
         }
-    }
-
-    /// A recovery begins or ends: forget duplicates counted.
-    pub(super) fn reset_duplicates(&mut self) {
-        self.sack_acks = 0;
     }
 
     pub(super) fn has_sacks(&self) -> bool {

@@ -159,7 +159,7 @@ impl Connection {
             self.tx.tlp_end = None;
             return;
         }
-        self.tx.board.note_spurious();
+        self.tx.board.note_spurious(self.tx.una, self.tx.nxt);
         if let Some(u) = &mut self.tx.undo {
             if let Some(resent) = &mut u.resent {
                 *resent = resent.saturating_sub(r - l);
@@ -198,7 +198,7 @@ impl Connection {
         // RFC 3522, section 3.2: the first transmission is what was acknowledged.
         if let (true, Some(echo), Some(Undo { stamp: Some(stamp), .. })) = (progress, echo, self.tx.undo) {
             if self.tx.recovery != Recovery::Open && d.retransmitted && echo != 0 && seq_before(echo, stamp) {
-                self.tx.board.note_spurious();
+                self.tx.board.note_spurious(self.tx.una, self.tx.nxt);
                 self.undo_loss();
             }
         }
@@ -319,7 +319,7 @@ impl Connection {
         self.tx.recovery = Recovery::Open;
         self.tx.dup_acks = 0;
         self.tx.force_lost = false;
-        self.tx.board.reset_duplicates();
+        self.tx.board.recovered();
     }
 
     /// Bytes that may be in the network (RFC 6675's pipe).

@@ -173,3 +173,35 @@ fn any_bytes_parse() {
         }
     }
 }
+
+/// RFC 8985, section 6.2, step 4: the reordering window grows by a quarter of the round trip time in each round that
+/// reports a duplicate, and is what it was after 16 recoveries without one.
+#[test]
+fn reordering_window() {
+    use crate::tcp::scoreboard::Scoreboard;
+    use core::time::Duration;
+    use lkl_ops::Instant;
+
+    let rtt = Duration::from_millis(40);
+    let at = |ms: u64| Instant::from_millis(1000 + ms);
+    let mut b = Scoreboard::default();
+    b.sent(1, 1001, at(0));
+    b.sent(1001, 2001, at(1));
+    b.sack(1001, 2001, at(41), rtt);
+    let due = |b: &mut Scoreboard| b.detect(at(41), 1000, rtt, Duration::from_millis(100), false);
+    assert_eq!(due(&mut b), (0, Some(at(50))));
+    b.note_spurious(1, 2001);
+    assert_eq!(due(&mut b), (0, Some(at(60))));
+    b.note_spurious(1, 2001);
+    assert_eq!(due(&mut b), (0, Some(at(60))));
+    b.note_spurious(2001, 3001);
+    assert_eq!(due(&mut b), (0, Some(at(70))));
+    for _ in 0..15 {
+        b.recovered();
+    }
+    assert_eq!(due(&mut b), (0, Some(at(70))));
+    b.recovered();
+    // Something came out of order, so there is a window still, in recovery too.
+    assert_eq!(due(&mut b), (0, Some(at(50))));
+    assert_eq!(b.detect(at(50), 1000, rtt, rtt, true), (1000, None));
+}
