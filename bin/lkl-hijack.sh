@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a program on the kernel of this repository: see --help, and README.md.
-# Nothing is forked on the way to a program that is built already: that is most of what starting it costs.
+# Hardly anything is forked on the way to a program when the library is built: that is most of what starting it costs.
 
 me=lkl-hijack
 
@@ -85,18 +85,24 @@ fi
 out=$root/target/release
 library=$out/liblkl-hijack.so
 stamp=$out/.lkl-hijack-built
+sources=$out/.lkl-hijack-sources
 
-# Is any source newer than the last build?
+# Is any source newer than the last build? The build wrote down what the library is made of, so no process has to search.
 stale() {
-    [ -e "$library" ] && [ -e "$stamp" ] || return 0
-    for f in "$root"/Cargo.toml "$root"/Cargo.lock "$root"/hijack/Cargo.toml "$root"/hijack/src/*.rs "$root"/hijack/src/*/*.rs \
-        "$root"/host/Cargo.toml "$root"/host/src/*.rs "$root"/host/src/*/*.rs \
-        "$root"/kernel/*/Cargo.toml "$root"/kernel/*/src/*.rs "$root"/kernel/*/src/*/*.rs "$root"/kernel/*/src/*/*/*.rs; do
-        if [ "$f" -nt "$stamp" ]; then
-            return 0
-        fi
-    done
-    return 1
+    [ -e "$library" ] && [ -e "$stamp" ] && [ -r "$sources" ] || return 0
+    # shellcheck source=/dev/null
+    . "$sources"
+    any_newer
+}
+
+# Writes the function any_newer. Cargo's list of sources has names below $root, as the build asks for them.
+list_sources() {
+    echo 'any_newer() {'
+    {
+        (cd "$root" && printf '%s\n' Cargo.toml Cargo.lock */Cargo.toml kernel/*/Cargo.toml)
+        sed 's/^[^:]*: //' "$out/liblkl_hijack.d" | tr ' ' '\n'
+    } | sed -n 's|..*|[ "$root/&" -nt "$stamp" ] \|\||p'
+    echo 'false; }'
 }
 
 build() {
@@ -117,14 +123,14 @@ build() {
         quiet=
     fi
     # shellcheck disable=SC2086 # one word or none
-    if ! (cd "$root" && exec cargo build $quiet --release -p lkl-hijack --target-dir "$root/target") >&2; then
+    if ! (cd "$root" && CARGO_BUILD_DEP_INFO_BASEDIR=$root exec cargo build $quiet --release -p lkl-hijack --target-dir "$root/target") >&2; then
         echo "$me: the build failed" >&2
         return 1
     fi
     if ! [ "$out/liblkl_hijack.so" -ef "$library" ]; then
         ln -f "$out/liblkl_hijack.so" "$library.new" && mv -f "$library.new" "$library" || return 1
     fi
-    mv -f "$stamp.new" "$stamp"
+    list_sources >"$sources.new" && mv -f "$sources.new" "$sources" && mv -f "$stamp.new" "$stamp"
 }
 
 if [ -n "${LKL_HIJACK_LIBRARY-}" ]; then

@@ -55,7 +55,8 @@ pub(super) fn find<'a>(
     let mut list = Vec::with_capacity(512);
     let mut targets = Vec::new();
     let mut from = 0;
-    while let Some(hit) = next_syscall(text, from) {
+    let syscall = memchr::memmem::Finder::new(b"\x0f\x05");
+    while let Some(hit) = text.get(from..).and_then(|rest| syscall.find(rest)).map(|n| from + n) {
         let pc = base + hit;
         let i = functions.partition_point(|f| *f <= pc);
         let end = functions.get(i).map_or(text.len(), |f| f.saturating_sub(base)).min(text.len());
@@ -83,27 +84,6 @@ fn plausible(text: &[u8], hit: usize, wanted: &impl Fn(usize) -> bool) -> bool {
     let before = &text[hit.saturating_sub(48)..hit];
     before.windows(5).any(|w| w[0] == 0xb8 && wanted(u32::from_le_bytes([w[1], w[2], w[3], w[4]]) as usize))
         || before.windows(2).any(|w| matches!(w, [0x31 | 0x33, 0xc0])) && wanted(0)
-}
-
-/// The next place from `from` on that has the bytes of `syscall`.
-fn next_syscall(text: &[u8], start: usize) -> Option<usize> {
-    let mut from = start;
-    // Eight bytes at a time: is one of them 0x05?
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    while let Some(word) = text.get(from..from + 8) {
-        let w = u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
-        let x = w ^ (LOW * 5);
-        if x.wrapping_sub(LOW) & !x & (LOW << 7) != 0 {
-            for i in 0..8 {
-                let at = from + i;
-                if at > start && text[at] == 5 && text[at - 1] == 0x0f {
-                    return Some(at - 1);
-                }
-            }
-        }
-        from += 8;
-    }
-    None
 }
 
 /// Decodes a function: its instructions, and the addresses that its branches go to.
