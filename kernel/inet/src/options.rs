@@ -234,7 +234,9 @@ impl InetOptions {
     /// `ENOPROTOOPT`, `EINVAL`, `ENODEV`, `EADDRNOTAVAIL`, `EADDRINUSE`, `ENOBUFS`.
     pub fn set(&self, net: &Net, level: i32, name: i32, value: &[u8], bound: bool) -> Result<()> {
         if let Some((at, min, max)) = self.number(level, name) {
-            if level == SOL_IPV6 && value.len() < 4 {
+            // Two of IPv6's take any length, and less than an `int` for a zero.
+            let lax = level == SOL_IPV6 && matches!(name, IPV6_DONTFRAG | IPV6_AUTOFLOWLABEL);
+            if level == SOL_IPV6 && value.len() < 4 && !lax {
                 return Err(Errno::EINVAL);
             }
             // Most of IPv4's options take no bytes for a zero.
@@ -242,7 +244,8 @@ impl InetOptions {
                 name,
                 IP_FREEBIND | IP_TRANSPARENT | IP_MINTTL | IP_MULTICAST_TTL | IP_MULTICAST_LOOP | IP_MULTICAST_ALL
             );
-            let n = if level == SOL_IP && value.is_empty() && !strict { 0 } else { int(value)? };
+            let zero = lax && value.len() < 4 || level == SOL_IP && value.is_empty() && !strict;
+            let n = if zero { 0 } else { int(value)? };
             let boolean = min == i32::MIN && !matches!((level, name), (SOL_IPV6, IPV6_ADDR_PREFERENCES));
             let n = match (level, name) {
                 (SOL_IP, IP_TOS) => n & 0xff,

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use std::time::Duration;
 
 /// The least that buffers are (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
+const IP_MULTICAST_IF: i32 = 32;
 const MIN_SNDBUF: u32 = 4608;
 const MIN_RCVBUF: u32 = 2304;
 /// Most bytes of an option's value.
@@ -255,8 +256,9 @@ pub(super) fn getsockopt(cx: &Ctx<'_>, [fd, level, name, addr, len_addr, _]: Arg
     if level == SOL_SOCKET && name == SO_ATTACH_FILTER {
         return put_filter(cx, addr, len_addr, room, &value);
     }
-    // A number of IPv4's that fits into a byte is given as one where there is no room for an int.
-    if level == SOL_IP && value.len() == 4 && (1..4).contains(&room) && u32_in(&value, 0) <= 0xff {
+    // A number of IPv4's that fits into a byte is given as one where there is no room for an int. This one is an address.
+    let number = level == SOL_IP && name != IP_MULTICAST_IF;
+    if number && value.len() == 4 && (1..4).contains(&room) && u32_in(&value, 0) <= 0xff {
         let byte = [u32_in(&value, 0) as u8];
         return put_value(cx, addr, len_addr, room, &byte);
     }

@@ -359,7 +359,8 @@ impl Socket for TcpSocket {
     fn local_addr(&self) -> Result<SockAddr> {
         let inner = self.inner.lock();
         let scope = inner.tuple.map_or(self.options.bind_ifindex.load(Relaxed), |t| t.scope);
-        Ok(self.name(inner.local, scope))
+        let (addr, port) = inner.local;
+        Ok(self.name((addr, if port == 0 { inner.old_port } else { port }), scope))
     }
 
     fn peer_addr(&self) -> Result<SockAddr> {

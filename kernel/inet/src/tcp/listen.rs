@@ -261,6 +261,8 @@ impl TcpSocket {
             settings,
             route: None,
             defer_accept_secs: 0,
+            no_quick_ack: false,
+            old_port: 0,
             shut: 0,
         };
         Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner)

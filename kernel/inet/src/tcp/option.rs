@@ -180,8 +180,9 @@ impl TcpSocket {
             TCP_QUICKACK => {
                 let mut inner = self.inner.lock();
                 let now = self.net.now();
-                if let Phase::Connection(c) = &mut inner.phase {
-                    c.quick_ack(n != 0);
+                match &mut inner.phase {
+                    Phase::Connection(c) => c.quick_ack(n != 0),
+                    _ => inner.no_quick_ack = n == 0,
                 }
                 let work = self.collect(&mut inner, now);
                 drop(inner);
@@ -192,7 +193,7 @@ impl TcpSocket {
                 let n = u64::try_from(n).map_err(|_| Errno::EINVAL)?;
                 change(&|s| s.user_timeout = Duration::from_millis(n))
             }
-            TCP_NOTSENT_LOWAT => change(&|s| s.notsent_lowat = if n == 0 { u32::MAX } else { n as u32 }),
+            TCP_NOTSENT_LOWAT => change(&|s| s.notsent_lowat = n as u32),
             TCP_INQ => {
                 self.inq.store(within(n, 0, 1)? != 0, Relaxed);
                 Ok(())
@@ -241,10 +242,8 @@ impl TcpSocket {
             TCP_LINGER2 => s.fin_timeout.map_or_else(|| answer(-1), whole),
             TCP_DEFER_ACCEPT => answer(inner.defer_accept_secs.into()),
             TCP_WINDOW_CLAMP => answer(s.window_clamp.into()),
-            TCP_QUICKACK => answer(connection.is_none_or(|c| c.is_quick_ack()).into()),
+            TCP_QUICKACK => answer(connection.map_or(!inner.no_quick_ack, |c| c.is_quick_ack()).into()),
             TCP_USER_TIMEOUT => answer(i64::try_from(s.user_timeout.as_millis()).unwrap_or(i64::MAX)),
-            // No limit reads as it is set.
-            TCP_NOTSENT_LOWAT if s.notsent_lowat == u32::MAX => answer(0),
             TCP_NOTSENT_LOWAT => answer(s.notsent_lowat.into()),
             TCP_INQ => answer(self.inq.load(Relaxed).into()),
             TCP_CONGESTION => {

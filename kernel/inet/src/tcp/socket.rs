@@ -50,6 +50,10 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) route: Option<Route>,
     pub(super) defer_accept_secs: u32,
+    /// `TCP_QUICKACK` was switched off before there was a connection.
+    pub(super) no_quick_ack: bool,
+    /// The port that the last connection had, which is shown until there is another.
+    pub(super) old_port: u16,
     /// `shutdown` of a socket without a connection.
     pub(super) shut: u8,
 }
@@ -88,7 +92,7 @@ pub(super) fn default_settings(net: &Net) -> Settings {
         retries2: word(s.tcp_retries2.get()),
         orphan_retries: word(s.tcp_orphan_retries.get()),
         fin_timeout: Some(secs(&s.tcp_fin_timeout)),
-        notsent_lowat: word(s.tcp_notsent_lowat.get()),
+        notsent_lowat_default: word(s.tcp_notsent_lowat.get()),
         sndbuf: word(wmem),
         sndbuf_max: word(wmem_max),
         rcvbuf: word(rmem),
@@ -111,6 +115,8 @@ impl TcpSocket {
             released: false,
             route: None,
             defer_accept_secs: 0,
+            no_quick_ack: false,
+            old_port: 0,
             shut: 0,
             settings,
         };
@@ -394,7 +400,11 @@ impl TcpSocket {
         let config = self.config(&tuple, &route, &inner.settings);
         inner.route = Some(route);
         let now = self.net.now();
-        inner.phase = Phase::Connection(Box::new(Connection::connect(config, now)));
+        let mut connection = Box::new(Connection::connect(config, now));
+        if inner.no_quick_ack {
+            connection.quick_ack(false);
+        }
+        inner.phase = Phase::Connection(connection);
         self.net.snmp().tcp.active_opens.inc();
         let work = self.collect(&mut inner, now);
         drop(inner);
@@ -429,6 +439,7 @@ impl TcpSocket {
 
     /// `connect` to `AF_UNSPEC`.
     pub(super) fn disconnect(&self) -> Result<()> {
+        let port = self.inner.lock().local.1;
         let stopped = {
             let mut inner = self.inner.lock();
             match &inner.phase {
@@ -442,6 +453,8 @@ impl TcpSocket {
         let _none = self.on_connection(|c, _| c.abort());
         let mut inner = self.inner.lock();
         self.reset_to_idle(&mut inner);
+        inner.no_quick_ack = false;
+        inner.old_port = port;
         drop(inner);
         let _none = self.options.take_error();
         Ok(())

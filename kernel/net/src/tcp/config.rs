@@ -58,8 +58,10 @@ pub struct Settings {
     pub fin_timeout: Option<Duration>,
     /// `TCP_WINDOW_CLAMP`; 0 if it was not set.
     pub window_clamp: u32,
-    /// `TCP_NOTSENT_LOWAT`
+    /// `TCP_NOTSENT_LOWAT`, in bytes; 0 if it was not set.
     pub notsent_lowat: u32,
+    /// `net.ipv4.tcp_notsent_lowat`, in bytes: what holds if it was not set.
+    pub notsent_lowat_default: u32,
     /// `SO_OOBINLINE`
     pub oob_inline: bool,
     /// `SO_SNDBUF`, in bytes.
@@ -97,7 +99,8 @@ impl Default for Settings {
             user_timeout: Duration::ZERO,
             fin_timeout: Some(Duration::from_secs(60)),
             window_clamp: 0,
-            notsent_lowat: u32::MAX,
+            notsent_lowat: 0,
+            notsent_lowat_default: u32::MAX,
             oob_inline: false,
             sndbuf: 16_384,
             sndbuf_locked: false,
@@ -112,6 +115,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// So many bytes may wait unsent before the program is told to stop writing.
+    pub(super) fn unsent_limit(&self) -> u32 {
+        match self.notsent_lowat {
+            0 => self.notsent_lowat_default,
+            n => n,
+        }
+    }
+
     /// The window that the receive buffer stands for, in bytes.
     pub(super) fn window_space(&self) -> u32 {
         let space = (self.rcvbuf / 2).max(1152);

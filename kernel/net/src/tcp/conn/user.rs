@@ -64,7 +64,7 @@ impl Connection {
     pub fn can_write(&self) -> bool {
         let used = self.tx.queue.len();
         let free = u64::from(self.cfg.settings.sndbuf).saturating_sub(used);
-        free >= used / 2 && free > 0 && self.unsent() < u64::from(self.cfg.settings.notsent_lowat)
+        free >= used / 2 && free > 0 && self.unsent() < u64::from(self.cfg.settings.unsent_limit())
     }
 
     /// Somebody waits for room: [`Event::WRITABLE`] is wanted.
