@@ -226,8 +226,9 @@ CASE(select_mixed)
     R(select(0, 0, 0, 0, &(struct timeval){0, 1000}));
     R(select(-1, 0, 0, 0, &(struct timeval){0, 1000}));
     R(select(max, 0, &w, 0, &(struct timeval){-1, 0}));
-    FD_SET(200, &w);
-    R(select(201, 0, &w, 0, 0));
+    /* A closed one below 64: Linux passes over what lies past its table of fds, whose size is 64 at least. */
+    FD_SET(60, &w);
+    R(select(61, 0, &w, 0, 0));
     FD_ZERO(&w);
     FD_SET(p[0], &w);
     R(pselect(max, 0, &w, 0, &(struct timespec){1, 0}, 0));
