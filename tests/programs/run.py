@@ -15,6 +15,7 @@ import os
 import queue
 import resource
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -57,6 +58,8 @@ def main():
     parser.add_argument("-j", type=int, default=2, metavar="N")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
+    # Started in the background by a shell, it would ignore the signal, and so would each program that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for path in sorted(glob.glob(os.path.join(HERE, "t_*.py"))):
         importlib.import_module(os.path.basename(path)[:-3])
     chosen = [t for t in TESTS if not options.names or any(n in t[0] for n in options.names)]

@@ -241,7 +241,7 @@ impl TcpSocket {
             TCP_SYNCNT => answer(s.syn_retries.into()),
             TCP_LINGER2 => s.fin_timeout.map_or_else(|| answer(-1), whole),
             TCP_DEFER_ACCEPT => answer(inner.defer_accept_secs.into()),
-            TCP_WINDOW_CLAMP => answer(s.window_clamp.into()),
+            TCP_WINDOW_CLAMP => answer(connection.map_or(s.window_clamp, |c| c.window_clamp()).into()),
             TCP_QUICKACK => answer(connection.map_or(!inner.no_quick_ack, |c| c.is_quick_ack()).into()),
             TCP_USER_TIMEOUT => answer(i64::try_from(s.user_timeout.as_millis()).unwrap_or(i64::MAX)),
             TCP_NOTSENT_LOWAT => answer(s.notsent_lowat.into()),

@@ -27,6 +27,16 @@ impl Connection {
         &self.cfg.settings
     }
 
+    /// `TCP_WINDOW_CLAMP` as Linux shows it: what was set, or else what the buffer stands for, once there was a handshake.
+    pub fn window_clamp(&self) -> u32 {
+        match (self.state(), self.cfg.settings.window_clamp) {
+            (State::Closed, clamp) => clamp,
+            (State::SynSent, 0) => u32::from(u16::MAX) << self.cfg.settings.window_scale(),
+            (_, 0) => self.cfg.settings.window_space(),
+            (_, clamp) => clamp,
+        }
+    }
+
     /// Changes the program's options, and does what follows from it.
     pub fn change_settings(&mut self, now: Instant, change: impl FnOnce(&mut Settings)) {
         let before = self.cfg.settings.clone();
