@@ -3,6 +3,7 @@
 //! * [`Host`]: time, random bytes, and being told of the next deadline.
 //! * [`Parker`]: one thread's place to sleep.
 //! * [`NetDev`]: a network device that carries Ethernet frames.
+//! * [`Disk`]: a disk of bytes, such as an image file.
 //! * [`UserMem`]: the memory of the calling program.
 //! * [`Descriptors`]: who hands out descriptor numbers.
 //!
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod descriptors;
+pub mod disk;
 pub mod mem;
 pub mod netdev;
 pub mod park;
@@ -18,6 +20,7 @@ pub mod sim;
 pub mod time;
 
 pub use descriptors::{Descriptors, FileKind};
+pub use disk::Disk;
 pub use mem::UserMem;
 pub use netdev::{Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
 pub use park::{Parker, Woken};

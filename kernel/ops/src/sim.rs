@@ -4,17 +4,20 @@
 //! * [`SimHost`]: the [`Host`](crate::Host) of one kernel in a world.
 //! * [`SimParker`]: a thread's place to sleep, which makes the world go on meanwhile.
 //! * [`Link`]: two devices joined by a wire with [`Wire`] properties each way, and with taps.
+//! * [`MemDisk`]: a disk in memory, parts of which can be made to fail.
 //!
 //! It knows nothing of the kernel: a kernel is a closure ([`SimHost::serve`]) that answers its next deadline. Time
 //! goes on only when nothing is left to do at the present instant, so that a run is a function of the seed alone.
 //! Below: the traits of this crate. Above: `tests`.
 
+mod disk;
 mod link;
 mod rng;
 
 #[cfg(test)]
 mod tests;
 
+pub use disk::MemDisk;
 pub use link::{Link, Side, SimDev, Verdict, Wire};
 pub use rng::Rng;
 
