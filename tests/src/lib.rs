@@ -2,6 +2,7 @@
 //!
 //! * [`Machine`]: a kernel on a simulated host, with one process whose memory is an arena.
 //! * [`transfer`]: programs that move bytes and check each of them.
+//! * [`flow`]: flows that fill a bottleneck.
 //! * [`wire`]: frames built and read by hand, and packet scripts.
 //! * [`peer`]: a foreign TCP/IP stack (smoltcp) at the other end of a link.
 //!
@@ -9,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod flow;
 pub mod machine;
 pub mod peer;
 pub mod transfer;

@@ -329,7 +329,7 @@ impl Default for Sysctl {
 
 impl Sysctl {
     /// The congestion control algorithms that there are.
-    pub const CONGESTION: &'static str = "cubic reno";
+    pub const CONGESTION: &'static str = "reno cubic bbr";
 
     /// A setting that is not a link's, as text, by its name below `net/`.
     pub fn get(&self, path: &str) -> Option<String> {

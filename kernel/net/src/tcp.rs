@@ -12,6 +12,7 @@ mod config;
 pub mod cong;
 mod conn;
 mod ranges;
+mod rate;
 mod recvq;
 mod request;
 mod rtt;

@@ -412,6 +412,7 @@ impl Socket for TcpSocket {
             s.rcvbuf_locked = o.rcvbuf_locked.load(Relaxed);
             s.sndbuf = o.sndbuf.load(Relaxed);
             s.rcvbuf = o.rcvbuf.load(Relaxed);
+            s.max_pacing_rate = o.max_pacing_rate.load(Relaxed);
         };
         self.change_settings(change);
         let port = {

@@ -33,6 +33,7 @@ numbers! {
     TCP_CONGESTION = 13;
     TCP_USER_TIMEOUT = 18;
     TCP_NOTSENT_LOWAT = 25;
+    TCP_CC_INFO = 26;
     TCP_INQ = 36;
 }
 
@@ -252,6 +253,7 @@ impl TcpSocket {
                 Ok(b)
             }
             TCP_INFO => Ok(super::show::tcp_info(&inner, now)),
+            TCP_CC_INFO => Ok(connection.map_or_else(Vec::new, |c| super::show::cc_info(c))),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }

@@ -6,7 +6,7 @@ use super::table::{Entry, Tuple};
 use crate::Net;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use lkl_net::tcp::{Info, State};
+use lkl_net::tcp::{Connection, Info, State};
 use lkl_ops::Instant;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -194,7 +194,7 @@ fn layout(i: &Info) -> Vec<u8> {
     let mut b = Vec::with_capacity(248);
     b.extend([i.state, i.ca_state, i.retransmits, i.probes, i.backoff, options]);
     // Two nibbles, then two bit fields: the delivery rate is limited by the program, and Fast Open's failures.
-    b.extend([i.snd_wscale & 0xf | i.rcv_wscale << 4, 0]);
+    b.extend([i.snd_wscale & 0xf | i.rcv_wscale << 4, u8::from(i.delivery_rate_app_limited)]);
     let words = [
         us(i.rto),
         us(i.ato),
@@ -224,18 +224,18 @@ fn layout(i: &Info) -> Vec<u8> {
     for w in words {
         b.extend(w.to_ne_bytes());
     }
-    // Pacing rate and its limit, in bytes a second: there is no pacing.
-    b.extend(u64::MAX.to_ne_bytes());
-    b.extend(u64::MAX.to_ne_bytes());
+    b.extend(i.pacing_rate.to_ne_bytes());
+    b.extend(i.max_pacing_rate.to_ne_bytes());
     b.extend(i.bytes_acked.to_ne_bytes());
     b.extend(i.bytes_received.to_ne_bytes());
     for w in [i.segs_out, i.segs_in, i.notsent_bytes, i.min_rtt.map_or(u32::MAX, us), i.data_segs_in, i.data_segs_out] {
         b.extend(w.to_ne_bytes());
     }
     b.extend(i.delivery_rate.to_ne_bytes());
-    // Busy time, and time limited by the peer's window and by our buffer: not measured.
-    b.extend([0; 24]);
-    for w in [0u32, 0] {
+    for time in [i.busy_time, i.rwnd_limited, i.sndbuf_limited] {
+        b.extend(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).to_ne_bytes());
+    }
+    for w in [i.delivered, i.delivered_ce] {
         b.extend(w.to_ne_bytes());
     }
     b.extend(i.bytes_sent.to_ne_bytes());
@@ -244,4 +244,12 @@ fn layout(i: &Info) -> Vec<u8> {
         b.extend(w.to_ne_bytes());
     }
     b
+}
+
+/// What `TCP_CC_INFO` shows: `struct tcp_bbr_info` of BBR, nothing of the others.
+pub(super) fn cc_info(c: &Connection) -> Vec<u8> {
+    let Some(i) = c.bbr_info() else { return Vec::new() };
+    let us = u32::try_from(i.min_rtt.as_micros()).unwrap_or(u32::MAX);
+    let words = [i.bw as u32, (i.bw >> 32) as u32, us, i.pacing_gain, i.cwnd_gain];
+    words.iter().flat_map(|w| w.to_ne_bytes()).collect()
 }

@@ -78,6 +78,8 @@ pub struct Settings {
     pub rcvbuf_max: u32,
     /// `SO_RCVLOWAT`
     pub rcvlowat: u32,
+    /// `SO_MAX_PACING_RATE`, in bytes a second; all ones if there is no limit.
+    pub max_pacing_rate: u64,
     /// `TCP_CONGESTION`
     pub congestion: &'static str,
 }
@@ -109,6 +111,7 @@ impl Default for Settings {
             rcvbuf_locked: false,
             rcvbuf_max: 6_291_456,
             rcvlowat: 1,
+            max_pacing_rate: u64::MAX,
             congestion: super::cong::DEFAULT,
         }
     }

@@ -5,13 +5,14 @@
 //! ([`Connection::take_events`]).
 //!
 //! * `input`: arriving segments, checks, states. `ack`: what acknowledgements do to the sender. `receive`: data, and
-//!   when to acknowledge it. `output`: segments to send. `timer`: deadlines. `user`: the program's calls. `info`:
-//!   `TCP_INFO`.
+//!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `timer`: deadlines. `user`: the program's
+//!   calls. `info`: `TCP_INFO`.
 
 mod ack;
 mod info;
 mod input;
 mod output;
+mod pace;
 mod receive;
 mod timer;
 mod user;
@@ -20,7 +21,8 @@ pub use info::Info;
 pub use user::Read;
 
 use super::config::{Config, Settings};
-use super::cong::{self, Congestion, Window};
+use super::cong::{self, Congestion, Window, INITIAL_WINDOW};
+use super::rate::Rate;
 use super::recvq::{OutOfOrder, RecvQueue};
 use super::request::Request;
 use super::rtt::Rtt;
@@ -34,8 +36,6 @@ use core::time::Duration;
 use lkl_abi::Errno;
 use lkl_ops::Instant;
 
-/// Segments of the first window (RFC 6928, section 2).
-const INITIAL_WINDOW: u64 = 10;
 /// The MSS of a peer that announces none (RFC 9293, section 3.7.1).
 pub(super) const DEFAULT_MSS: u16 = 536;
 /// The least MSS that is believed.
@@ -173,11 +173,15 @@ struct Tx {
     dup_acks: u64,
     win: Window,
     cc: Box<dyn Congestion>,
+    rate: Rate,
+    pace: pace::Pace,
+    chrono: pace::Chrono,
     /// The window was the limit when the sender last stopped.
     cwnd_limited: bool,
     max_in_flight: u64,
-    /// End of the current round trip.
+    /// End of the current round trip, and its number.
     round_end: u64,
+    round: u32,
     undo: Option<Undo>,
     /// The next lost segment goes out whatever the window says.
     force_lost: bool,
@@ -279,6 +283,8 @@ struct Deadlines {
     delack: Option<Instant>,
     keepalive: Option<Instant>,
     fin: Option<Instant>,
+    /// Pacing lets the next segment go.
+    pace: Option<Instant>,
 }
 
 /// What `poll_transmit` is to send beside data.
@@ -353,9 +359,13 @@ impl Connection {
             dup_acks: 0,
             win,
             cc: cc.unwrap_or_else(cong::fallback),
+            rate: Rate::default(),
+            pace: pace::Pace::default(),
+            chrono: pace::Chrono::default(),
             cwnd_limited: false,
             max_in_flight: 0,
             round_end: BASE,
+            round: 0,
             undo: None,
             force_lost: false,
             force_new: false,

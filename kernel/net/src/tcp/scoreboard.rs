@@ -4,6 +4,7 @@
 //! the oldest transmission, and the records of a SACK block, so that no segment costs more than O(log n).
 
 use super::ranges::Ranges;
+use super::rate::{Newest, SendStamp};
 use core::time::Duration;
 use lkl_ops::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ struct Record {
     sent_at: Instant,
     retransmitted: bool,
     lost: bool,
+    stamp: SendStamp,
 }
 
 /// What an acknowledgement delivered.
@@ -32,6 +34,24 @@ pub(super) struct Delivered {
     pub(super) retransmitted: bool,
     /// Bytes that have left the network by what this acknowledgement says; without SACK, duplicates stand for segments.
     pub(super) moved: u64,
+    /// The newest transmission among them.
+    pub(super) newest: Option<Newest>,
+}
+
+impl Delivered {
+    /// Both together.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.retransmitted |= other.retransmitted;
+        self.rtt = match (self.rtt, other.rtt) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.newest = match (self.newest, other.newest) {
+            (Some(a), Some(b)) => Some(a.later(b)),
+            (a, b) => a.or(b),
+        };
+    }
 }
 
 /// The scoreboard of one connection.
@@ -44,6 +64,8 @@ pub(super) struct Scoreboard {
     sacked: Ranges,
     in_flight: u64,
     lost_bytes: u64,
+    /// Bytes that were ever marked as lost.
+    lost_ever: u64,
     /// The newest transmission that was delivered: its time, its end, and how long it took (RFC 8985, section 5.2).
     newest: Option<(Instant, u64, Duration)>,
     /// Something came before what was sent before it (RFC 8985, section 6.2, step 3).
@@ -65,6 +87,11 @@ impl Scoreboard {
 
     pub(super) fn lost_bytes(&self) -> u64 {
         self.lost_bytes
+    }
+
+    /// Bytes that were ever taken for lost.
+    pub(super) fn lost_ever(&self) -> u64 {
+        self.lost_ever
     }
 
     pub(super) fn sacked_bytes(&self) -> u64 {
@@ -116,20 +143,20 @@ impl Scoreboard {
     }
 
     /// Something new was sent.
-    pub(super) fn sent(&mut self, start: u64, end: u64, now: Instant) {
+    pub(super) fn sent(&mut self, start: u64, end: u64, now: Instant, stamp: SendStamp) {
         if start < end {
-            self.put(start, Record { end, sent_at: now, retransmitted: false, lost: false });
+            self.put(start, Record { end, sent_at: now, retransmitted: false, lost: false, stamp });
         }
     }
 
     /// `start..end`, of one record or its front, was sent again.
-    pub(super) fn resent(&mut self, start: u64, end: u64, now: Instant) {
+    pub(super) fn resent(&mut self, start: u64, end: u64, now: Instant, stamp: SendStamp) {
         self.split(start);
         self.split(end);
         let starts: Vec<u64> = self.records.range(start..end).map(|(s, _)| *s).collect();
         for s in starts {
             if let Some(r) = self.take(s) {
-                self.put(s, Record { sent_at: now, retransmitted: true, lost: false, ..r });
+                self.put(s, Record { sent_at: now, retransmitted: true, lost: false, stamp, ..r });
             }
         }
     }
@@ -149,6 +176,8 @@ impl Scoreboard {
         let Some(r) = self.take(start) else { return };
         d.bytes += r.end - start;
         d.retransmitted |= r.retransmitted;
+        let newest = Newest { stamp: r.stamp, sent_at: r.sent_at, end: r.end };
+        d.newest = Some(d.newest.map_or(newest, |n| n.later(newest)));
         let rtt = now.since(r.sent_at);
         if !r.retransmitted {
             // The newest one waited least for its acknowledgement.
@@ -257,6 +286,7 @@ impl Scoreboard {
 
     fn mark(&mut self, start: u64) {
         if let Some(r) = self.take(start) {
+            self.lost_ever += r.end - start;
             self.put(start, Record { lost: true, ..r });
         }
     }
@@ -281,7 +311,8 @@ impl Scoreboard {
             let back: Vec<_> = self.sacked.iter().collect();
             self.sacked.clear();
             for (s, e) in back {
-                self.put(s, Record { end: e, sent_at: Instant::ZERO, retransmitted: true, lost: true });
+                let stamp = SendStamp::default();
+                self.put(s, Record { end: e, sent_at: Instant::ZERO, retransmitted: true, lost: true, stamp });
             }
         }
         let starts: Vec<u64> = self.by_time.iter().map(|(_, _, s)| *s).collect();
@@ -314,7 +345,7 @@ impl Scoreboard {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { lost_ever: self.lost_ever, ..Self::default() };
     }
 
     #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Scripts on virtual time, and two connections over a simulated wire.
 
 mod kit;
+mod pacing;
 mod pipe;
 mod queues;
 mod scripts;

@@ -1,6 +1,6 @@
 //! CUBIC (RFC 9438), with HyStart++ to leave slow start before the queue overflows (RFC 9406).
 
-use super::{Acked, Congestion, Window};
+use super::{Acked, Congestion, Sample, Window};
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -9,12 +9,57 @@ const C: f64 = 0.4;
 /// RFC 9438, section 4.6.
 const BETA: f64 = 0.7;
 
-/// HyStart++'s constants (RFC 9406, section 4.3).
+/// HyStart++'s constants (RFC 9406, section 4.3). `L` is no limit: acknowledgements of several segments at once are the
+/// rule where segments are put together on their way.
 const RTT_THRESH_MIN: Duration = Duration::from_millis(4);
 const RTT_THRESH_MAX: Duration = Duration::from_millis(16);
+const RTT_DIVISOR: u32 = 8;
 const RTT_SAMPLES: u32 = 8;
-/// Windows below this many segments are left alone.
-const LOW_WINDOW: u64 = 16;
+const CSS_GROWTH_DIVISOR: u64 = 4;
+const CSS_ROUNDS: u32 = 5;
+
+/// HyStart++ (RFC 9406, section 4.2).
+#[derive(Default, Debug)]
+struct HyStart {
+    round: u32,
+    round_min: Option<Duration>,
+    last_round_min: Option<Duration>,
+    samples: u32,
+    /// In conservative slow start: the round trip time at its beginning, and the rounds in it.
+    css: Option<(Duration, u32)>,
+}
+
+impl HyStart {
+    /// Takes in an acknowledgement; answers by how much the window grows for `bytes`, or nothing if slow start is over.
+    fn on_ack(&mut self, ack: &Acked, bytes: u64) -> Option<u64> {
+        if ack.round != self.round {
+            self.round = ack.round;
+            self.last_round_min = self.round_min.take();
+            self.samples = 0;
+            if let Some((_, rounds)) = &mut self.css {
+                *rounds += 1;
+                if *rounds >= CSS_ROUNDS {
+                    return None;
+                }
+            }
+        }
+        if let Some(rtt) = ack.rtt {
+            self.round_min = Some(self.round_min.map_or(rtt, |m| m.min(rtt)));
+            self.samples += 1;
+        }
+        if let (true, Some(now)) = (self.samples >= RTT_SAMPLES, self.round_min) {
+            match (self.css, self.last_round_min) {
+                // The delay was no queue.
+                (Some((baseline, _)), _) if now < baseline => self.css = None,
+                (None, Some(last)) if now >= last + (last / RTT_DIVISOR).clamp(RTT_THRESH_MIN, RTT_THRESH_MAX) => {
+                    self.css = Some((now, 0));
+                }
+                _ => {}
+            }
+        }
+        Some(if self.css.is_some() { bytes / CSS_GROWTH_DIVISOR } else { bytes })
+    }
+}
 
 /// The algorithm's state. Windows are in segments.
 #[derive(Default, Debug)]
@@ -27,9 +72,7 @@ pub(super) struct Cubic {
     /// The part of a segment by which the window should have grown.
     fraction: f64,
     saved: Option<(f64, f64, Option<Instant>)>,
-    round_min: Option<Duration>,
-    last_round_min: Option<Duration>,
-    samples: u32,
+    hystart: HyStart,
 }
 
 impl Cubic {
@@ -44,24 +87,6 @@ impl Cubic {
             self.w_max = cwnd;
         }
     }
-
-    /// Did the delay rise so much that the pipe must be full (RFC 9406, section 4.2)?
-    fn delay_rose(&mut self, ack: &Acked) -> bool {
-        if ack.round {
-            self.last_round_min = self.round_min.take();
-            self.samples = 0;
-        }
-        if let Some(rtt) = ack.rtt {
-            self.round_min = Some(self.round_min.map_or(rtt, |m| m.min(rtt)));
-            self.samples += 1;
-        }
-        match (self.round_min, self.last_round_min) {
-            (Some(now), Some(last)) if self.samples >= RTT_SAMPLES => {
-                now >= last + (last / 8).clamp(RTT_THRESH_MIN, RTT_THRESH_MAX)
-            }
-            _ => false,
-        }
-    }
 }
 
 impl Congestion for Cubic {
@@ -72,14 +97,17 @@ impl Congestion for Cubic {
     fn on_ack(&mut self, w: &mut Window, ack: &Acked) {
         let mut bytes = ack.bytes;
         if w.in_slow_start() {
-            if self.delay_rose(ack) && w.cwnd >= LOW_WINDOW * w.mss {
+            // Only in the first slow start: later ones have a threshold that was measured (RFC 9406, section 4.2).
+            let growth = if w.ssthresh == u64::MAX { self.hystart.on_ack(ack, bytes) } else { Some(bytes) };
+            let Some(growth) = growth else {
                 w.ssthresh = w.cwnd;
-            } else {
-                bytes = w.slow_start(bytes);
-                if bytes == 0 {
-                    return;
-                }
+                return;
+            };
+            let left = w.slow_start(growth);
+            if left == 0 {
+                return;
             }
+            bytes = left;
         }
         let mss = w.mss.max(1) as f64;
         let cwnd = w.cwnd as f64 / mss;
@@ -119,12 +147,11 @@ impl Congestion for Cubic {
         ((w.cwnd as f64 * BETA) as u64).max(2 * w.mss)
     }
 
-    fn on_timeout(&mut self) {
+    fn on_timeout(&mut self, _w: &Window, _s: &Sample) {
         self.epoch = None;
-        (self.round_min, self.last_round_min, self.samples) = (None, None, 0);
     }
 
-    fn on_undo(&mut self, _w: &Window) {
+    fn on_undo(&mut self, _w: &mut Window, _s: &Sample) {
         if let Some((w_max, k, epoch)) = self.saved.take() {
             (self.w_max, self.k, self.epoch) = (w_max, k, epoch);
         }

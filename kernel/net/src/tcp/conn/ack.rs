@@ -11,6 +11,7 @@ use lkl_ops::Instant;
 impl Connection {
     /// Takes in what `s` acknowledges. Answers whether the rest of the segment counts.
     pub(super) fn on_ack(&mut self, now: Instant, s: &Segment, seq: u64, ack: u64, payload: usize) -> bool {
+        let before = (self.in_flight(), self.tx.board.lost_ever());
         if ack > self.tx.nxt {
             // Something that was never sent (RFC 9293, section 3.10.7.4; RFC 5961, section 5.2).
             self.challenge(now);
@@ -25,7 +26,7 @@ impl Connection {
                 let mut d = Delivered::default();
                 self.take_sacks(now, s, ack, &mut d);
                 d.moved = d.bytes;
-                self.after_ack(now, d, false, None);
+                self.after_ack(now, d, false, None, before);
             }
             return true;
         }
@@ -78,12 +79,12 @@ impl Connection {
                 self.tx.dup_acks = self.tx.dup_acks.saturating_sub(segments.max(1));
             }
         }
-        let before = d.bytes;
+        let below = d.bytes;
         if self.sack && !s.options.sack.is_empty() {
             self.take_sacks(now, s, ack, &mut d);
         }
         if !progress {
-            if d.bytes > before {
+            if d.bytes > below {
                 self.tx.board.note_sack_ack();
             } else if !self.sack && payload == 0 && !window_changed && !s.has(Flags::FIN) && !self.tx.board.is_empty() {
                 self.tx.dup_acks += 1;
@@ -97,7 +98,8 @@ impl Connection {
             d.moved = d.bytes.saturating_sub(counted).max(mss.min(d.bytes)) + new;
         }
         self.sample_rtt(now, s, &d, progress);
-        self.after_ack(now, d, progress, s.options.timestamps.filter(|_| self.ts.on).map(|t| t.1));
+        let echo = s.options.timestamps.filter(|_| self.ts.on).map(|t| t.1);
+        self.after_ack(now, d, progress, echo, before);
         if progress {
             if self.tx.no_room && self.can_write() {
                 self.tx.no_room = false;
@@ -134,7 +136,7 @@ impl Connection {
                 skip = 1;
                 self.stats.dsack_recv += 1;
                 self.total.dsack_dups += 1;
-                self.on_duplicate_report(l, r);
+                self.on_duplicate_report(now, l, r);
             }
         }
         for &b in blocks.iter().skip(skip) {
@@ -143,18 +145,13 @@ impl Connection {
             let l = l.max(ack.max(self.tx.una));
             if l < r && r <= self.tx.nxt {
                 let new = self.tx.board.sack(l, r, now, min_rtt);
-                d.bytes += new.bytes;
-                d.retransmitted |= new.retransmitted;
-                d.rtt = match (d.rtt, new.rtt) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
+                d.add(&new);
             }
         }
     }
 
     /// The peer got `l..r` twice: a retransmission was not needed.
-    fn on_duplicate_report(&mut self, l: u64, r: u64) {
+    fn on_duplicate_report(&mut self, now: Instant, l: u64, r: u64) {
         if self.tx.tlp_end.is_some_and(|end| r == end) {
             self.tx.tlp_end = None;
             return;
@@ -164,18 +161,21 @@ impl Connection {
             if let Some(resent) = &mut u.resent {
                 *resent = resent.saturating_sub(r - l);
                 if *resent == 0 {
-                    self.undo_loss();
+                    self.undo_loss(now);
                 }
             }
         }
     }
 
-    fn undo_loss(&mut self) {
+    fn undo_loss(&mut self, now: Instant) {
         let Some(u) = self.tx.undo.take() else { return };
         self.stats.undo += 1;
-        self.tx.win.cwnd = self.tx.win.cwnd.max(u.cwnd);
+        if !self.tx.cc.controls() {
+            self.tx.win.cwnd = self.tx.win.cwnd.max(u.cwnd);
+        }
         self.tx.win.ssthresh = self.tx.win.ssthresh.max(u.ssthresh);
-        self.tx.cc.on_undo(&self.tx.win);
+        let sample = self.blank_sample(now);
+        self.tx.cc.on_undo(&mut self.tx.win, &sample);
         self.tx.recovery = Recovery::Open;
         self.tx.board.nothing_lost();
         self.tx.force_lost = false;
@@ -193,13 +193,14 @@ impl Connection {
         }
     }
 
-    /// Loss detection, recovery, the congestion window and the timers, after an acknowledgement.
-    fn after_ack(&mut self, now: Instant, d: Delivered, progress: bool, echo: Option<u32>) {
+    /// Loss detection, recovery, the congestion window and the timers, after an acknowledgement. `before`: bytes in
+    /// flight, and ever lost, when it came.
+    fn after_ack(&mut self, now: Instant, d: Delivered, progress: bool, echo: Option<u32>, before: (u64, u64)) {
         // RFC 3522, section 3.2: the first transmission is what was acknowledged.
         if let (true, Some(echo), Some(Undo { stamp: Some(stamp), .. })) = (progress, echo, self.tx.undo) {
             if self.tx.recovery != Recovery::Open && d.retransmitted && echo != 0 && seq_before(echo, stamp) {
                 self.tx.board.note_spurious(self.tx.una, self.tx.nxt);
-                self.undo_loss();
+                self.undo_loss(now);
             }
         }
         let limited =
@@ -207,21 +208,23 @@ impl Connection {
         if self.tx.recovery != Recovery::Open && self.tx.una >= self.tx.high {
             self.leave_recovery();
         }
-        let round = self.tx.una >= self.tx.round_end;
-        if round {
+        if self.tx.una >= self.tx.round_end {
+            self.tx.round = self.tx.round.wrapping_add(1);
             self.tx.round_end = self.tx.nxt;
             self.tx.max_in_flight = self.tx.board.in_flight();
         }
         self.detect_loss(now, progress, &d);
+        self.sample_rate(now, &d, before.0, before.1);
         // A duplicate with news of SACK alone says that something may be wrong: no growth.
-        if d.bytes > 0 && progress && limited && self.tx.recovery != Recovery::Fast {
+        let grows = limited && self.tx.recovery != Recovery::Fast && !self.tx.cc.controls();
+        if d.bytes > 0 && progress && grows {
             let acked = Acked {
                 now,
                 bytes: d.bytes,
                 srtt: self.rtt.srtt().unwrap_or_default(),
                 rtt: d.rtt,
                 min_rtt: self.rtt.min().unwrap_or_default(),
-                round,
+                round: self.tx.round,
             };
             self.tx.cc.on_ack(&mut self.tx.win, &acked);
             self.grow_sndbuf();
@@ -272,6 +275,9 @@ impl Connection {
     /// come up to it no faster than by slow start (RFC 9937, section 6). `safe`: the oldest hole was filled, and no
     /// further loss was found.
     fn reduce_window(&mut self, moved: u64, safe: bool) {
+        if self.tx.cc.controls() {
+            return;
+        }
         let in_flight = self.in_flight();
         let Window { ssthresh, mss, .. } = self.tx.win;
         let r = &mut self.tx.reduction;
@@ -313,7 +319,7 @@ impl Connection {
     }
 
     fn leave_recovery(&mut self) {
-        if self.tx.recovery == Recovery::Fast {
+        if self.tx.recovery == Recovery::Fast && !self.tx.cc.controls() {
             self.tx.win.cwnd = self.tx.win.ssthresh.max(self.tx.mss);
         }
         self.tx.recovery = Recovery::Open;

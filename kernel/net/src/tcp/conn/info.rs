@@ -65,6 +65,16 @@ pub struct Info {
     pub data_segs_out: u32,
     /// Bytes a second.
     pub delivery_rate: u64,
+    pub delivery_rate_app_limited: bool,
+    /// Bytes a second; all ones if there is none.
+    pub pacing_rate: u64,
+    /// Bytes a second; all ones if there is no limit.
+    pub max_pacing_rate: u64,
+    pub busy_time: Duration,
+    pub rwnd_limited: Duration,
+    pub sndbuf_limited: Duration,
+    pub delivered: u32,
+    pub delivered_ce: u32,
     pub bytes_sent: u64,
     pub bytes_retrans: u64,
     pub dsack_dups: u32,
@@ -75,6 +85,11 @@ pub struct Info {
 }
 
 impl Connection {
+    /// What BBR shows of itself, if that is the algorithm.
+    pub fn bbr_info(&self) -> Option<crate::tcp::cong::BbrInfo> {
+        self.tx.cc.info()
+    }
+
     /// The numbers as they are now.
     pub fn info(&self, now: Instant) -> Info {
         let mss = self.tx.mss.max(1);
@@ -83,10 +98,8 @@ impl Connection {
         let board = &self.tx.board;
         let (unacked, lost, sacked) = (self.tx.nxt - self.tx.una, board.lost_bytes(), board.sacked_bytes());
         let srtt = self.rtt.srtt().unwrap_or_default();
-        let rate = match srtt.as_nanos() {
-            0 => 0,
-            ns => u64::try_from(u128::from(board.in_flight()) * 1_000_000_000 / ns).unwrap_or(u64::MAX),
-        };
+        let (rate, rate_limited) = self.tx.rate.shown();
+        let (busy_time, rwnd_limited, sndbuf_limited) = self.tx.chrono.times(now);
         Info {
             state: self.state as u8,
             ca_state: match self.tx.recovery {
@@ -134,6 +147,14 @@ impl Connection {
             data_segs_in: self.total.data_segs_in,
             data_segs_out: self.total.data_segs_out,
             delivery_rate: rate,
+            delivery_rate_app_limited: rate_limited,
+            pacing_rate: self.pacing_rate(),
+            max_pacing_rate: self.cfg.settings.max_pacing_rate,
+            busy_time,
+            rwnd_limited,
+            sndbuf_limited,
+            delivered: segments(self.tx.rate.delivered),
+            delivered_ce: 0,
             bytes_sent: self.total.bytes_sent,
             bytes_retrans: self.total.bytes_retrans,
             dsack_dups: self.total.dsack_dups,

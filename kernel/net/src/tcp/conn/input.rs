@@ -108,6 +108,7 @@ impl Connection {
         self.deadlines.rto = None;
         self.error = None;
         self.soft_error = None;
+        self.start_congestion_control(now);
         self.grow_sndbuf();
         self.rx.space_at = now;
         self.last_ack_recv = now;

@@ -11,7 +11,10 @@ impl Connection {
     /// The next segment to send, until there is none. `max_gso` is how many bytes of payload one segment may carry
     /// if it stands for several; 0 if it may not.
     pub fn poll_transmit(&mut self, now: Instant, max_gso: usize) -> Option<SegmentOut> {
-        let out = self.next_segment(now, max_gso)?;
+        let Some(out) = self.next_segment(now, max_gso) else {
+            self.note_limit(now);
+            return None;
+        };
         let n = u32::try_from(out.segments()).unwrap_or(u32::MAX);
         self.stats.out_segs += n;
         self.total.segs_out += n;
@@ -148,7 +151,9 @@ impl Connection {
 
     fn send_again(&mut self, now: Instant, start: u64, end: u64) -> SegmentOut {
         let out = self.data_segment(now, start, end);
-        self.tx.board.resent(start, end, now);
+        let memo = self.stamp_transmission(now);
+        self.tx.board.resent(start, end, now, memo);
+        self.pace(now, end - start);
         self.tx.reduction.out += end - start;
         let bytes = out.payload_len() as u64;
         self.stats.retrans_segs += 1;
@@ -172,7 +177,7 @@ impl Connection {
         // The peer may have shrunk its window; what is oldest is sent all the same, as a probe.
         let fits = end <= self.tx.una + self.tx.wnd || start == self.tx.una;
         let room = self.in_flight() + (end - start) <= self.tx.win.cwnd;
-        if !fits || !(room || self.tx.force_lost) {
+        if !fits || !(self.tx.force_lost || room && self.pacing_lets(now)) {
             return None;
         }
         self.tx.force_lost = false;
@@ -184,7 +189,7 @@ impl Connection {
 
     /// RFC 5681, section 4.1, in steps of the time-out as Linux has it.
     fn restart_after_idle(&mut self, now: Instant) {
-        if !self.tx.board.is_empty() {
+        if !self.tx.board.is_empty() || self.tx.cc.controls() {
             return;
         }
         let rto = self.rtt.rto();
@@ -238,6 +243,10 @@ impl Connection {
             self.arm_persist(now);
             return None;
         }
+        if !self.pacing_lets(now) {
+            return None;
+        }
+        let max_gso = self.paced_burst().map_or(max_gso, |burst| max_gso.min(burst as usize));
         let most = avail.min(window).min(congestion.max(full));
         let mut gso = None;
         let n = if most >= 2 * full && max_gso as u64 >= 2 * full {
@@ -292,7 +301,9 @@ impl Connection {
         let segments = out.segments() as u32;
         self.total.data_segs_out += segments.saturating_sub(1);
         let was_empty = self.tx.board.is_empty();
-        self.tx.board.sent(start, end, now);
+        let memo = self.stamp_transmission(now);
+        self.tx.board.sent(start, end, now, memo);
+        self.pace(now, end - start);
         self.tx.reduction.out += end - start;
         self.tx.nxt = end;
         let payload = out.payload_len() as u64;

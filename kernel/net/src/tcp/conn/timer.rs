@@ -13,7 +13,7 @@ impl Connection {
     /// When [`Connection::on_timer`] wants to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let d = &self.deadlines;
-        [d.rto, d.probe, d.reorder, d.persist, d.delack, d.keepalive, d.fin].into_iter().flatten().min()
+        [d.rto, d.probe, d.reorder, d.persist, d.delack, d.keepalive, d.fin, d.pace].into_iter().flatten().min()
     }
 
     /// Does what is due at `now`; what is to be sent is then asked for by [`Connection::poll_transmit`].
@@ -45,6 +45,8 @@ impl Connection {
         if due(&mut self.deadlines.fin) {
             self.die(None);
         }
+        // What pacing held back is asked for by whoever calls this.
+        let _may_go = due(&mut self.deadlines.pace);
     }
 
     /// Something was delivered or sent: the retransmission timer begins anew, or ends (RFC 6298, section 5).
@@ -158,9 +160,10 @@ impl Connection {
             }
             self.tx.win.ssthresh = self.tx.cc.on_loss(&self.tx.win, now);
         }
-        self.tx.cc.on_timeout();
-        self.tx.win.cwnd = self.tx.mss;
         self.tx.board.mark_all(self.tx.una);
+        let sample = self.blank_sample(now);
+        self.tx.cc.on_timeout(&self.tx.win, &sample);
+        self.tx.win.cwnd = self.tx.mss;
         self.tx.recovery = Recovery::Timeout;
         self.tx.high = self.tx.nxt;
         self.tx.dup_acks = 0;
@@ -175,7 +178,8 @@ impl Connection {
 
     /// Data is waiting and nothing is in flight that would bring an acknowledgement: the peer is asked now and then.
     pub(super) fn arm_persist(&mut self, now: Instant) {
-        let waiting = self.tx.board.is_empty() && self.has_unsent() && self.is_synchronised();
+        let paced = self.deadlines.pace.is_some();
+        let waiting = self.tx.board.is_empty() && self.has_unsent() && self.is_synchronised() && !paced;
         if !waiting {
             self.deadlines.persist = None;
         } else if self.deadlines.persist.is_none() {

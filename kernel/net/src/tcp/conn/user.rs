@@ -48,6 +48,7 @@ impl Connection {
         if before.congestion != name {
             if let Some(cc) = cong::by_name(name) {
                 self.tx.cc = cc;
+                self.start_congestion_control(now);
             }
         }
         if keep_changed {
@@ -97,6 +98,7 @@ impl Connection {
         if self.tx.fin {
             return Err(Errno::EPIPE);
         }
+        self.check_app_limited();
         self.tx.more = more;
         self.tx.queue.push(data);
         if urgent {
@@ -133,8 +135,8 @@ impl Connection {
             return;
         }
         let window = self.tx.win.cwnd.max(super::INITIAL_WINDOW * self.tx.mss);
-        // Twice the window to keep it full, and the memory that goes with it.
-        let wanted = (4 * window).min(u64::from(s.sndbuf_max)) as u32;
+        // Some windows to keep it full, and the memory that goes with it.
+        let wanted = (2 * self.tx.cc.sndbuf_factor() * window).min(u64::from(s.sndbuf_max)) as u32;
         if wanted > s.sndbuf {
             s.sndbuf = wanted;
             self.events |= Event::BUFFERS | Event::WRITABLE;

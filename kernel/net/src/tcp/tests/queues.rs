@@ -1,6 +1,7 @@
 //! Queues and options against naive models.
 
 use crate::tcp::ranges::Ranges;
+use crate::tcp::rate::SendStamp;
 use crate::tcp::recvq::OutOfOrder;
 use crate::tcp::scoreboard::Scoreboard;
 use crate::tcp::segment::Segment;
@@ -114,7 +115,7 @@ fn scoreboard_counts_every_byte() {
             match rng.below(7) {
                 0..=2 => {
                     let n = 1 + rng.below(3000);
-                    b.sent(nxt, nxt + n, now);
+                    b.sent(nxt, nxt + n, now, SendStamp::default());
                     nxt += n;
                 }
                 3 => {
@@ -134,7 +135,7 @@ fn scoreboard_counts_every_byte() {
                 5 => {
                     b.detect(now, 1000, rtt, rtt, rng.below(2) == 0);
                     while let Some((s, e)) = b.next_lost() {
-                        b.resent(s, e.min(s + 1000), now);
+                        b.resent(s, e.min(s + 1000), now, SendStamp::default());
                         if rng.below(3) == 0 {
                             break;
                         }
@@ -185,8 +186,8 @@ fn reordering_window() {
     let rtt = Duration::from_millis(40);
     let at = |ms: u64| Instant::from_millis(1000 + ms);
     let mut b = Scoreboard::default();
-    b.sent(1, 1001, at(0));
-    b.sent(1001, 2001, at(1));
+    b.sent(1, 1001, at(0), SendStamp::default());
+    b.sent(1001, 2001, at(1), SendStamp::default());
     b.sack(1001, 2001, at(41), rtt);
     let due = |b: &mut Scoreboard| b.detect(at(41), 1000, rtt, Duration::from_millis(100), false);
     assert_eq!(due(&mut b), (0, Some(at(50))));
