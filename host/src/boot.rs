@@ -35,6 +35,7 @@ pub fn boot(config: &Config, hooks: Hooks) -> Result<Booted, ConfigError> {
     if let Some(net) = &config.net {
         bring_up(&kernel, &host, net)?;
     }
+    set_sysctls(kernel.net(), &config.sysctl)?;
     Ok(Booted { kernel, host })
 }
 
@@ -83,9 +84,72 @@ fn configure(net: &Arc<Net>, dev: Arc<dyn NetDev>, config: &NetConfig) -> Result
     Ok(())
 }
 
+/// The settings that the user gives, after eth0 is there: some of them are eth0's.
+fn set_sysctls(net: &Net, settings: &[(String, String)]) -> Result<(), ConfigError> {
+    for (key, value) in settings {
+        let path = sysctl_path(key);
+        let Err(e) = net.sysctl_set(&path, value) else {
+            tracing::info!("{key} = {value}");
+            continue;
+        };
+        let problem = match net.sysctl_expected(&path) {
+            Some(expected) => format!("expected {expected}"),
+            None if e == Errno::ENOENT => {
+                let names = net.sysctl_names();
+                let near = names.iter().min_by_key(|n| strsim::damerau_levenshtein(n, &path));
+                let near = near.map(|n| n.replace('.', "\0").replace('/', ".").replace('\0', "/")).unwrap_or_default();
+                format!("expected a setting that is there; did you mean {near}?")
+            }
+            None => format!("expected something that the kernel takes: {e}"),
+        };
+        return Err(ConfigError::new("SYSCTL", format!("{key}={value}"), problem));
+    }
+    Ok(())
+}
+
+/// The path below `/proc/sys` of a name with dots. As `sysctl(8)` has it, the separator that comes first decides, and the
+/// other one is then part of a name (`net.ipv4.conf.eth0/100.forwarding`).
+fn sysctl_path(key: &str) -> String {
+    match key.find(['.', '/']).map(|at| key.as_bytes().get(at)) {
+        Some(Some(b'/')) => key.to_owned(),
+        _ => key
+            .chars()
+            .map(|c| match c {
+                '.' => '/',
+                '/' => '.',
+                c => c,
+            })
+            .collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_set_or_refused_by_name() {
+        let set = |text: &str| {
+            let vars = [("LKL_HIJACK_SYSCTL".into(), text.into())];
+            let booted = boot(&Config::from_vars(vars)?, Hooks::default())?;
+            Ok::<_, ConfigError>(booted.kernel)
+        };
+        let kernel = set("net.ipv4.tcp_congestion_control=bbr; net/ipv4/tcp_rmem = 4096 100000\t200000;").unwrap();
+        let get = |name: &str| kernel.net().sysctl_get(name).unwrap();
+        assert_eq!(get("net/ipv4/tcp_congestion_control"), "bbr");
+        assert_eq!(get("net/ipv4/tcp_rmem"), "4096\t100000\t200000");
+        for (text, shown, problem) in [
+            ("net.ipv4.tcp_ecn=1;net.ipv4.tcp_sack=7", "net.ipv4.tcp_sack=7", "expected a number from 0 to 1"),
+            ("net.ipv4.tcp_congestion_control=bbr9", "=bbr9", "expected one of reno cubic bbr"),
+            ("net.ipv4.tcp_sak=1", "net.ipv4.tcp_sak=1", "did you mean net.ipv4.tcp_sack?"),
+            ("vm.swappiness=1", "vm.swappiness=1", "expected a setting that is there"),
+            ("net.ipv4.tcp_sack", "net.ipv4.tcp_sack", "not \"net.ipv4.tcp_sack\""),
+            (" ; ", " ; ", "expected settings such as"),
+        ] {
+            let line = set(text).map(|_| ()).unwrap_err().line();
+            assert!(line.contains(shown) && line.contains(problem), "{line}");
+        }
+    }
     use lkl_ops::{RxFrame, TxFrame};
 
     struct Nothing;

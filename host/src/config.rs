@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use values::{Addr4, Addr6, IfName, IfType, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed};
+use values::{Addr4, Addr6, IfName, IfType, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed, Sysctls};
 
 /// What all names begin with.
 const PREFIX: &str = "LKL_HIJACK_";
@@ -34,6 +34,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("NET_MTU", "MTU of eth0, 68 to 65535 (from 1280 with IPv6)"),
     ("NET_IFTYPE", "kind of device; only tap is supported"),
     ("NET_IFPARAMS", "name of the device, the same as NET_TAP"),
+    ("SYSCTL", "settings below /proc/sys (net.ipv4.tcp_congestion_control=bbr;net.ipv4.tcp_ecn=1)"),
     ("OFFLOAD", "0 turns segmentation and checksum offload of the TAP off"),
     ("DEBUG", "1 shows boot, configuration and drops on stderr; 2 each system call"),
     ("LOG", "a filter for messages, as of the tracing crate (info,lkl::syscall=trace)"),
@@ -96,6 +97,7 @@ struct Variables {
     net_mtu: Option<Parsed<Mtu>>,
     net_iftype: Option<Parsed<IfType>>,
     net_ifparams: Option<Parsed<IfName>>,
+    sysctl: Option<Parsed<Sysctls>>,
     offload: Option<Parsed<Number>>,
     debug: Option<Parsed<Number>>,
     log: Option<Parsed<LogFilter>>,
@@ -129,6 +131,8 @@ pub struct NetConfig {
 pub struct Config {
     /// The network device, if there is to be one.
     pub net: Option<NetConfig>,
+    /// Settings below `/proc/sys`: name with dots, and value.
+    pub sysctl: Vec<(String, String)>,
     /// How much is shown on stderr: 0 nothing, 1 boot, configuration and drops, 2 each system call.
     pub debug: u32,
     /// A filter for messages, which goes before `debug`.
@@ -215,8 +219,9 @@ fn culprit(ours: &BTreeMap<String, String>, all: &envy::Error) -> ConfigError {
 fn assemble(v: Variables, text: &dyn Fn(&str) -> String) -> Result<Config, ConfigError> {
     let debug = v.debug.as_ref().map_or(0, |n| n.0 .0);
     let log = v.log.as_ref().map(|l| l.0 .0.clone());
+    let sysctl = v.sysctl.as_ref().map(|s| s.0 .0.clone()).unwrap_or_default();
     let net = net(&v, text)?;
-    Ok(Config { net, debug, log })
+    Ok(Config { net, sysctl, debug, log })
 }
 
 fn net(v: &Variables, text: &dyn Fn(&str) -> String) -> Result<Option<NetConfig>, ConfigError> {

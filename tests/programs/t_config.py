@@ -91,6 +91,8 @@ def wrong_values(lab):
         ({"LKL_HIJACK_NET_TAP": "tun0"}, "NET_TAP", "another kind"),
         ({"LKL_HIJACK_NET_TAP": "v0"}, "NET_TAP", "another kind"),
         ({"LKL_HIJACK_NET_IFTYPE": "vde"}, "NET_IFTYPE", "expected tap"),
+        ({"LKL_HIJACK_SYSCTL": "net.ipv4.tcp_congestion_control=best"}, "SYSCTL", "expected one of reno cubic bbr"),
+        ({"LKL_HIJACK_SYSCTL": "net.ipv4.tcp_sak=1"}, "SYSCTL", "did you mean net.ipv4.tcp_sack?"),
     ]
     for more, name, expected in cases:
         done = lab.ours("sh", "-c", "echo started", env={**tap, **more}, status=125)
@@ -158,6 +160,17 @@ def variables_one_by_one(lab):
     for offload in ("0", "1"):
         lab.env = {**everything, "LKL_HIJACK_OFFLOAD": offload}
         has(lab.ours("ping", "-c", 1, lab.peer[4]).out, r"1 received")
+
+
+@test()
+def settings(lab):
+    ours_only(lab)
+    lab.tap()
+    lab.env["LKL_HIJACK_SYSCTL"] = "net.ipv4.tcp_congestion_control=bbr;net.ipv4.conf.eth0.rp_filter=2;net.ipv4.tcp_rmem=4096 90000 900000"
+    done = lab.ours("sysctl", "-n", "net.ipv4.tcp_congestion_control", "net.ipv4.conf.eth0.rp_filter", "net.ipv4.tcp_rmem")
+    check(done.out == "bbr\n2\n4096\t90000\t900000\n", "the settings", done)
+    code = "import socket; s = socket.socket(); print(s.getsockopt(6, 13, 16).rstrip(b'\\0').decode(), s.getsockopt(1, 8))"
+    check(lab.ours("python3", "-c", code).out == "bbr 90000\n", "a socket", done)
 
 
 @test()

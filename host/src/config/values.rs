@@ -184,6 +184,29 @@ impl Value for Number {
     }
 }
 
+/// Settings below `/proc/sys`, as LKL has them: `net.ipv4.tcp_ecn=1;net.ipv4.tcp_rmem=4096 131072 6291456`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sysctls(pub Vec<(String, String)>);
+
+impl Value for Sysctls {
+    fn parse(text: &str) -> Result<Self, String> {
+        let items = text.split(';').map(str::trim).filter(|item| !item.is_empty());
+        let parsed: Result<Vec<_>, String> = items
+            .map(|item| match item.split_once('=') {
+                Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
+                    Ok((key.trim().to_owned(), value.trim().to_owned()))
+                }
+                _ => Err(format!("expected settings such as net.ipv4.tcp_ecn=1;net.core.somaxconn=128, not {item:?}")),
+            })
+            .collect();
+        let parsed = parsed?;
+        if parsed.is_empty() {
+            return Err("expected settings such as net.ipv4.tcp_ecn=1;net.core.somaxconn=128".into());
+        }
+        Ok(Self(parsed))
+    }
+}
+
 /// A filter of messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogFilter(pub String);

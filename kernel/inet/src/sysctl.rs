@@ -52,6 +52,8 @@ impl Knob<1> {
 trait Text {
     fn text(&self) -> String;
     fn set_text(&self, text: &str) -> Result<()>;
+    /// What it takes, for messages.
+    fn expected(&self) -> String;
 }
 
 impl<const N: usize> Text for Knob<N> {
@@ -77,6 +79,11 @@ impl<const N: usize> Text for Knob<N> {
         self.set_all(values);
         Ok(())
     }
+
+    fn expected(&self) -> String {
+        let count = if N == 1 { "a number".to_owned() } else { format!("{N} numbers") };
+        format!("{count} from {} to {}", self.min, self.max)
+    }
 }
 
 impl Text for Mutex<String> {
@@ -87,6 +94,10 @@ impl Text for Mutex<String> {
     fn set_text(&self, text: &str) -> Result<()> {
         *self.lock() = text.trim().to_owned();
         Ok(())
+    }
+
+    fn expected(&self) -> String {
+        "a name".to_owned()
     }
 }
 
@@ -121,6 +132,11 @@ macro_rules! knobs {
             /// A setting as text, without a newline.
             pub fn get(&self, path: &str) -> Option<String> {
                 self.knob(path).map(Text::text)
+            }
+
+            /// What a setting takes, for messages.
+            pub fn expected(&self, path: &str) -> Option<String> {
+                self.knob(path).map(Text::expected)
             }
 
             /// Sets a setting from text.
@@ -407,6 +423,21 @@ impl crate::Net {
             self.ipv6_disabled_changed();
         }
         Ok(())
+    }
+
+    /// What a setting takes, for messages, by its name below `/proc/sys/`: "a number from 0 to 1".
+    pub fn sysctl_expected(&self, path: &str) -> Option<String> {
+        let path = path.strip_prefix("net/")?;
+        match split_link(path) {
+            None if path == "ipv4/tcp_congestion_control" => Some(format!("one of {}", Sysctl::CONGESTION)),
+            None if path.ends_with("_congestion_control") => Some("nothing: it can only be read".to_owned()),
+            None => self.sysctl().expected(path),
+            Some((table, link, name)) => self.with_conf(table, link, |conf| match conf {
+                Conf::V4(c) => c.expected(name),
+                Conf::V6(c) => c.expected(name),
+                Conf::Neigh(c) => c.expected(name).or_else(|| self.sysctl().expected(path)),
+            })?,
+        }
     }
 
     /// The names of all settings, below `/proc/sys/`.
