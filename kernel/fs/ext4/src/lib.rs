@@ -1,0 +1,278 @@
+//! ext2, ext3 and ext4 on a [`Disk`]: reading, and journal replay.
+//!
+//! This is the format half: it knows no clock, thread or lock. One [`Ext4`] is one mounted file system; whoever shares it between
+//! threads puts a lock around it. Inodes are called by number.
+//!
+//! | module | what |
+//! |---|---|
+//! | `sb`, `features`, `group` | superblock, feature sets, block groups and their bitmaps |
+//! | `cache` | metadata blocks in memory |
+//! | `journal` | JBD2: replay |
+//! | `inode`, `inline` | inodes; small files in them |
+//! | `map`, `extent`, `indirect` | where the blocks of a file are |
+//! | `dir`, `xattr`, `file` | what is in directories, attributes and files |
+//!
+//! Damage on the disk is `EUCLEAN` and a log line that names the block.
+//!
+//! Below: `lkl-abi`, `lkl-ops`.
+
+#![forbid(unsafe_code)]
+#![expect(dead_code, reason = "parts of the format that only writing needs are here already")]
+
+mod bytes;
+mod cache;
+mod csum;
+mod dir;
+mod error;
+mod extent;
+mod features;
+mod file;
+mod group;
+mod indirect;
+mod inline;
+mod inode;
+mod journal;
+mod map;
+mod mount;
+mod sb;
+mod xattr;
+
+pub use dir::{DirEntry, NAME_MAX};
+pub use inode::Time;
+pub use mount::Options;
+pub use xattr::VALUE_MAX;
+
+use cache::Cache;
+use inode::{Inode, TimeField};
+use lkl_abi::{Errno, Result};
+use lkl_ops::Disk;
+use sb::Superblock;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Inode number of the root directory.
+pub const ROOT: u32 = inode::ROOT_INO;
+
+/// A mounted file system.
+pub struct Ext4 {
+    sb: Superblock,
+    cache: Cache,
+    /// Blocks whose checksum, which lies elsewhere, was found right.
+    verified: HashSet<u64>,
+    /// Inodes without a name that are still in use.
+    orphans: HashSet<u32>,
+    read_only: bool,
+}
+
+/// What `stat` says of an inode.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attr {
+    /// Inode number.
+    pub ino: u32,
+    /// Kind and permissions, as `st_mode`.
+    pub mode: u16,
+    /// Hard links; 1 for a directory with more subdirectories than can be counted.
+    pub links: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Space used, in sectors of 512 bytes.
+    pub sectors: u64,
+    /// Major and minor number, if it is a device.
+    pub rdev: (u32, u32),
+    /// Last access.
+    pub atime: Time,
+    /// Last change of the content.
+    pub mtime: Time,
+    /// Last change of the inode.
+    pub ctime: Time,
+    /// Creation, if the inode has room to say.
+    pub btime: Option<Time>,
+    /// Flags, as `FS_IOC_GETFLAGS` gives them.
+    pub flags: u32,
+    /// Number of the use of this inode, as `FS_IOC_GETVERSION` gives it.
+    pub generation: u32,
+    /// Project.
+    pub project: u32,
+}
+
+/// What `statfs` says of a file system.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stat {
+    /// In bytes.
+    pub block_size: u32,
+    /// Blocks for files, all in all.
+    pub blocks: u64,
+    /// Free blocks.
+    pub free_blocks: u64,
+    /// Free blocks that anybody may use.
+    pub available_blocks: u64,
+    /// Inodes, all in all.
+    pub inodes: u64,
+    /// Free inodes.
+    pub free_inodes: u64,
+    /// UUID of the file system.
+    pub uuid: [u8; 16],
+    /// Label, up to its first NUL.
+    pub label: Vec<u8>,
+}
+
+impl Ext4 {
+    fn new(sb: Superblock, cache: Cache, read_only: bool) -> Self {
+        Self { sb, cache, verified: HashSet::new(), orphans: HashSet::new(), read_only }
+    }
+
+    /// What `stat` says of an inode.
+    ///
+    /// # Errors
+    /// `ESTALE` if it is not in use; `EIO`, `EUCLEAN`.
+    pub fn attr(&mut self, ino: u32) -> Result<Attr> {
+        let inode = self.inode(ino)?;
+        Ok(self.attr_of(&inode))
+    }
+
+    fn attr_of(&self, inode: &Inode) -> Attr {
+        let time = |which| inode.time(which).unwrap_or_default();
+        let device = matches!(inode.kind(), inode::kind::CHAR | inode::kind::BLOCK);
+        Attr {
+            ino: inode.ino,
+            mode: inode.mode(),
+            links: u32::from(inode.links()),
+            uid: inode.uid(),
+            gid: inode.gid(),
+            size: inode.size(),
+            sectors: self.sectors(inode),
+            rdev: if device { inode.rdev() } else { (0, 0) },
+            atime: time(TimeField::Access),
+            mtime: time(TimeField::Modify),
+            ctime: time(TimeField::Change),
+            btime: inode.time(TimeField::Birth),
+            flags: inode.flags() & inode::flag::VISIBLE,
+            generation: inode.generation(),
+            project: inode.project(),
+        }
+    }
+
+    /// Looks a name up in a directory.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`, `ENAMETOOLONG`, `EIO`, `EUCLEAN`.
+    pub fn lookup(&mut self, dir: u32, name: &[u8]) -> Result<u32> {
+        let dir = self.inode(dir)?;
+        Ok(self.find_entry(&dir, name)?.0)
+    }
+
+    /// Some entries of a directory from `from` on (0, or [`DirEntry::next`] of an entry), with `.` and `..`; none at its end.
+    ///
+    /// # Errors
+    /// `ENOTDIR`, `EIO`, `EUCLEAN`.
+    pub fn read_dir(&mut self, dir: u32, from: u64) -> Result<Vec<DirEntry>> {
+        let dir = self.inode(dir)?;
+        self.list(&dir, from)
+    }
+
+    /// Reads a regular file. Answers the bytes read: fewer than asked for only at its end.
+    ///
+    /// # Errors
+    /// `EISDIR`; `EINVAL` if it is no regular file; `ENOKEY` if it is encrypted; `EIO`, `EUCLEAN`.
+    pub fn read(&mut self, ino: u32, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        let inode = self.inode(ino)?;
+        self.read_inode(&inode, offset, buf)
+    }
+
+    /// Where a symbolic link leads.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is none; `ENOKEY` if it is encrypted; `EIO`, `EUCLEAN`.
+    pub fn read_link(&mut self, ino: u32) -> Result<Vec<u8>> {
+        let inode = self.inode(ino)?;
+        self.link_target(&inode)
+    }
+
+    /// The next byte at or after `offset` that is data (`SEEK_DATA`).
+    ///
+    /// # Errors
+    /// `ENXIO` if there is none; `EIO`, `EUCLEAN`.
+    pub fn seek_data(&mut self, ino: u32, offset: u64) -> Result<u64> {
+        let inode = self.inode(ino)?;
+        self.seek(&inode, offset, true)
+    }
+
+    /// The next byte at or after `offset` in a hole, of which one follows the end (`SEEK_HOLE`).
+    ///
+    /// # Errors
+    /// `ENXIO` if `offset` is past the end; `EIO`, `EUCLEAN`.
+    pub fn seek_hole(&mut self, ino: u32, offset: u64) -> Result<u64> {
+        let inode = self.inode(ino)?;
+        self.seek(&inode, offset, false)
+    }
+
+    /// The value of an extended attribute, by its full name (`user.mime`).
+    ///
+    /// # Errors
+    /// `ENODATA` if there is none; `EOPNOTSUPP` if there cannot be one of that name; `EIO`, `EUCLEAN`.
+    pub fn xattr(&mut self, ino: u32, name: &[u8]) -> Result<Vec<u8>> {
+        let inode = self.inode(ino)?;
+        self.get_xattr_of(&inode, name)
+    }
+
+    /// The names of all extended attributes.
+    ///
+    /// # Errors
+    /// `EIO`, `EUCLEAN`.
+    pub fn xattr_list(&mut self, ino: u32) -> Result<Vec<Vec<u8>>> {
+        let inode = self.inode(ino)?;
+        self.xattr_names(&inode)
+    }
+
+    /// What `statfs` says.
+    pub fn stat(&self) -> Stat {
+        let sb = &self.sb;
+        let overhead = self.overhead();
+        let reserved = sb.reserved_blocks;
+        let free = sb.free_blocks;
+        let end = sb.label.iter().position(|&b| b == 0).unwrap_or(sb.label.len());
+        Stat {
+            block_size: sb.block_size as u32,
+            blocks: sb.blocks_count.saturating_sub(overhead),
+            free_blocks: free,
+            available_blocks: free.saturating_sub(reserved),
+            inodes: u64::from(sb.inodes_count),
+            free_inodes: u64::from(sb.free_inodes),
+            uuid: sb.uuid,
+            label: sb.label.get(..end).unwrap_or(&[]).to_vec(),
+        }
+    }
+
+    /// Blocks that no file can use: superblocks, descriptors, bitmaps, inode tables, the journal.
+    fn overhead(&self) -> u64 {
+        let sb = &self.sb;
+        let per_group = 2 + self.inode_table_blocks();
+        let base: u64 = (0..sb.groups).map(|g| u64::from(sb.base_meta_blocks(g))).sum();
+        u64::from(sb.first_data_block) + base + per_group * u64::from(sb.groups)
+    }
+
+    /// Whether nothing can be changed.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn is_orphan(&self, ino: u32) -> bool {
+        self.orphans.contains(&ino)
+    }
+
+    /// The disk below.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.cache.disk
+    }
+
+    fn writable(&self) -> Result<()> {
+        if self.read_only {
+            return Err(Errno::EROFS);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! Journals that e2fsprogs wrote: replayed by us, and by e2fsprogs, they must leave the same blocks.
+
+mod common;
+
+use common::*;
+use lkl_abi::Errno;
+use lkl_ext4::{Ext4, Options};
+use lkl_ops::sim::MemDisk;
+use std::path::Path;
+use std::sync::Arc;
+
+fn debugfs(image: &Path, commands: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    std::fs::write(&script, commands).unwrap();
+    run("debugfs", &["-w", "-f", script.to_str().unwrap(), image.to_str().unwrap()]).1
+}
+
+/// Makes an image with a dirty journal: three transactions over blocks that a file occupies, with a revocation, and a block that
+/// begins as journal blocks do.
+fn dirty(image: &Path, args: &str, journal: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    let bs = if args.contains("1024") { 1024 } else { 4096 };
+    std::fs::write(tree.join("victim"), vec![b'v'; 12 * bs]).unwrap();
+    mkfs(image, args, "24M", Some(&tree));
+    let said = debugfs(image, "blocks victim\n");
+    let numbers = said.lines().find(|l| l.starts_with(|c: char| c.is_ascii_digit())).expect("a line of numbers");
+    let blocks: Vec<String> = numbers.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(blocks.len(), 12);
+    let mut rng = Rng(3);
+    let mut file = |name: &str, count: usize, escaped: bool| {
+        let mut data = rng.bytes(count * bs);
+        if escaped {
+            data[..4].copy_from_slice(&0xc03b_3998_u32.to_be_bytes());
+        }
+        let path = dir.path().join(name);
+        std::fs::write(&path, data).unwrap();
+        path.display().to_string()
+    };
+    let (one, two, three) = (file("one", 6, true), file("two", 2, false), file("three", 1, true));
+    let list = |from: usize, to: usize| blocks[from..to].join(",");
+    let commands = format!(
+        "jo {journal}\njw -b {} {one}\njw -r {}\njw -b {} {two}\njw -b {} {three}\njc\n",
+        list(0, 6),
+        list(1, 3),
+        list(4, 6),
+        list(2, 3)
+    );
+    let said = debugfs(image, &commands);
+    assert!(!said.contains("Usage") && !said.contains("rror"), "{said}");
+}
+
+const KINDS: &[(&str, &str)] = &[
+    ("-t ext3 -b 1024", ""),
+    ("-t ext3 -b 4096", ""),
+    ("-t ext4 -O ^64bit,^metadata_csum -b 1024", ""),
+    ("-t ext4 -O 64bit,^metadata_csum -b 4096", ""),
+    ("-t ext4 -b 1024", "-c -v 2"),
+    ("-t ext4 -b 4096", "-c -v 3"),
+    ("-t ext4 -O ^64bit -b 4096", "-c -v 3"),
+    ("-t ext4 -O ^64bit -b 1024", "-c -v 2"),
+];
+
+#[test]
+fn as_e2fsprogs_does_it() {
+    let images = tempfile::tempdir().unwrap();
+    for (args, journal) in KINDS {
+        let image = images.path().join("image");
+        dirty(&image, args, journal);
+        let before = std::fs::read(&image).unwrap();
+        let theirs = images.path().join("theirs");
+        write_sparse(&theirs, &before);
+        debugfs(&theirs, "jr\n");
+        let content = |image: &[u8]| {
+            let mut fs = mount_ro(Arc::new(MemDisk::new(image.to_vec())));
+            let ino = walk(&mut fs, "victim");
+            let mut data = vec![0; fs.attr(ino).unwrap().size as usize];
+            fs.read(ino, 0, &mut data).unwrap();
+            data
+        };
+        let expected = content(&std::fs::read(&theirs).unwrap());
+        assert!(expected.iter().any(|&b| b != b'v'), "{args}: something was replayed");
+        let disk = Arc::new(MemDisk::new(before.clone()));
+        assert!(content(&before) == expected, "{args} {journal}: in memory");
+        mount_ro(disk.clone());
+        assert!(disk.contents() == before, "{args}: nothing is written");
+        std::fs::remove_file(&image).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_block_is_not_replayed() {
+    let images = tempfile::tempdir().unwrap();
+    let image = images.path().join("image");
+    dirty(&image, "-t ext4 -b 1024", "-c -v 3");
+    let bytes = std::fs::read(&image).unwrap();
+    // The journal's superblock, then a descriptor, then the first block.
+    let journal = (1..bytes.len() / 1024)
+        .map(|n| n * 1024)
+        .find(|&at| bytes[at..at + 8] == [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4])
+        .expect("the journal's superblock");
+    let mount = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        Ext4::mount(Arc::new(MemDisk::new(bytes)), &Options { read_only: true, ..Options::default() }).err()
+    };
+    assert_eq!(mount(journal + 2048 + 100), Some(Errno::EUCLEAN), "a block");
+    assert_eq!(mount(journal + 0x18), Some(Errno::EUCLEAN), "the superblock of the journal");
+    assert_eq!(mount(journal + 1024 + 20), None, "a descriptor: its transaction has not happened");
+}
