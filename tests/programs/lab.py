@@ -77,11 +77,12 @@ class Done:
 class Proc:
     """A program that runs."""
 
-    def __init__(self, lab, args, argv, env, stdin, cwd):
+    def __init__(self, lab, args, argv, env, stdin, cwd, output=None, before=None):
         self.args = args
         self.files = [tempfile.TemporaryFile(dir=lab.dir) for _ in range(2)]
+        out, err = self.files if output is None else (output, output)
         self.popen = subprocess.Popen(
-            argv, stdin=stdin, stdout=self.files[0], stderr=self.files[1], env=env, cwd=cwd or lab.dir, start_new_session=True
+            argv, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd or lab.dir, start_new_session=True, preexec_fn=before
         )
         self.stdin = self.popen.stdin
 
@@ -291,17 +292,19 @@ class Lab:
             return inside + list(args)
         return [WRAPPER] + list(args)
 
-    def spawn(self, *args, ours=False, stdin=subprocess.DEVNULL, env=None, cwd=None):
-        """Starts a program."""
+    def spawn(self, *args, ours=False, stdin=subprocess.DEVNULL, env=None, cwd=None, output=None, before=None):
+        """Starts a program. `output` takes both of its outputs; `before` is called in it, before the program is."""
         args = [str(a) for a in args]
         full = {k: v for k, v in os.environ.items() if not k.startswith("LKL_HIJACK_NET_")}
         full["LC_ALL"] = "C"
         full["PYTHONDONTWRITEBYTECODE"] = "1"
+        # Nobody answers the host's name servers here; programs that ask for names of their own need not wait long.
+        full["RES_OPTIONS"] = "timeout:1 attempts:1"
         full["PATH"] = full.get("PATH", "") + ":/usr/sbin:/sbin"
         if ours:
             full.update(self.env)
         full.update(env or {})
-        p = Proc(self, args, self._argv(args, ours), full, stdin, cwd)
+        p = Proc(self, args, self._argv(args, ours), full, stdin, cwd, output, before)
         self.procs.append(p)
         return p
 

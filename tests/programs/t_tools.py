@@ -147,14 +147,20 @@ def busybox(lab, v):
         has(done.out, r"Received 2 response")
 
 
+def repository(lab):
+    """Makes the repositories `src` and, bare, `repo.git`."""
+    lab.sh(
+        "export HOME=$PWD GIT_CONFIG_NOSYSTEM=1; git init -q -b main src; cd src; git config user.email a@b; git config user.name n; "
+        "for i in 1 2 3; do head -c 200000 /dev/urandom >f$i; git add .; git commit -qm $i; done; cd ..; git clone -q --bare src repo.git"
+    )
+
+
 @test(v=(4, 6), need=("git", "nginx"))
 def git_over_http(lab, v):
     """git itself does not touch the network: its helper does."""
     lab.tap()
-    lab.sh(
-        "export HOME=$PWD GIT_CONFIG_NOSYSTEM=1; git init -q -b main src; cd src; git config user.email a@b; git config user.name n; for i in 1 2 3; do head -c 200000 /dev/urandom >f$i; "
-        "git add .; git commit -qm $i; done; cd ..; git clone -q --bare src repo.git; cd repo.git; git update-server-info"
-    )
+    repository(lab)
+    lab.sh("git -C repo.git update-server-info")
     port = nginx_peer(lab, v)
     env = {"HOME": lab.dir, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
     lab.ours("git", "clone", "-q", f"http://{url(lab.peer[v])}:{port}/repo.git", "clone", env=env)
