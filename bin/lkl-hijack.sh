@@ -14,7 +14,7 @@ Runs PROGRAM, unmodified, with its network served by a kernel of its own. Withou
   sudo ip address add 10.0.0.1/24 dev tap0 && sudo ip link set tap0 up
   LKL_HIJACK_NET_TAP=tap0 LKL_HIJACK_NET_IP=10.0.0.2 LKL_HIJACK_NET_NETMASK_LEN=24 lkl-hijack.sh ping 10.0.0.1
 
-Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{SYSCTL,OFFLOAD,DEBUG,LOG}; README.md
+Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{SYSCTL,OFFLOAD,FOREIGN,DEBUG,LOG}; README.md
 explains them. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
 
 Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if
@@ -198,7 +198,7 @@ check_elf() {
             interpreter=${interpreter%%[ 	]*}
             ;;
         ?ELF*)
-            fail 125 "$1: is statically linked: no library can be loaded into it, so it cannot be run on this kernel"
+            fail 125 "$1: is statically linked: no library can be loaded into it, so it cannot be run on this kernel; a dynamically linked build can"
             ;;
     esac
 }

@@ -5,6 +5,7 @@
 //! process boots only when it uses the network ([`crate::door`]), so that helpers (`sh -c`, `stty`) start all the
 //! same.
 
+use crate::image::{self, Foreign, Verdict};
 use crate::mem;
 use crate::signal;
 use crate::sys::{self, Args};
@@ -125,6 +126,75 @@ fn environment(envp: u64) -> Option<Env> {
     Some(env)
 }
 
+/// Looks at the program that is about to be run, and does what it needs: takes the network from one that cannot be
+/// served, or puts the loader in front of one that would run without the library; then answers the arguments, which
+/// `a` refers to. `at` is the place of the environment among the arguments of the call.
+fn admit(a: &mut Args, at: usize) -> Option<Vec<u64>> {
+    if image::left_to_host() {
+        return None;
+    }
+    let named = at == 2 || a[0] as i32 == libc::AT_FDCWD;
+    let path = path(a, at)?;
+    let why = match image::look(&path) {
+        Verdict::Served => return None,
+        // It runs the program inside itself, and the library with it.
+        Verdict::Foreign(Foreign::Static) if has_variable(a[at], b"VALGRIND_LAUNCHER") => return None,
+        Verdict::Foreign(why) => why,
+        Verdict::Privileged => {
+            let through =
+                (named && a[at - 2] != 0).then(|| image::through_loader(a[at - 2], &pointers(a[at - 1])?)).flatten();
+            if let Some((loader, argv)) = through {
+                a[at - 2] = loader;
+                a[at - 1] = argv.as_ptr() as u64;
+                return Some(argv);
+            }
+            Foreign::Privileged
+        }
+    };
+    image::without_network(&path, why);
+    None
+}
+
+/// The name of the program in the arguments of `execve` or `execveat`.
+fn path(a: &Args, at: usize) -> Option<CString> {
+    let mut buf = [0u8; 4096];
+    let n = mem::c_str(a[at - 2], &mut buf).ok()?;
+    let name = &buf[..n];
+    if at == 2 || a[0] as i32 == libc::AT_FDCWD || name.starts_with(b"/") {
+        return CString::new(name).ok();
+    }
+    // Relative to a descriptor, or the descriptor itself.
+    let mut whole = format!("/proc/self/fd/{}", a[0] as i32).into_bytes();
+    if !name.is_empty() {
+        whole.push(b'/');
+        whole.extend_from_slice(name);
+    }
+    CString::new(whole).ok()
+}
+
+/// The pointers of a list that ends with a null one. `None` if it cannot be read.
+fn pointers(list: u64) -> Option<Vec<u64>> {
+    let mut all = Vec::new();
+    if list == 0 {
+        return Some(all);
+    }
+    loop {
+        match mem::get::<u64>(list + 8 * all.len() as u64).ok()? {
+            0 => return Some(all),
+            p => all.push(p),
+        }
+    }
+}
+
+/// Is the variable in the environment?
+fn has_variable(envp: u64, name: &[u8]) -> bool {
+    let mut buf = [0u8; 4096];
+    pointers(envp).unwrap_or_default().iter().any(|p| {
+        let n = mem::c_str(*p, &mut buf).unwrap_or(buf.len());
+        buf[..n].strip_prefix(name).is_some_and(|rest| rest.starts_with(b"="))
+    })
+}
+
 /// What a thread that only lends its memory may do (a child of `vfork`), and `execve` for all.
 ///
 /// # Safety
@@ -137,6 +207,8 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
             let env = Box::new(environment(a[at])?);
             let mut args = *a;
             args[at] = env.pointers.as_ptr() as u64;
+            // Kept until the call is made.
+            let _argv = admit(&mut args, at);
             let old = t.env.replace(Box::into_raw(env));
             if !old.is_null() {
                 // SAFETY: it came from `Box::into_raw` here, for an `execve` that is over.

@@ -26,6 +26,7 @@ mod exec;
 mod fds;
 #[expect(unreachable_pub, reason = "the symbols are exported by name")]
 mod hooks;
+mod image;
 mod mem;
 mod mixed;
 mod paths;

@@ -3,7 +3,7 @@
 
 use crate::door::{self, Inner, Instance};
 use crate::sys::{self, host};
-use crate::{exec, fds, hooks, signal, thread, trap};
+use crate::{exec, fds, hooks, image, signal, thread, trap};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use lkl_file::File;
@@ -50,9 +50,13 @@ pub(crate) fn debug() -> bool {
 
 fn start() -> Result<(), String> {
     fds::init().map_err(|e| format!("lkl-hijack: no placeholder for descriptors: {e}"))?;
+    image::init()?;
     signal::init();
     exec::init();
     let set = |name: &str| std::env::var_os(name);
+    if set(exec::OWNER).is_none() && !image::left_to_host() && image::is_this_go() {
+        return Err(format!("lkl-hijack: this {}: it cannot be run on this kernel", image::Foreign::Go.words()));
+    }
     DEBUG.store(set("LKL_HIJACK_DEBUG").is_some_and(|v| v != "0"), Ordering::Relaxed);
     if set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0") {
         if let Err(e) = trap::install() {

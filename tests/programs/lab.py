@@ -10,8 +10,11 @@ Everything ends with the test: programs are ended by their process group, namesp
 
 import contextlib
 import ctypes
+import grp
 import os
+import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -155,6 +158,7 @@ class Lab:
         self.dir = self._tmp.name
         os.chmod(self.dir, 0o755)
         self.env = {}
+        self.user = None
 
     def __enter__(self):
         if libc.unshare(CLONE_NEWNET) != 0:
@@ -194,7 +198,7 @@ class Lab:
         if self.native:
             self._veth()
         else:
-            self.sh("ip tuntap add dev tap0 mode tap")
+            self.sh("ip tuntap add dev tap0 mode tap" + (f" user {self.user}" if self.user else ""))
             self.env = {
                 "LKL_HIJACK_NET_TAP": "tap0",
                 "LKL_HIJACK_NET_MAC": self.mac,
@@ -284,13 +288,28 @@ class Lab:
 
     # Programs
 
+    def as_user(self, user="nobody"):
+        """From now on, what is run on the kernel under test is run by an ordinary user, to whom the test's folder and, if it
+        is made afterwards, the TAP belong."""
+        self.user = user
+        if not self.native:
+            # Where the user can read them, wherever the sources are.
+            os.mkdir(self.path("bin"))
+            shutil.copy(WRAPPER, self.path("bin"))
+            shutil.copy(os.path.join(ROOT, "target", "release", "liblkl-hijack.so"), self.path("bin"))
+        shutil.chown(self.dir, user)
+        return self
+
     def _argv(self, args, ours):
         if not ours:
             return list(args)
+        drop = []
+        if self.user:
+            drop = ["setpriv", "--reuid", self.user, "--regid", grp.getgrgid(pwd.getpwnam(self.user).pw_gid).gr_name, "--clear-groups", "--inh-caps=-all"]
         if self.native:
             inside = ["nsenter", "-t", str(self.holder.pid), "-n"] if self.holder else ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
-            return inside + list(args)
-        return [WRAPPER] + list(args)
+            return inside + drop + list(args)
+        return drop + [self.path("bin/lkl-hijack.sh") if self.user else WRAPPER] + list(args)
 
     def spawn(self, *args, ours=False, stdin=subprocess.DEVNULL, env=None, cwd=None, output=None, before=None):
         """Starts a program. `output` takes both of its outputs; `before` is called in it, before the program is."""
@@ -303,6 +322,10 @@ class Lab:
         full["PATH"] = full.get("PATH", "") + ":/usr/sbin:/sbin"
         if ours:
             full.update(self.env)
+            if self.user:
+                full.update({"HOME": self.dir, "USER": self.user, "LOGNAME": self.user})
+                if not self.native:
+                    full["LKL_HIJACK_LIBRARY"] = self.path("bin/liblkl-hijack.so")
         full.update(env or {})
         p = Proc(self, args, self._argv(args, ours), full, stdin, cwd, output, before)
         self.procs.append(p)
