@@ -183,9 +183,15 @@ impl Machine {
 
     /// `sendto(2)`
     pub fn send_to(&self, fd: i32, data: &[u8], to: SocketAddr) -> Result<usize> {
+        self.send_to_with(fd, data, 0, to)
+    }
+
+    /// `sendto(2)` with flags.
+    pub fn send_to_with(&self, fd: i32, data: &[u8], flags: u32, to: SocketAddr) -> Result<usize> {
         let (at, raw) = (self.put(data), sockaddr(to));
         self.memory.write(SCRATCH, &raw)?;
-        self.call(nr::SENDTO, [fd as u64, at, data.len() as u64, 0, SCRATCH, raw.len() as u64]).map(|n| n as usize)
+        self.call(nr::SENDTO, [fd as u64, at, data.len() as u64, u64::from(flags), SCRATCH, raw.len() as u64])
+            .map(|n| n as usize)
     }
 
     /// `recv(2)`

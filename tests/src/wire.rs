@@ -2,8 +2,10 @@
 //!
 //! * [`Stub`]: an end of a link with addresses and no kernel: it answers who it is, and gives the rest to the test.
 //! * [`Segment`]: a TCP segment, read and written.
-//! * [`script`]: packet scripts.
+//! * [`script`]: packet scripts, short ones in the text of a test.
+//! * [`pkt`]: packet scripts in the language of packetdrill.
 
+pub mod pkt;
 pub mod script;
 
 use crate::machine::{addresses, Machine};
@@ -23,6 +25,10 @@ pub const PSH: u8 = 8;
 pub const ACK: u8 = 16;
 /// See [`FIN`].
 pub const URG: u8 = 32;
+/// ECE and CWR (RFC 3168).
+pub const ECE: u8 = 64;
+/// See [`ECE`].
+pub const CWR: u8 = 128;
 
 const TCP: u8 = 6;
 const ICMP: u8 = 1;
@@ -81,7 +87,7 @@ impl Segment {
             to: u16_at(b, 2)?,
             seq: u32_at(b, 4)?,
             ack: u32_at(b, 8)?,
-            flags: b.get(13)? & 0x3f,
+            flags: *b.get(13)?,
             window: u16_at(b, 14)?,
             urgent: u16_at(b, 18)?,
             options: b.get(20..header)?.to_vec(),
@@ -145,6 +151,8 @@ pub struct Packet {
     pub dst: IpAddr,
     /// Protocol.
     pub proto: u8,
+    /// Type of service or traffic class.
+    pub tos: u8,
     /// Transport header and payload.
     pub body: Vec<u8>,
 }
@@ -174,7 +182,12 @@ impl Stub {
     }
 
     /// Sends a transport message; its checksum (at `checksum`) is filled in.
-    pub fn send(&self, src: IpAddr, dst: IpAddr, proto: u8, mut body: Vec<u8>, checksum: usize) {
+    pub fn send(&self, src: IpAddr, dst: IpAddr, proto: u8, body: Vec<u8>, checksum: usize) {
+        self.send_marked(src, dst, (proto, 0), body, checksum);
+    }
+
+    /// The same with a type of service or traffic class.
+    fn send_marked(&self, src: IpAddr, dst: IpAddr, (proto, tos): (u8, u8), mut body: Vec<u8>, checksum: usize) {
         let mut packet = Vec::new();
         let len = body.len() as u16;
         let value = match (src, dst) {
@@ -192,7 +205,7 @@ impl Stub {
         let kind = match (src, dst) {
             (IpAddr::V4(s), IpAddr::V4(d)) => {
                 let total = (20 + len).to_be_bytes();
-                packet.extend([0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, proto, 0, 0]);
+                packet.extend([0x45, tos, total[0], total[1], 0, 0, 0x40, 0, 64, proto, 0, 0]);
                 packet.extend(s.octets());
                 packet.extend(d.octets());
                 let header = sum(&[&packet]).to_be_bytes();
@@ -202,7 +215,7 @@ impl Stub {
                 0x0800
             }
             (IpAddr::V6(s), IpAddr::V6(d)) => {
-                packet.extend([0x60, 0, 0, 0]);
+                packet.extend([0x60 | tos >> 4, tos << 4, 0, 0]);
                 packet.extend(len.to_be_bytes());
                 packet.extend([proto, 255]);
                 packet.extend(s.octets());
@@ -220,6 +233,13 @@ impl Stub {
         let at = usize::from(v6);
         let (src, dst) = (addresses(2)[at].0, addresses(1)[at].0);
         self.send(src, dst, TCP, segment.build(), 16);
+    }
+
+    /// The same with the two bits of ECN.
+    pub fn send_segment_marked(&self, v6: bool, segment: &Segment, ecn: u8) {
+        let at = usize::from(v6);
+        let (src, dst) = (addresses(2)[at].0, addresses(1)[at].0);
+        self.send_marked(src, dst, (TCP, ecn), segment.build(), 16);
     }
 
     /// The next packet that is for the test: who has this address is answered on the way.
@@ -292,7 +312,8 @@ fn parse_ip(kind: u16, b: &[u8]) -> Option<Packet> {
         let src: [u8; 4] = b.get(12..16)?.try_into().ok()?;
         let dst: [u8; 4] = b.get(16..20)?.try_into().ok()?;
         let body = b.get(header..usize::from(u16_at(b, 2)?))?.to_vec();
-        return Some(Packet { src: src.into(), dst: dst.into(), proto: *b.get(9)?, body });
+        let (proto, tos) = (*b.get(9)?, *b.get(1)?);
+        return Some(Packet { src: src.into(), dst: dst.into(), proto, tos, body });
     }
     let src: [u8; 16] = b.get(8..24)?.try_into().ok()?;
     let dst: [u8; 16] = b.get(24..40)?.try_into().ok()?;
@@ -303,5 +324,6 @@ fn parse_ip(kind: u16, b: &[u8]) -> Option<Packet> {
         proto = *body.first()?;
         body = body.get(skip..)?;
     }
-    (kind == 0x86dd).then(|| Packet { src: src.into(), dst: dst.into(), proto, body: body.to_vec() })
+    let tos = (u16_at(b, 0)? >> 4) as u8;
+    (kind == 0x86dd).then(|| Packet { src: src.into(), dst: dst.into(), proto, tos, body: body.to_vec() })
 }

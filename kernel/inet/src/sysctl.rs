@@ -204,6 +204,7 @@ knobs! {
         tcp_sack 1 "ipv4/tcp_sack" = [1], 0, 1;
         tcp_dsack 1 "ipv4/tcp_dsack" = [1], 0, 1;
         tcp_ecn 1 "ipv4/tcp_ecn" = [2], 0, 2;
+        tcp_ecn_fallback 1 "ipv4/tcp_ecn_fallback" = [1], 0, 1;
         tcp_fin_timeout 1 "ipv4/tcp_fin_timeout" = [60], 0, INT_MAX;
         tcp_keepalive_time 1 "ipv4/tcp_keepalive_time" = [7200], 0, INT_MAX;
         tcp_keepalive_intvl 1 "ipv4/tcp_keepalive_intvl" = [75], 0, INT_MAX;

@@ -24,7 +24,7 @@ use crate::Net;
 use bytes::Bytes;
 use lkl_file::File;
 use lkl_net::checksum::Sum;
-use lkl_net::tcp::{Flags, Segment, SegmentOut, TimeWaitVerdict};
+use lkl_net::tcp::{Ecn, Flags, Segment, SegmentOut, TimeWaitVerdict};
 use std::net::IpAddr;
 use std::sync::Arc;
 use table::{Entry, Tuple};
@@ -44,7 +44,7 @@ pub(crate) fn input(net: &Arc<Net>, meta: &RxMeta, segment: Bytes) {
     if !meta.unicast() {
         return;
     }
-    let Ok((header, len)) = Segment::parse(&segment) else {
+    let Ok((mut header, len)) = Segment::parse(&segment) else {
         mib.in_errs.inc();
         tracing::debug!(target: "lkl::drop", "a malformed TCP segment from {}", meta.src);
         return;
@@ -55,6 +55,7 @@ pub(crate) fn input(net: &Arc<Net>, meta: &RxMeta, segment: Bytes) {
         tracing::debug!(target: "lkl::drop", "a TCP segment with a wrong checksum from {}", meta.src);
         return;
     }
+    header.ecn = Ecn::of(meta.tos);
     let payload = segment.slice(len..);
     let tuple = Tuple::new((meta.dst, header.dst_port), (meta.src, header.src_port), meta.ifindex);
     match net.tcp.find(&tuple) {

@@ -29,7 +29,9 @@ pub use config::{Config, Settings};
 pub use cong::Congestion;
 pub use conn::{Connection, Event, Info, Read, Stats};
 pub use request::{Request, RequestVerdict};
-pub use segment::{Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN};
+pub use segment::{
+    Ecn, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN,
+};
 pub use seq::{seq_after, seq_before};
 pub use timewait::{TimeWait, TimeWaitVerdict};
 

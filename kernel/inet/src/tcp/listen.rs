@@ -159,6 +159,7 @@ impl TcpSocket {
             return;
         }
         let mut config = self.config(&tuple, &route, &settings);
+        config.ecn = self.net.sysctl().tcp_ecn.on();
         if let Some(iss) = iss {
             config.iss = iss;
         }

@@ -93,6 +93,12 @@ pub(super) fn default_settings(net: &Net) -> Settings {
         orphan_retries: word(s.tcp_orphan_retries.get()),
         fin_timeout: Some(secs(&s.tcp_fin_timeout)),
         notsent_lowat_default: word(s.tcp_notsent_lowat.get()),
+        frto: s.tcp_frto.on(),
+        ecn_fallback: s.tcp_ecn_fallback.on(),
+        slow_start_after_idle: s.tcp_slow_start_after_idle.on(),
+        moderate_rcvbuf: s.tcp_moderate_rcvbuf.on(),
+        dsack: s.tcp_dsack.on(),
+        tail_loss_probes: matches!(s.tcp_early_retrans.get(), 3 | 4),
         sndbuf: word(wmem),
         sndbuf_max: word(wmem_max),
         rcvbuf: word(rmem),
@@ -290,6 +296,7 @@ impl TcpSocket {
             window_scaling: s.tcp_window_scaling.on(),
             timestamps: s.tcp_timestamps.on(),
             sack: s.tcp_sack.on(),
+            ecn: s.tcp_ecn.get() == 1,
             settings: settings.clone(),
         }
     }

@@ -157,8 +157,10 @@ impl TcpSocket {
     fn transmit(&self, tuple: &Tuple, out: Vec<SegmentOut>) {
         let route = self.current_route(tuple);
         for segment in out {
+            let ecn = segment.header.ecn as u8;
             let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
             self.inet.apply(&self.options, &mut tx);
+            tx.tos |= ecn;
             if tuple.scope != 0 {
                 tx.oif = tuple.scope;
             }
@@ -207,6 +209,9 @@ impl TcpSocket {
             ext.tcp_timeouts = timeouts,
             ext.tcp_fast_retrans = fast_retrans,
             ext.tcp_loss_probes = loss_probes,
+            ext.tcp_loss_probe_recovery = loss_probe_recovery,
+            ext.tcp_spurious_rtos = spurious_rtos,
+            ext.tcp_loss_undo = loss_undo,
             ext.tcp_sack_recovery = sack_recovery,
             ext.tcp_reno_recovery = reno_recovery,
             ext.tcp_challenge_ack = challenge_ack,

@@ -23,6 +23,8 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer SACK (`net.ipv4.tcp_sack`).
     pub sack: bool,
+    /// Offer ECN, or answer such an offer (`net.ipv4.tcp_ecn`).
+    pub ecn: bool,
     /// The program's options.
     pub settings: Settings,
 }
@@ -78,6 +80,18 @@ pub struct Settings {
     pub rcvbuf_max: u32,
     /// `SO_RCVLOWAT`
     pub rcvlowat: u32,
+    /// `net.ipv4.tcp_frto`
+    pub frto: bool,
+    /// `net.ipv4.tcp_ecn_fallback`: a SYN that is sent again does not offer ECN.
+    pub ecn_fallback: bool,
+    /// `net.ipv4.tcp_slow_start_after_idle`
+    pub slow_start_after_idle: bool,
+    /// `net.ipv4.tcp_moderate_rcvbuf`
+    pub moderate_rcvbuf: bool,
+    /// `net.ipv4.tcp_dsack`
+    pub dsack: bool,
+    /// `net.ipv4.tcp_early_retrans`: tail loss probes are sent.
+    pub tail_loss_probes: bool,
     /// `SO_MAX_PACING_RATE`, in bytes a second; all ones if there is no limit.
     pub max_pacing_rate: u64,
     /// `TCP_CONGESTION`
@@ -111,6 +125,12 @@ impl Default for Settings {
             rcvbuf_locked: false,
             rcvbuf_max: 6_291_456,
             rcvlowat: 1,
+            frto: true,
+            ecn_fallback: true,
+            slow_start_after_idle: true,
+            moderate_rcvbuf: true,
+            dsack: true,
+            tail_loss_probes: true,
             max_pacing_rate: u64::MAX,
             congestion: super::cong::DEFAULT,
         }

@@ -4,16 +4,19 @@
 //! send ([`Connection::poll_transmit`], until there is none), for the next deadline, and for what changed
 //! ([`Connection::take_events`]).
 //!
-//! * `input`: arriving segments, checks, states. `ack`: what acknowledgements do to the sender. `receive`: data, and
+//! * `input`: arriving segments, checks, states. `ack`: what acknowledgements say. `recovery`: what follows from that: loss
+//!   and congestion. `ecn`: marks of congestion. `receive`: data, and
 //!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `timer`: deadlines. `user`: the program's
 //!   calls. `info`: `TCP_INFO`.
 
 mod ack;
+mod ecn;
 mod info;
 mod input;
 mod output;
 mod pace;
 mod receive;
+mod recovery;
 mod timer;
 mod user;
 
@@ -86,6 +89,9 @@ pub struct Stats {
     pub timeouts: u32,
     pub fast_retrans: u32,
     pub loss_probes: u32,
+    pub loss_probe_recovery: u32,
+    pub spurious_rtos: u32,
+    pub loss_undo: u32,
     pub sack_recovery: u32,
     pub reno_recovery: u32,
     pub challenge_ack: u32,
@@ -107,6 +113,8 @@ pub struct Stats {
 enum Recovery {
     /// Nothing is lost.
     Open,
+    /// The window comes down after a mark of congestion (RFC 3168, section 6.1.2).
+    Cwr,
     /// Lost segments are sent again (RFC 6675, section 5; RFC 6582, section 3.2).
     Fast,
     /// The retransmission time-out ran out (RFC 5681, section 3.1).
@@ -122,6 +130,15 @@ struct Reduction {
     delivered: u64,
     /// Sent since.
     out: u64,
+}
+
+/// A tail loss probe under way (RFC 8985, section 7.3).
+#[derive(Clone, Copy, Debug)]
+struct Tlp {
+    /// `nxt` when it was sent.
+    end: u64,
+    /// It was something sent before.
+    retransmission: bool,
 }
 
 /// What to go back to if a loss was none.
@@ -197,8 +214,11 @@ struct Tx {
     probes: u32,
     /// How often the time between probes was doubled; an answer does not change it.
     probe_backoff: u32,
-    /// `nxt` when a tail loss probe was sent (RFC 8985, section 7).
-    tlp_end: Option<u64>,
+    tlp: Option<Tlp>,
+    /// After a time-out: it is not known yet whether it was spurious (RFC 5682).
+    frto: bool,
+    /// New data goes before what is lost (RFC 5682, section 2.1, step 2b).
+    prefer_new: bool,
     /// Someone found no room.
     no_room: bool,
 }
@@ -312,6 +332,7 @@ pub struct Connection {
     ack: Acking,
     ts: Stamps,
     sack: bool,
+    ecn: ecn::EcnState,
     rtt: Rtt,
     deadlines: Deadlines,
     pending: Pending,
@@ -374,7 +395,9 @@ impl Connection {
             retries: 0,
             probes: 0,
             probe_backoff: 0,
-            tlp_end: None,
+            tlp: None,
+            frto: false,
+            prefer_new: false,
             no_room: false,
         };
         let rx = Rx {
@@ -414,6 +437,7 @@ impl Connection {
             ack,
             ts: Stamps { on: false, recent: 0, recent_at: now },
             sack: false,
+            ecn: ecn::EcnState::default(),
             rtt: Rtt::new(),
             deadlines: Deadlines::default(),
             pending: Pending::default(),
@@ -456,6 +480,7 @@ impl Connection {
         c.tx.wl = (BASE, BASE);
         c.rx.edge = BASE + 1 + u64::from(request.window());
         c.syn_at = request.sent_at();
+        c.ecn.on = request.ecn();
         if request.retries() > 0 {
             c.rtt.restart_at(Duration::from_secs(3));
             c.tx.win.cwnd = c.tx.mss;

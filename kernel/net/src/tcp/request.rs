@@ -3,7 +3,7 @@
 use super::config::{Config, Settings};
 use super::conn::{DEFAULT_MSS, MIN_MSS};
 use super::rtt::{RTO_INIT, RTO_MAX};
-use super::segment::{Flags, Options, Segment, SegmentOut};
+use super::segment::{Ecn, Flags, Options, Segment, SegmentOut};
 use super::seq::{seq_after, seq_before};
 use core::time::Duration;
 use lkl_ops::Instant;
@@ -17,6 +17,7 @@ pub struct Request {
     peer_window: u16,
     window: u32,
     scale: Option<u8>,
+    ecn: bool,
     sent_at: Instant,
     deadline: Instant,
     retries: u32,
@@ -47,12 +48,13 @@ impl Request {
         let stamps = cfg.timestamps && peer.timestamps.is_some();
         let window = u32::from(cfg.settings.syn_window(cfg.advertised_mss - if stamps { 12 } else { 0 }));
         Self {
-            cfg: Box::new(cfg),
             irs: syn.seq,
             peer,
             peer_window: syn.window,
             window,
             scale,
+            ecn: cfg.ecn && syn.has(Flags::ECE | Flags::CWR) && syn.ecn == Ecn::NotEct,
+            cfg: Box::new(cfg),
             sent_at: now,
             deadline: now + RTO_INIT,
             retries: 0,
@@ -72,6 +74,9 @@ impl Request {
             window: self.window.min(65_535) as u16,
             ..Segment::default()
         };
+        if self.ecn {
+            header.flags |= Flags::ECE;
+        }
         header.options.mss = Some(cfg.advertised_mss);
         header.options.window_scale = self.scale;
         header.options.sack_permitted = cfg.sack && self.peer.sack_permitted;
@@ -198,6 +203,10 @@ impl Request {
 
     pub(super) fn window_scale(&self) -> Option<u8> {
         self.scale
+    }
+
+    pub(super) fn ecn(&self) -> bool {
+        self.ecn
     }
 
     pub(super) fn sent_at(&self) -> Instant {

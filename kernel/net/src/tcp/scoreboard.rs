@@ -36,6 +36,8 @@ pub(super) struct Delivered {
     pub(super) moved: u64,
     /// The newest transmission among them.
     pub(super) newest: Option<Newest>,
+    /// The end of the lowest of what was never sent again.
+    pub(super) lowest_original: Option<u64>,
 }
 
 impl Delivered {
@@ -44,6 +46,10 @@ impl Delivered {
         self.bytes += other.bytes;
         self.retransmitted |= other.retransmitted;
         self.rtt = match (self.rtt, other.rtt) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.lowest_original = match (self.lowest_original, other.lowest_original) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
@@ -64,6 +70,8 @@ pub(super) struct Scoreboard {
     sacked: Ranges,
     in_flight: u64,
     lost_bytes: u64,
+    /// Of those in flight: bytes that were sent again.
+    resent: u64,
     /// Bytes that were ever marked as lost.
     lost_ever: u64,
     /// The newest transmission that was delivered: its time, its end, and how long it took (RFC 8985, section 5.2).
@@ -87,6 +95,11 @@ impl Scoreboard {
 
     pub(super) fn lost_bytes(&self) -> u64 {
         self.lost_bytes
+    }
+
+    /// Bytes in flight that were sent again.
+    pub(super) fn resent_bytes(&self) -> u64 {
+        self.resent
     }
 
     /// Bytes that were ever taken for lost.
@@ -113,6 +126,7 @@ impl Scoreboard {
             self.lost.insert(start);
         } else {
             self.in_flight += r.end - start;
+            self.resent += if r.retransmitted { r.end - start } else { 0 };
             self.by_time.insert((r.sent_at, r.end, start));
         }
         self.records.insert(start, r);
@@ -125,6 +139,7 @@ impl Scoreboard {
             self.lost.remove(&start);
         } else {
             self.in_flight -= r.end - start;
+            self.resent -= if r.retransmitted { r.end - start } else { 0 };
             self.by_time.remove(&(r.sent_at, r.end, start));
         }
         Some(r)
@@ -180,6 +195,7 @@ impl Scoreboard {
         d.newest = Some(d.newest.map_or(newest, |n| n.later(newest)));
         let rtt = now.since(r.sent_at);
         if !r.retransmitted {
+            d.lowest_original = Some(d.lowest_original.map_or(r.end, |e| e.min(r.end)));
             // The newest one waited least for its acknowledgement.
             d.rtt = Some(d.rtt.map_or(rtt, |x| x.min(rtt)));
             if self.sacked.highest().is_some_and(|h| r.end < h) {

@@ -32,6 +32,33 @@ bitflags::bitflags! {
     }
 }
 
+/// The two bits of the IP header (RFC 3168, section 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Ecn {
+    /// It may not be marked.
+    #[default]
+    NotEct = 0,
+    /// It may be marked; also the sign of other uses (RFC 8311).
+    Ect1 = 1,
+    /// It may be marked.
+    Ect0 = 2,
+    /// It was marked: there is congestion.
+    Ce = 3,
+}
+
+impl Ecn {
+    /// That of a type of service or traffic class.
+    pub const fn of(tos: u8) -> Self {
+        match tos & 3 {
+            1 => Self::Ect1,
+            2 => Self::Ect0,
+            3 => Self::Ce,
+            _ => Self::NotEct,
+        }
+    }
+}
+
 /// First sequence number of a block received, and the one after its last.
 pub type SackBlock = (u32, u32);
 
@@ -69,6 +96,8 @@ pub struct Segment {
     pub urgent: u16,
     /// Options.
     pub options: Options,
+    /// What the IP header said, or is to say; no part of this header.
+    pub ecn: Ecn,
 }
 
 /// The payload of a segment to send, in pieces of the send queue.
@@ -228,6 +257,7 @@ impl Segment {
             window: half(14),
             urgent: half(18),
             options: Options::parse(options, flags.contains(Flags::SYN)),
+            ecn: Ecn::NotEct,
         };
         Ok((segment, len))
     }

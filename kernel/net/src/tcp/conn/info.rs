@@ -31,6 +31,8 @@ pub struct Info {
     pub timestamps: bool,
     pub sack: bool,
     pub window_scaling: bool,
+    pub ecn: bool,
+    pub ecn_seen: bool,
     pub snd_wscale: u8,
     pub rcv_wscale: u8,
     pub rto: Duration,
@@ -94,9 +96,13 @@ impl Connection {
     pub fn info(&self, now: Instant) -> Info {
         let mss = self.tx.mss.max(1);
         let segments = |bytes: u64| u32::try_from(bytes.div_ceil(mss)).unwrap_or(u32::MAX);
+        // What has no room for a whole segment lets none go.
+        let whole = |bytes: u64| u32::try_from(bytes / mss).unwrap_or(u32::MAX).max(1);
         let word = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let board = &self.tx.board;
-        let (unacked, lost, sacked) = (self.tx.nxt - self.tx.una, board.lost_bytes(), board.sacked_bytes());
+        let (unacked, sacked, resent) = (self.tx.nxt - self.tx.una, board.sacked_bytes(), board.resent_bytes());
+        // As Linux counts: what was lost stays so until it is delivered, sent again or not.
+        let lost = board.lost_bytes() + resent;
         let srtt = self.rtt.srtt().unwrap_or_default();
         let (rate, rate_limited) = self.tx.rate.shown();
         let (busy_time, rwnd_limited, sndbuf_limited) = self.tx.chrono.times(now);
@@ -105,6 +111,7 @@ impl Connection {
             ca_state: match self.tx.recovery {
                 Recovery::Open if board.has_sacks() || self.tx.dup_acks > 0 => 1,
                 Recovery::Open => 0,
+                Recovery::Cwr => 2,
                 Recovery::Fast => 3,
                 Recovery::Timeout => 4,
             },
@@ -114,6 +121,8 @@ impl Connection {
             timestamps: self.ts.on,
             sack: self.sack,
             window_scaling: self.tx.scale > 0 || self.rx.scale > 0,
+            ecn: self.ecn.on,
+            ecn_seen: self.ecn.seen,
             snd_wscale: self.tx.scale,
             rcv_wscale: self.rx.scale,
             rto: self.rtt.rto(),
@@ -123,7 +132,7 @@ impl Connection {
             unacked: segments(unacked),
             sacked: segments(sacked),
             lost: segments(lost),
-            retrans: segments((board.in_flight() + lost + sacked).saturating_sub(unacked)),
+            retrans: segments(resent),
             last_data_sent: now.since(self.tx.last_sent),
             last_data_recv: now.since(self.ack.last_data),
             last_ack_recv: now.since(self.last_ack_recv),
@@ -131,8 +140,8 @@ impl Connection {
             rcv_ssthresh: self.cfg.settings.window_space(),
             rtt: srtt,
             rttvar: self.rtt.var(),
-            snd_ssthresh: if self.tx.win.ssthresh == u64::MAX { 0x7fff_ffff } else { segments(self.tx.win.ssthresh) },
-            snd_cwnd: segments(self.tx.win.cwnd),
+            snd_ssthresh: if self.tx.win.ssthresh == u64::MAX { 0x7fff_ffff } else { whole(self.tx.win.ssthresh) },
+            snd_cwnd: whole(self.tx.win.cwnd),
             advmss: u32::from(self.cfg.advertised_mss),
             reordering: if board.reordering_seen() { 4 } else { 3 },
             rcv_rtt: self.rx.rtt.unwrap_or_default(),
@@ -154,7 +163,7 @@ impl Connection {
             rwnd_limited,
             sndbuf_limited,
             delivered: segments(self.tx.rate.delivered),
-            delivered_ce: 0,
+            delivered_ce: segments(self.ecn.delivered_ce),
             bytes_sent: self.total.bytes_sent,
             bytes_retrans: self.total.bytes_retrans,
             dsack_dups: self.total.dsack_dups,

@@ -67,6 +67,7 @@ impl Connection {
         self.rx.nxt = BASE + 1;
         self.rx.acked = BASE + 1;
         self.take_options(&s.options, now);
+        self.settle_ecn(s);
         self.tx.wnd = u64::from(s.window);
         self.tx.max_wnd = self.tx.wnd;
         self.tx.wl = (BASE, BASE);
@@ -180,6 +181,7 @@ impl Connection {
         }
         self.last_recv = now;
         self.keep_probes = 0;
+        self.take_ecn(s, payload.len());
         if !self.on_ack(now, s, seq, ack, payload.len()) {
             return;
         }

@@ -2,7 +2,7 @@
 //! 5).
 
 use super::{Connection, Recovery, INITIAL_WINDOW};
-use crate::tcp::segment::{Flags, Payload, Segment, SegmentOut};
+use crate::tcp::segment::{Ecn, Flags, Payload, Segment, SegmentOut};
 use crate::tcp::seq::BASE;
 use crate::tcp::State;
 use lkl_ops::Instant;
@@ -38,6 +38,13 @@ impl Connection {
             State::TimeWait => return self.time_wait.as_mut()?.poll_transmit(now),
             State::SynSent | State::SynReceived => return self.next_syn(now),
             _ => {}
+        }
+        if core::mem::take(&mut self.tx.prefer_new) {
+            if let Some(out) = self.next_new_segment(now, max_gso) {
+                self.tx.prefer_new = true;
+                return Some(out);
+            }
+            self.tx.frto = self.tx.nxt > self.tx.high;
         }
         if let Some(out) = self.next_lost_segment(now) {
             return Some(out);
@@ -79,6 +86,12 @@ impl Connection {
         }
         let mut header = self.bare_header(self.tx.space.wire(BASE), Flags::SYN);
         let answers = self.state == State::SynReceived;
+        if answers && self.ecn.on {
+            header.flags |= Flags::ECE;
+        } else if !answers && self.cfg.ecn && !(self.tx.retries > 0 && self.cfg.settings.ecn_fallback) {
+            // RFC 3168, section 6.1.1; section 6.1.1.1 for what a middlebox may swallow.
+            header.flags |= Flags::ECE | Flags::CWR;
+        }
         // What the peer did not offer is not offered back.
         let (scaling, sack, stamps) = if answers {
             (self.rx.scale > 0 || self.tx.scale > 0, self.sack, self.ts.on)
@@ -109,6 +122,9 @@ impl Connection {
         header.ack = self.rx.space.wire(self.rx.nxt);
         header.window = self.announce_window();
         header.options.timestamps = self.ts.on.then(|| (self.timestamp(now), self.ts.recent));
+        if self.ecn.on && self.ecn.echo {
+            header.flags |= Flags::ECE;
+        }
         self.add_sack_blocks(&mut header.options);
         if self.rx.acked != self.rx.nxt || self.ack.now {
             self.ack.quick = self.ack.quick.saturating_sub(1);
@@ -177,7 +193,9 @@ impl Connection {
         // The peer may have shrunk its window; what is oldest is sent all the same, as a probe.
         let fits = end <= self.tx.una + self.tx.wnd || start == self.tx.una;
         let room = self.in_flight() + (end - start) <= self.tx.win.cwnd;
-        if !fits || !(self.tx.force_lost || room && self.pacing_lets(now)) {
+        // While it is not known whether a time-out was spurious, only what it sent itself goes again.
+        let unsure = self.tx.frto && self.tx.nxt > self.tx.high;
+        if !fits || unsure && !self.tx.force_lost || !(self.tx.force_lost || room && self.pacing_lets(now)) {
             return None;
         }
         self.tx.force_lost = false;
@@ -189,7 +207,8 @@ impl Connection {
 
     /// RFC 5681, section 4.1, in steps of the time-out as Linux has it.
     fn restart_after_idle(&mut self, now: Instant) {
-        if !self.tx.board.is_empty() || self.tx.cc.controls() {
+        let kept = self.tx.cc.controls() || !self.cfg.settings.slow_start_after_idle;
+        if !self.tx.board.is_empty() || kept {
             return;
         }
         let rto = self.rtt.rto();
@@ -246,6 +265,8 @@ impl Connection {
         if !self.pacing_lets(now) {
             return None;
         }
+        // The device would say of each segment that the window came down.
+        let max_gso = if self.ecn.cwr { 0 } else { max_gso };
         let max_gso = self.paced_burst().map_or(max_gso, |burst| max_gso.min(burst as usize));
         let most = avail.min(window).min(congestion.max(full));
         let mut gso = None;
@@ -298,6 +319,12 @@ impl Connection {
     fn send_new(&mut self, now: Instant, start: u64, end: u64, gso_size: Option<u16>) -> SegmentOut {
         let mut out = self.data_segment(now, start, end);
         out.gso_size = gso_size;
+        if self.ecn.on && out.payload_len() > 0 {
+            out.header.ecn = Ecn::Ect0;
+            if core::mem::take(&mut self.ecn.cwr) {
+                out.header.flags |= Flags::CWR;
+            }
+        }
         let segments = out.segments() as u32;
         self.total.data_segs_out += segments.saturating_sub(1);
         let was_empty = self.tx.board.is_empty();

@@ -167,6 +167,7 @@ impl Connection {
             state: match self.tx.recovery {
                 Recovery::Open if self.tx.board.has_sacks() || self.tx.dup_acks > 0 => CaState::Disorder,
                 Recovery::Open => CaState::Open,
+                Recovery::Cwr => CaState::Cwr,
                 Recovery::Fast => CaState::Recovery,
                 Recovery::Timeout => CaState::Loss,
             },

@@ -81,7 +81,7 @@ impl Connection {
 
     /// Remembers what came twice, for the next acknowledgement to report.
     pub(super) fn note_duplicate(&mut self, l: u64, r: u64) {
-        if self.sack && l < r {
+        if self.sack && self.cfg.settings.dsack && l < r {
             self.stats.dsack_old_sent += 1;
             self.ack.dsack = Some((l, r));
         }
@@ -254,7 +254,7 @@ impl Connection {
         let old = self.rx.space_max.max(1);
         self.rx.space_max = read;
         let s = &mut self.cfg.settings;
-        if s.rcvbuf_locked {
+        if s.rcvbuf_locked || !s.moderate_rcvbuf {
             return;
         }
         let mut window = 2 * read + 16 * u64::from(self.cfg.advertised_mss);

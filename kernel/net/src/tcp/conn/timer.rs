@@ -1,7 +1,7 @@
 //! Deadlines: retransmission (RFC 6298), tail loss probes (RFC 8985, section 7), zero window probes (RFC 9293, section
 //! 3.8.6.1), delayed acknowledgements, keep-alive (RFC 9293, section 3.8.4), and the end of an orphan.
 
-use super::{Connection, Event, Recovery, DELACK_MAX};
+use super::{Connection, Event, Recovery, Tlp, DELACK_MAX};
 use crate::tcp::rtt::{RTO_MAX, RTO_MIN};
 use crate::tcp::scoreboard::Delivered;
 use crate::tcp::State;
@@ -65,21 +65,23 @@ impl Connection {
     /// RFC 8985, section 7.2.
     pub(super) fn arm_probe(&mut self, now: Instant) {
         self.deadlines.probe = None;
-        let quiet = self.sack && self.tx.recovery == Recovery::Open && !self.tx.board.has_sacks();
-        if !quiet || self.tx.tlp_end.is_some() || self.tx.retries > 0 || !self.is_synchronised() {
+        let calm = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr);
+        let quiet = self.sack && calm && !self.tx.board.has_sacks() && self.cfg.settings.tail_loss_probes;
+        if !quiet || self.tx.tlp.is_some() || self.tx.retries > 0 || !self.is_synchronised() {
             return;
         }
         let Some(srtt) = self.rtt.srtt() else { return };
         let mut wait = srtt * 2;
-        if self.tx.board.in_flight() <= self.tx.mss {
+        wait += if self.tx.board.in_flight() <= self.tx.mss {
             // The acknowledgement of a single segment may be delayed.
-            wait = wait.max(srtt * 3 / 2 + DELACK_MAX);
-        }
-        // Two ticks more, as Linux has it: so late may a thread that reads acknowledgements get a CPU.
-        let at = now + wait + Duration::from_millis(8);
-        if self.deadlines.rto.is_none_or(|rto| at < rto) {
-            self.deadlines.probe = Some(at);
-        }
+            DELACK_MAX
+        } else {
+            // Two ticks more, as Linux has it: so late may a thread that reads acknowledgements get a CPU.
+            Duration::from_millis(8)
+        };
+        // The probe comes before the time-out in any case, and begins it anew.
+        let at = now + wait;
+        self.deadlines.probe = Some(self.deadlines.rto.map_or(at, |rto| at.min(rto)));
     }
 
     fn tail_loss_probe(&mut self, now: Instant) {
@@ -87,8 +89,9 @@ impl Connection {
             return;
         }
         self.stats.loss_probes += 1;
-        self.tx.tlp_end = Some(self.tx.nxt);
-        if self.unsent() > 0 && self.tx.wnd > self.tx.nxt - self.tx.una {
+        let new = self.unsent() > 0 && self.tx.wnd > self.tx.nxt - self.tx.una;
+        self.tx.tlp = Some(Tlp { end: self.tx.nxt, retransmission: !new });
+        if new {
             self.tx.force_new = true;
         } else {
             self.pending.tail = true;
@@ -153,6 +156,11 @@ impl Connection {
             return;
         }
         self.stats.timeouts += 1;
+        // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
+        let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
+        self.tx.frto = self.cfg.settings.frto && fresh;
+        self.tx.prefer_new = false;
+        self.ecn.queue_cwr();
         // A recovery that was under way has set it already; its window says nothing of the path.
         if self.tx.recovery == Recovery::Open || self.tx.high <= self.tx.una {
             if self.tx.recovery == Recovery::Open {
@@ -167,7 +175,7 @@ impl Connection {
         self.tx.recovery = Recovery::Timeout;
         self.tx.high = self.tx.nxt;
         self.tx.dup_acks = 0;
-        self.tx.tlp_end = None;
+        self.tx.tlp = None;
         self.tx.retries += 1;
         self.tx.force_lost = true;
         self.rtt.back_off();

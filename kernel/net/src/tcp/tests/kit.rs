@@ -20,6 +20,7 @@ pub(super) fn config(settings: Settings) -> Config {
         window_scaling: true,
         timestamps: false,
         sack: true,
+        ecn: false,
         settings,
     }
 }
@@ -68,6 +69,7 @@ impl Script {
             window: self.window,
             urgent: 0,
             options,
+            ..Segment::default()
         };
         self.c.on_segment(self.now, &segment, Bytes::copy_from_slice(data));
     }

@@ -525,6 +525,7 @@ fn urgent_data() {
         window: 1000,
         urgent: 3,
         options: Options::default(),
+        ..Segment::default()
     };
     s.c.on_segment(s.now, &segment, Bytes::from_static(b"abcde"));
     assert!(s.c.take_events().contains(Event::URGENT) && s.c.has_urgent());
