@@ -2,6 +2,7 @@
 //!
 //! Here: entries, looking a name up, listing. `hash` has the hashes; `change` adds and takes away entries.
 
+pub(crate) mod change;
 mod hash;
 mod htree;
 
@@ -108,8 +109,8 @@ impl<'a> Iterator for Entries<'a> {
             return Some(Err("directory entry over the end of its block"));
         }
         let len = decode_len(le16(self.data, at + 4), self.block_size);
-        let name_len =
-            if self.with_kind { usize::from(u8_at(self.data, at + 6)) } else { usize::from(le16(self.data, at + 6)) };
+        // Without the feature filetype the next byte is 0, or part of the mark of a checksum.
+        let name_len = usize::from(u8_at(self.data, at + 6));
         if len < entry_size(1) || len % 4 != 0 || len > left {
             return Some(Err("directory entry of a length that cannot be"));
         }

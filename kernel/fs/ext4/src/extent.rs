@@ -2,6 +2,8 @@
 //!
 //! Here: nodes and looking up. `change` alters the tree; `map` decides between this and `indirect`.
 
+mod change;
+
 use crate::bytes::{cut, le16, le32, put_bytes, put_le16, put_le32};
 use crate::csum::crc32c;
 use crate::error::corrupt;
@@ -172,11 +174,6 @@ impl Node {
 }
 
 impl Ext4 {
-    /// Bytes of a tree block that hold entries.
-    fn node_room(&self) -> usize {
-        (self.sb.block_size - HEADER) / ENTRY * ENTRY
-    }
-
     /// The root of the tree of an inode.
     ///
     /// # Errors

@@ -1,5 +1,8 @@
 //! What files hold: reading, symbolic links, where data and holes are. `change` writes.
 
+mod change;
+pub(crate) mod space;
+
 use crate::bytes::cut;
 use crate::error::corrupt;
 use crate::inode::{flag, kind, Inode};

@@ -4,7 +4,7 @@ use crate::bytes::{cut, le16, le32, put_bytes, put_le16, set_bits};
 use crate::cache::Block;
 use crate::csum::{crc16, crc32c};
 use crate::error::corrupt;
-use crate::features::{Incompat, RoCompat};
+use crate::features::Incompat;
 use crate::Ext4;
 use lkl_abi::Result;
 use std::sync::Arc;
@@ -217,10 +217,5 @@ impl Ext4 {
         self.cache.fresh(group.inode_bitmap).copy_from_slice(map);
         group.flags &= !INODE_UNINIT;
         group.inode_bitmap_csum = self.bitmap_sum(self.sb.inodes_per_group as usize / 8, map);
-    }
-
-    /// Are blocks counted in clusters larger than one block?
-    pub(crate) fn bigalloc(&self) -> bool {
-        self.sb.has_ro(RoCompat::BIGALLOC)
     }
 }

@@ -1,5 +1,7 @@
 //! The block map of ext2 and ext3: 12 blocks in the inode, then blocks of block numbers, one, two and three levels deep.
 
+mod change;
+
 use crate::bytes::le32;
 use crate::error::corrupt;
 use crate::inode::Inode;

@@ -284,6 +284,16 @@ impl Inode {
         Ok(())
     }
 
+    /// Is the map of blocks one, rather than a short link, a device number or content?
+    pub(crate) fn has_blocks(&self) -> bool {
+        let mapped = match self.kind() {
+            kind::REG | kind::DIR => true,
+            kind::LINK => self.size() >= 60,
+            _ => false,
+        };
+        mapped && !self.has(flag::INLINE_DATA)
+    }
+
     /// Where the extended attributes in the inode start, with their magic number; `None` if the inode has no room for them.
     pub(crate) fn xattr_start(&self) -> Option<usize> {
         let start = 128 + self.extra_isize();

@@ -1,4 +1,4 @@
-//! ext2, ext3 and ext4 on a [`Disk`]: reading, and journal replay.
+//! ext2, ext3 and ext4 on a [`Disk`]: reading, journal replay and journalled writing.
 //!
 //! This is the format half: it knows no clock, thread or lock. One [`Ext4`] is one mounted file system; whoever shares it between
 //! threads puts a lock around it. Inodes are called by number.
@@ -6,19 +6,22 @@
 //! | module | what |
 //! |---|---|
 //! | `sb`, `features`, `group` | superblock, feature sets, block groups and their bitmaps |
-//! | `cache` | metadata blocks in memory |
-//! | `journal` | JBD2: replay |
+//! | `cache` | metadata blocks in memory; the blocks of the running transaction |
+//! | `transaction` | operations that happen as a whole; commits and checkpoints |
+//! | `journal` | JBD2: replay, and writing transactions |
 //! | `inode`, `inline` | inodes; small files in them |
 //! | `map`, `extent`, `indirect` | where the blocks of a file are |
+//! | `alloc` | which blocks and inodes are free |
 //! | `dir`, `xattr`, `file` | what is in directories, attributes and files |
+//! | `name`, `orphan` | creating, linking, removing, renaming; inodes without a name |
 //!
 //! Damage on the disk is `EUCLEAN` and a log line that names the block.
 //!
 //! Below: `lkl-abi`, `lkl-ops`.
 
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "parts of the format that only writing needs are here already")]
 
+mod alloc;
 mod bytes;
 mod cache;
 mod csum;
@@ -34,21 +37,29 @@ mod inode;
 mod journal;
 mod map;
 mod mount;
+mod name;
+mod orphan;
 mod sb;
+mod transaction;
 mod xattr;
 
 pub use dir::{DirEntry, NAME_MAX};
+pub use file::space::Space;
 pub use inode::Time;
 pub use mount::Options;
+pub use name::{New, Rename, SetAttr};
+pub use xattr::change::SetMode;
 pub use xattr::VALUE_MAX;
 
 use cache::Cache;
 use inode::{Inode, TimeField};
+use journal::Journal;
 use lkl_abi::{Errno, Result};
 use lkl_ops::Disk;
 use sb::Superblock;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use transaction::Transaction;
 
 /// Inode number of the root directory.
 pub const ROOT: u32 = inode::ROOT_INO;
@@ -62,6 +73,28 @@ pub struct Ext4 {
     /// Inodes without a name that are still in use.
     orphans: HashSet<u32>,
     read_only: bool,
+    /// A commit has failed.
+    failed: bool,
+    journal: Option<Journal>,
+    transaction: Transaction,
+    /// Data was written since the disk was flushed last.
+    unflushed: bool,
+    /// When the operation under way happens.
+    now: Time,
+    /// May the blocks be taken that are kept for root?
+    privileged: bool,
+    /// Groups whose longest run of free clusters is known since a search found nothing better.
+    full_groups: HashMap<u32, u32>,
+    /// Where the file system's own blocks are; empty until it is asked for.
+    system: Vec<(u64, u64)>,
+    /// The block of a directory before which there is no room for entries.
+    dir_hints: HashMap<u32, u32>,
+    /// State of the generator of inode generations.
+    generation: u64,
+    /// `s_state` as it was before it was mounted.
+    state: u16,
+    /// Blocks of fast commits that a replay has found.
+    fast_records: Vec<Vec<u8>>,
 }
 
 /// What `stat` says of an inode.
@@ -122,7 +155,26 @@ pub struct Stat {
 
 impl Ext4 {
     fn new(sb: Superblock, cache: Cache, read_only: bool) -> Self {
-        Self { sb, cache, verified: HashSet::new(), orphans: HashSet::new(), read_only }
+        let generation = sb.uuid.iter().fold(u64::from(sb.mnt_count), |g, &b| g.rotate_left(9) ^ u64::from(b));
+        Self {
+            sb,
+            cache,
+            verified: HashSet::new(),
+            orphans: HashSet::new(),
+            read_only,
+            failed: false,
+            journal: None,
+            transaction: Transaction::default(),
+            unflushed: false,
+            now: Time::default(),
+            privileged: true,
+            full_groups: HashMap::new(),
+            system: Vec::new(),
+            dir_hints: HashMap::new(),
+            generation,
+            state: 0,
+            fast_records: Vec::new(),
+        }
     }
 
     /// What `stat` says of an inode.

@@ -1,5 +1,7 @@
 //! Where the blocks of a file are: the one door to `extent` and `indirect`.
 
+pub(crate) mod change;
+
 use crate::inode::{flag, Inode};
 use crate::Ext4;
 use lkl_abi::Result;

@@ -1,14 +1,22 @@
 //! Mounting and unmounting.
 
-use crate::cache::{read_disk, write_sorted, Cache};
-use crate::error::refuse;
+use crate::bytes::{cut, le32, put_le32, put_le64, put_u8};
+use crate::cache::{read_disk, write_disk, write_sorted, Cache};
+use crate::csum::crc32c;
+use crate::error::{corrupt, refuse};
 use crate::features::{Compat, Incompat};
+use crate::inode::Time;
 use crate::journal::Journal;
-use crate::sb::{Superblock, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::sb::{at, Superblock, STATE_CLEAN, STATE_ERRORS, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 use crate::Ext4;
 use lkl_abi::{Errno, Result};
 use lkl_ops::Disk;
 use std::sync::Arc;
+
+const MMP_MAGIC: u32 = 0x004d_4d50;
+const MMP_CLEAN: u32 = 0xff4d_4d50;
+/// Where its checksum is, in bytes.
+const MMP_SUM: usize = 1020;
 
 /// How to mount.
 #[derive(Clone, Debug)]
@@ -17,11 +25,13 @@ pub struct Options {
     pub read_only: bool,
     /// Bytes of clean metadata to keep in memory.
     pub memory: usize,
+    /// What time it is.
+    pub now: Time,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_only: false, memory: 16 << 20 }
+        Self { read_only: false, memory: 16 << 20, now: Time::default() }
     }
 }
 
@@ -30,18 +40,149 @@ impl Ext4 {
     /// disk is not to be changed.
     ///
     /// # Errors
-    /// `EINVAL` if there is none, or it has features that cannot be read; `EROFS` unless it is to be read only; `EUCLEAN`,
+    /// `EINVAL` if there is none, or it has features that cannot be read; `EROFS` if it cannot be written but should be; `EUCLEAN`,
     /// `EIO`.
     pub fn mount(disk: Arc<dyn Disk>, options: &Options) -> Result<Self> {
         let sb = read_superblock(&*disk)?;
         if !options.read_only {
+            if disk.read_only() {
+                return Err(Errno::EROFS);
+            }
             sb.check_writable()?;
-            return Err(Errno::EROFS);
         }
         let cache = Cache::new(disk, sb.block_size, sb.blocks_count, options.memory);
         let mut fs = Self::new(sb, cache, options.read_only);
         fs.recover()?;
+        if !options.read_only {
+            fs.open_for_writing(options.now)?;
+        }
         Ok(fs)
+    }
+
+    /// Says on the disk that it is mounted, and finishes what a crash has interrupted.
+    fn open_for_writing(&mut self, now: Time) -> Result<()> {
+        self.now = now;
+        self.take_mmp()?;
+        if self.sb.state & STATE_CLEAN == 0 && self.journal.is_none() {
+            tracing::warn!(target: "lkl::ext4", "was not unmounted cleanly: e2fsck should look at it");
+        }
+        if self.sb.state & STATE_ERRORS != 0 {
+            tracing::warn!(target: "lkl::ext4", "has errors: e2fsck should look at it");
+        }
+        self.state = self.sb.state;
+        let disk = self.cache.disk.clone();
+        let (wide, sums) = (self.sb.has(Incompat::B64), self.sb.metadata_csum());
+        if let Some(journal) = &mut self.journal {
+            journal.adopt(&*disk, wide, sums)?;
+            journal.checkpointed(&*disk)?;
+            self.sb.incompat |= Incompat::NEEDS_RECOVERY;
+        } else {
+            self.sb.state &= !STATE_CLEAN;
+        }
+        self.sb.mnt_count = self.sb.mnt_count.saturating_add(1);
+        self.write_superblock(true)?;
+        disk.flush().map_err(|_| Errno::EIO)?;
+        self.count_free()?;
+        self.clean_orphans(now)?;
+        self.commit()
+    }
+
+    /// Writes the superblock straight to its place.
+    fn write_superblock(&mut self, mounting: bool) -> Result<()> {
+        let disk = self.cache.disk.clone();
+        let mut raw = [0; SUPERBLOCK_SIZE];
+        read_disk(&*disk, &mut raw, SUPERBLOCK_OFFSET)?;
+        if mounting {
+            put_le32(&mut raw, at::MTIME, self.now.sec as u32);
+            put_u8(&mut raw, at::MTIME_HI, (self.now.sec >> 32) as u8);
+        }
+        self.sb.store(&mut raw, self.now.sec);
+        write_disk(&*disk, &raw, SUPERBLOCK_OFFSET)?;
+        self.cache.written_around(self.sb.own_block(), 1);
+        Ok(())
+    }
+
+    /// Counts what is free. Linux lets the superblock's own counts go stale while it is mounted.
+    fn count_free(&mut self) -> Result<()> {
+        let (mut clusters, mut inodes) = (0u64, 0u32);
+        for number in 0..self.sb.groups {
+            let group = self.group(number)?;
+            clusters += u64::from(group.free_clusters);
+            inodes = inodes.saturating_add(group.free_inodes);
+        }
+        self.sb.free_blocks = clusters << self.sb.cluster_bits;
+        self.sb.free_inodes = inodes;
+        Ok(())
+    }
+
+    /// Writes everything to its place and says on the disk that it is clean. Nothing can be changed afterwards.
+    ///
+    /// # Errors
+    /// `EIO`: what was committed is safe all the same, and the next mount replays it.
+    pub fn unmount(&mut self) -> Result<()> {
+        if self.read_only {
+            return if self.failed { Err(Errno::EIO) } else { Ok(()) };
+        }
+        self.commit()?;
+        self.checkpoint()?;
+        self.read_only = true;
+        let disk = self.cache.disk.clone();
+        if let Some(journal) = &mut self.journal {
+            journal.close(&*disk)?;
+            disk.flush().map_err(|_| Errno::EIO)?;
+            self.sb.incompat.remove(Incompat::NEEDS_RECOVERY);
+        }
+        self.sb.state = self.state;
+        self.write_superblock(false)?;
+        self.release_mmp()?;
+        disk.flush().map_err(|_| Errno::EIO)
+    }
+
+    /// Takes the block by which several machines keep from mounting one disk.
+    fn take_mmp(&mut self) -> Result<()> {
+        if !self.sb.has(Incompat::MMP) {
+            return Ok(());
+        }
+        let data = self.mmp_block()?;
+        match le32(&data, 4) {
+            MMP_CLEAN => self.put_mmp(1),
+            sequence => {
+                tracing::error!(target: "lkl::ext4", sequence, "not mounted: in use, or was not unmounted (MMP)");
+                Err(Errno::EBUSY)
+            }
+        }
+    }
+
+    fn release_mmp(&mut self) -> Result<()> {
+        if self.sb.has(Incompat::MMP) {
+            self.put_mmp(MMP_CLEAN)?;
+        }
+        Ok(())
+    }
+
+    fn mmp_block(&self) -> Result<Vec<u8>> {
+        let place = self.sb.mmp_block;
+        if !self.sb.valid_blocks(place, 1) {
+            return Err(corrupt(place, "MMP block"));
+        }
+        let mut data = vec![0; self.sb.block_size];
+        read_disk(&*self.cache.disk, &mut data, place * self.sb.block_size as u64)?;
+        let sum = crc32c(self.sb.csum_seed, cut(&data, 0, MMP_SUM));
+        if le32(&data, 0) != MMP_MAGIC || (self.sb.metadata_csum() && sum != le32(&data, MMP_SUM)) {
+            return Err(corrupt(place, "damaged MMP block"));
+        }
+        Ok(data)
+    }
+
+    fn put_mmp(&mut self, sequence: u32) -> Result<()> {
+        let mut data = self.mmp_block()?;
+        put_le32(&mut data, 4, sequence);
+        put_le64(&mut data, 8, self.now.sec as u64);
+        let sum = crc32c(self.sb.csum_seed, cut(&data, 0, MMP_SUM));
+        if self.sb.metadata_csum() {
+            put_le32(&mut data, MMP_SUM, sum);
+        }
+        write_disk(&*self.cache.disk, &data, self.sb.mmp_block * self.sb.block_size as u64)
     }
 
     /// Replays the journal.
@@ -74,7 +215,10 @@ impl Ext4 {
             let mut raw = [0; SUPERBLOCK_SIZE];
             self.cache.read_through(&mut raw, SUPERBLOCK_OFFSET)?;
             self.sb = Superblock::parse(&raw, disk.size())?;
-            let _ = replayed;
+            self.fast_records = replayed.fast;
+        }
+        if !self.read_only {
+            self.journal = Some(journal);
         }
         Ok(())
     }

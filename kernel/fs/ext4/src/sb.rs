@@ -27,13 +27,13 @@ pub(crate) mod at {
     pub(crate) const WTIME: usize = 0x30;
     pub(crate) const MNT_COUNT: usize = 0x34;
     pub(crate) const STATE: usize = 0x3a;
+    pub(crate) const COMPAT: usize = 0x5c;
     pub(crate) const INCOMPAT: usize = 0x60;
     pub(crate) const RO_COMPAT: usize = 0x64;
     pub(crate) const LAST_ORPHAN: usize = 0xe8;
     pub(crate) const FREE_BLOCKS_HI: usize = 0x158;
     pub(crate) const WTIME_HI: usize = 0x274;
     pub(crate) const MTIME_HI: usize = 0x275;
-    pub(crate) const ERROR_COUNT: usize = 0x194;
     pub(crate) const CHECKSUM: usize = 0x3fc;
 }
 
@@ -74,14 +74,12 @@ pub(crate) struct Superblock {
     pub(crate) want_extra_isize: u16,
     pub(crate) hash_unsigned: bool,
     pub(crate) mmp_block: u64,
-    pub(crate) log_groups_per_flex: u8,
     pub(crate) backup_bgs: [u32; 2],
     pub(crate) orphan_file_inum: u32,
     /// What checksums of metadata start from.
     pub(crate) csum_seed: u32,
     pub(crate) groups: u32,
     pub(crate) mnt_count: u16,
-    pub(crate) default_mount_opts: u32,
 }
 
 impl Superblock {
@@ -207,13 +205,11 @@ impl Superblock {
             want_extra_isize: le16(raw, 0x15e),
             hash_unsigned: le32(raw, 0x160) & 2 != 0,
             mmp_block: le64(raw, 0x168),
-            log_groups_per_flex: u8_at(raw, 0x174).min(31),
             backup_bgs: [le32(raw, 0x24c), le32(raw, 0x250)],
             orphan_file_inum: le32(raw, 0x280),
             csum_seed,
             groups,
             mnt_count: le16(raw, at::MNT_COUNT),
-            default_mount_opts: le32(raw, 0x100),
         })
     }
 
@@ -224,6 +220,7 @@ impl Superblock {
         put_le32(raw, at::FREE_INODES, self.free_inodes);
         put_le16(raw, at::STATE, self.state);
         put_le16(raw, at::MNT_COUNT, self.mnt_count);
+        put_le32(raw, at::COMPAT, self.compat.bits());
         put_le32(raw, at::INCOMPAT, self.incompat.bits());
         put_le32(raw, at::RO_COMPAT, self.ro_compat.bits());
         put_le32(raw, at::LAST_ORPHAN, self.last_orphan);

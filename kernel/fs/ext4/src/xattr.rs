@@ -3,6 +3,7 @@
 //! Here: the format, and reading. `change` sets and removes them; `acl` translates POSIX ACLs.
 
 pub(crate) mod acl;
+pub(crate) mod change;
 use crate::bytes::{cut, le16, le32, put_bytes, put_le16, put_le32, put_u8, u8_at};
 use crate::csum::crc32c;
 use crate::error::corrupt;
@@ -263,8 +264,13 @@ impl Ext4 {
                 {
                     return Err(bad("no inode of a value"));
                 }
-                let mut value = vec![0; size as usize];
-                self.read_mapped(&inode, 0, &mut value)?;
+                // Its blocks are journalled: the newest content is in the cache.
+                let mut value = Vec::with_capacity(size as usize);
+                while value.len() < size as usize {
+                    let place = self.metadata_block(&inode, (value.len() / self.sb.block_size) as u32)?;
+                    let data = self.cache.read(place, |_| Ok(()))?;
+                    value.extend_from_slice(cut(&data, 0, size as usize - value.len()));
+                }
                 // Inodes that Lustre made have no hash.
                 let sum = crc32c(self.sb.csum_seed, &value);
                 let expected = entry_hash(&xattr.name, [sum].into_iter());

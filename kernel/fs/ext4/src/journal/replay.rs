@@ -120,7 +120,8 @@ impl Journal {
         if self.incompat & feature::FAST_COMMIT != 0 {
             result.fast = self.fast_blocks(disk)?;
         }
-        self.sequence = end;
+        // Not `end` itself: blocks of a transaction of that number that was never finished may be in the journal.
+        self.sequence = end.wrapping_add(1);
         tracing::info!(
             target: "lkl::ext4",
             transactions = result.transactions,

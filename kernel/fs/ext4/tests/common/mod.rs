@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod model;
+
 use lkl_ext4::{Ext4, Options, ROOT};
 use lkl_ops::sim::MemDisk;
 use std::collections::BTreeMap;
@@ -86,6 +88,10 @@ pub(crate) fn memory(image: &Path) -> Arc<MemDisk> {
 
 pub(crate) fn mount_ro(disk: Arc<MemDisk>) -> Ext4 {
     Ext4::mount(disk, &Options { read_only: true, ..Options::default() }).expect("mount")
+}
+
+pub(crate) fn mount_rw(disk: Arc<MemDisk>) -> Ext4 {
+    Ext4::mount(disk, &Options { now: model::at(1_700_000_000), ..Options::default() }).expect("mount")
 }
 
 /// What is at a path, for comparing.

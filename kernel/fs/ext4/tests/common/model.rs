@@ -1,0 +1,411 @@
+//! A file system in vectors and maps, the same random operations on it and on ours, and a comparison.
+
+use super::{list, Rng};
+use lkl_abi::Errno;
+use lkl_ext4::{Ext4, New, Rename, SetAttr, SetMode, Space, Time, ROOT};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) mode: u16,
+    pub(crate) data: Vec<u8>,
+    pub(crate) entries: BTreeMap<Vec<u8>, u32>,
+    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) parent: u32,
+    pub(crate) links: u32,
+    pub(crate) rdev: (u32, u32),
+}
+
+impl File {
+    fn is_dir(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    fn is_reg(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+}
+
+/// What a file system should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Model {
+    pub(crate) files: BTreeMap<u32, File>,
+}
+
+/// How large things may get.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) file: u64,
+    pub(crate) xattr: u64,
+    pub(crate) extents: bool,
+    pub(crate) block: u64,
+}
+
+pub(crate) fn at(sec: i64) -> Time {
+    Time { sec, nsec: 123_456_789 }
+}
+
+impl Model {
+    /// The model of what mke2fs has made.
+    pub(crate) fn new(fs: &mut Ext4) -> Self {
+        let mut model = Self::default();
+        let lost = fs.lookup(ROOT, b"lost+found").unwrap();
+        let mode = fs.attr(ROOT).unwrap().mode;
+        let entries = [(b"lost+found".to_vec(), lost)].into();
+        model.files.insert(ROOT, File { mode, entries, parent: ROOT, links: 3, ..File::default() });
+        model.files.insert(lost, File { mode: 0o040_700, parent: ROOT, links: 2, ..File::default() });
+        model
+    }
+
+    fn pick(&self, rng: &mut Rng, which: impl Fn(&File) -> bool) -> Option<u32> {
+        let all: Vec<u32> = self.files.iter().filter(|(_, f)| which(f)).map(|(&ino, _)| ino).collect();
+        (!all.is_empty()).then(|| all[rng.below(all.len() as u64) as usize])
+    }
+
+    fn pick_entry(&self, rng: &mut Rng) -> Option<(u32, Vec<u8>, u32)> {
+        let dir = self.pick(rng, |f| f.is_dir() && !f.entries.is_empty())?;
+        let entries = &self.files[&dir].entries;
+        let (name, ino) = entries.iter().nth(rng.below(entries.len() as u64) as usize).unwrap();
+        Some((dir, name.clone(), *ino))
+    }
+
+    fn below(&self, ino: u32, of: u32) -> bool {
+        let mut at = ino;
+        loop {
+            if at == of {
+                return true;
+            }
+            if at == ROOT {
+                return false;
+            }
+            at = self.files[&at].parent;
+        }
+    }
+
+    fn lose(&mut self, fs: &mut Ext4, ino: u32, now: Time) {
+        let file = self.files.get_mut(&ino).unwrap();
+        file.links -= if file.is_dir() { 2 } else { 1 };
+        if file.links == 0 {
+            self.files.remove(&ino);
+            fs.evict(ino, now).unwrap();
+        }
+    }
+
+    /// One random operation on both. Running out of space is allowed, if it changes nothing.
+    pub(crate) fn step(&mut self, fs: &mut Ext4, rng: &mut Rng, n: u64, bounds: Bounds) {
+        let now = at(1_700_000_000 + n as i64);
+        match rng.below(26) {
+            0..=5 => self.create(fs, rng, n, now),
+            6..=9 => self.write(fs, rng, now, bounds),
+            10 | 11 => self.truncate(fs, rng, now, bounds),
+            12 | 13 => self.fallocate(fs, rng, now, bounds),
+            14 | 15 => self.remove(fs, rng, now),
+            16..=18 => self.rename(fs, rng, n, now),
+            19 => self.link(fs, rng, n, now),
+            20..=22 => self.xattr(fs, rng, now, bounds),
+            23 => {
+                let Some(ino) = self.pick(rng, |_| true) else { return };
+                let mode = rng.below(0o1000) as u16;
+                let owner = rng.below(100_000) as u32;
+                let set = SetAttr { mode: Some(mode), uid: Some(owner), gid: Some(owner + 1), ..SetAttr::default() };
+                fs.set_attr(ino, &set, now).unwrap();
+                let file = self.files.get_mut(&ino).unwrap();
+                file.mode = file.mode & 0o170_000 | mode;
+            }
+            _ => {
+                if rng.below(4) == 0 {
+                    fs.commit().unwrap();
+                }
+            }
+        }
+    }
+
+    fn name(rng: &mut Rng, n: u64) -> Vec<u8> {
+        let len = [1, 5, 20, 60, 240][rng.below(5) as usize];
+        let mut name = format!("{n}-").into_bytes();
+        name.extend((0..len).map(|_| b'a' + rng.below(26) as u8));
+        name
+    }
+
+    fn create(&mut self, fs: &mut Ext4, rng: &mut Rng, n: u64, now: Time) {
+        let Some(dir) = self.pick(rng, File::is_dir) else { return };
+        let name = Self::name(rng, n);
+        let mut target = Vec::new();
+        let mut file = File { parent: dir, links: 1, ..File::default() };
+        file.mode = match rng.below(12) {
+            0 | 1 => 0o040_755,
+            2 => {
+                let len = [1, 59, 60, 300][rng.below(4) as usize];
+                target = (0..len).map(|_| b'a' + rng.below(26) as u8).collect();
+                0o120_777
+            }
+            3 => 0o010_644,
+            4 => {
+                file.rdev = (rng.below(600) as u32, rng.below(1000) as u32);
+                0o020_600
+            }
+            _ => 0o100_644,
+        };
+        file.data.clone_from(&target);
+        let new = New { rdev: file.rdev, target: &target, ..New::mode(file.mode) };
+        match fs.create(dir, &name, &new, now) {
+            Ok(ino) => {
+                if file.is_dir() {
+                    file.links = 2;
+                    self.files.get_mut(&dir).unwrap().links += 1;
+                }
+                self.files.get_mut(&dir).unwrap().entries.insert(name.clone(), ino);
+                assert!(self.files.insert(ino, file).is_none(), "inode {ino} is in use");
+                assert_eq!(fs.create(dir, &name, &new, now), Err(Errno::EEXIST));
+            }
+            Err(e) => assert_eq!(e, Errno::ENOSPC),
+        }
+    }
+
+    fn write(&mut self, fs: &mut Ext4, rng: &mut Rng, now: Time, bounds: Bounds) {
+        let Some(ino) = self.pick(rng, File::is_reg) else { return };
+        let size = self.files[&ino].data.len() as u64;
+        let offset = match rng.below(4) {
+            0 => size,
+            1 => rng.below(size + 1),
+            2 => rng.below(bounds.file),
+            _ => rng.below(bounds.file) / bounds.block * bounds.block,
+        };
+        let len = [20, 300, 5000, 100_000][rng.below(4) as usize].min(bounds.file - offset.min(bounds.file));
+        let len = rng.below(len + 1) as usize;
+        let data = rng.bytes(len);
+        match fs.write(ino, offset, &data, now) {
+            Ok(n) => {
+                let file = &mut self.files.get_mut(&ino).unwrap().data;
+                if n > 0 {
+                    let end = offset as usize + n;
+                    file.resize(file.len().max(end), 0);
+                    file[offset as usize..end].copy_from_slice(&data[..n]);
+                }
+            }
+            Err(e) => assert_eq!(e, Errno::ENOSPC),
+        }
+    }
+
+    fn truncate(&mut self, fs: &mut Ext4, rng: &mut Rng, now: Time, bounds: Bounds) {
+        let Some(ino) = self.pick(rng, File::is_reg) else { return };
+        let size = self.files[&ino].data.len() as u64;
+        let to = if rng.below(2) == 0 { rng.below(size + 1) } else { rng.below(bounds.file) };
+        match fs.truncate(ino, to, now) {
+            Ok(()) => self.files.get_mut(&ino).unwrap().data.resize(to as usize, 0),
+            Err(e) => assert_eq!(e, Errno::ENOSPC),
+        }
+    }
+
+    fn fallocate(&mut self, fs: &mut Ext4, rng: &mut Rng, now: Time, bounds: Bounds) {
+        let Some(ino) = self.pick(rng, File::is_reg) else { return };
+        let file = &mut self.files.get_mut(&ino).unwrap().data;
+        let (mut offset, mut len) = (rng.below(bounds.file / 2), 1 + rng.below(bounds.file / 4));
+        let what = [Space::Allocate, Space::Punch, Space::Punch, Space::Zero, Space::Collapse, Space::Insert]
+            [rng.below(6) as usize];
+        if what == Space::Collapse || what == Space::Insert {
+            let unit = bounds.block;
+            offset = rng.below(file.len() as u64 + 1) / unit * unit;
+            len = (1 + rng.below(4)) * unit;
+        }
+        let keep = what == Space::Punch || rng.below(2) == 0;
+        let end = (offset + len) as usize;
+        let result = fs.fallocate(ino, what, offset, len, keep, now);
+        match what {
+            _ if result == Err(Errno::ENOSPC) => {
+                // What was kept or zeroed until then stays so.
+                let attr = fs.attr(ino).unwrap();
+                file.resize(attr.size as usize, 0);
+                fs.read(ino, 0, file).unwrap();
+            }
+            _ if result == Err(Errno::EOPNOTSUPP) => assert!(!bounds.extents),
+            Space::Collapse if end >= file.len() => assert_eq!(result, Err(Errno::EINVAL)),
+            Space::Insert if offset as usize >= file.len() => assert_eq!(result, Err(Errno::EINVAL)),
+            Space::Collapse => {
+                result.unwrap();
+                file.drain(offset as usize..end);
+            }
+            Space::Insert => {
+                result.unwrap();
+                file.splice(offset as usize..offset as usize, vec![0; len as usize]);
+            }
+            Space::Allocate | Space::Zero => {
+                result.unwrap();
+                if !keep {
+                    file.resize(file.len().max(end), 0);
+                }
+                if what == Space::Zero {
+                    let len = file.len();
+                    file[(offset as usize).min(len)..end.min(len)].fill(0);
+                }
+            }
+            Space::Punch => {
+                result.unwrap();
+                let len = file.len();
+                file[(offset as usize).min(len)..end.min(len)].fill(0);
+            }
+        }
+    }
+
+    fn remove(&mut self, fs: &mut Ext4, rng: &mut Rng, now: Time) {
+        let Some((dir, name, ino)) = self.pick_entry(rng) else { return };
+        if self.files[&ino].is_dir() {
+            assert_eq!(fs.unlink(dir, &name, now), Err(Errno::EISDIR));
+            if !self.files[&ino].entries.is_empty() {
+                assert_eq!(fs.rmdir(dir, &name, now), Err(Errno::ENOTEMPTY));
+                return;
+            }
+            assert_eq!(fs.rmdir(dir, &name, now), Ok(ino));
+            self.files.get_mut(&dir).unwrap().links -= 1;
+        } else {
+            assert_eq!(fs.rmdir(dir, &name, now), Err(Errno::ENOTDIR));
+            let last = self.files[&ino].links == 1;
+            assert_eq!(fs.unlink(dir, &name, now), Ok((ino, last)));
+        }
+        self.files.get_mut(&dir).unwrap().entries.remove(&name);
+        self.lose(fs, ino, now);
+    }
+
+    fn rename(&mut self, fs: &mut Ext4, rng: &mut Rng, n: u64, now: Time) {
+        let Some((from_dir, from, ino)) = self.pick_entry(rng) else { return };
+        let how = [Rename::Replace, Rename::NoReplace, Rename::Exchange][rng.below(3) as usize];
+        let target = if rng.below(3) == 0 { None } else { self.pick_entry(rng) };
+        let (to_dir, to, other) = match target {
+            Some((dir, name, other)) => (dir, name, Some(other)),
+            None => (self.pick(rng, File::is_dir).unwrap(), Self::name(rng, n), None),
+        };
+        let result = fs.rename(from_dir, &from, to_dir, &to, how, now);
+        let directory = self.files[&ino].is_dir();
+        let other_dir = other.is_some_and(|o| self.files[&o].is_dir());
+        let expected = match (how, other) {
+            (Rename::NoReplace, Some(_)) => Err(Errno::EEXIST),
+            (Rename::Exchange, None) => Err(Errno::ENOENT),
+            (Rename::Exchange, Some(o)) if o == ino => Ok(None),
+            (Rename::Exchange, Some(o))
+                if from_dir != to_dir
+                    && (directory && self.below(to_dir, ino) || other_dir && self.below(from_dir, o)) =>
+            {
+                Err(Errno::EINVAL)
+            }
+            (Rename::Exchange, Some(_)) => Ok(None),
+            (_, Some(o)) if o == ino => Ok(None),
+            _ if directory && from_dir != to_dir && self.below(to_dir, ino) => Err(Errno::EINVAL),
+            (_, Some(_)) if directory && !other_dir => Err(Errno::ENOTDIR),
+            (_, Some(_)) if !directory && other_dir => Err(Errno::EISDIR),
+            (_, Some(o)) if other_dir && !self.files[&o].entries.is_empty() => Err(Errno::ENOTEMPTY),
+            (_, Some(o)) => Ok((other_dir || self.files[&o].links == 1).then_some(o)),
+            (_, None) => Ok(None),
+        };
+        if result == Err(Errno::ENOSPC) {
+            return;
+        }
+        assert_eq!(result, expected, "rename {how:?} directory {directory} over {other:?}");
+        if expected.is_err() || other == Some(ino) {
+            return;
+        }
+        if how == Rename::Exchange {
+            let other = other.unwrap();
+            self.files.get_mut(&from_dir).unwrap().entries.insert(from, other);
+            self.files.get_mut(&to_dir).unwrap().entries.insert(to, ino);
+            for (dir, plus, minus) in [(from_dir, other_dir, directory), (to_dir, directory, other_dir)] {
+                let dir = self.files.get_mut(&dir).unwrap();
+                dir.links = dir.links + u32::from(plus) - u32::from(minus);
+            }
+            self.files.get_mut(&ino).unwrap().parent = to_dir;
+            self.files.get_mut(&other).unwrap().parent = from_dir;
+            return;
+        }
+        self.files.get_mut(&from_dir).unwrap().entries.remove(&from);
+        self.files.get_mut(&to_dir).unwrap().entries.insert(to, ino);
+        self.files.get_mut(&ino).unwrap().parent = to_dir;
+        if directory {
+            self.files.get_mut(&from_dir).unwrap().links -= 1;
+            self.files.get_mut(&to_dir).unwrap().links += 1;
+        }
+        if let Some(other) = other {
+            if other_dir {
+                self.files.get_mut(&to_dir).unwrap().links -= 1;
+            }
+            self.lose(fs, other, now);
+        }
+    }
+
+    fn link(&mut self, fs: &mut Ext4, rng: &mut Rng, n: u64, now: Time) {
+        let (Some(ino), Some(dir)) = (self.pick(rng, |f| !f.is_dir()), self.pick(rng, File::is_dir)) else { return };
+        let name = Self::name(rng, n);
+        match fs.link(ino, dir, &name, now) {
+            Ok(()) => {
+                self.files.get_mut(&ino).unwrap().links += 1;
+                self.files.get_mut(&dir).unwrap().entries.insert(name, ino);
+            }
+            Err(e) => assert_eq!(e, Errno::ENOSPC),
+        }
+    }
+
+    fn xattr(&mut self, fs: &mut Ext4, rng: &mut Rng, now: Time, bounds: Bounds) {
+        let Some(ino) = self.pick(rng, |f| f.is_dir() || f.is_reg()) else { return };
+        let name = [&b"user.a"[..], b"user.bb", b"trusted.ccc", b"security.selinux"][rng.below(4) as usize].to_vec();
+        let xattrs = &mut self.files.get_mut(&ino).unwrap().xattrs;
+        if rng.below(4) == 0 {
+            let expected = xattrs.remove(&name).map(|_| ()).ok_or(Errno::ENODATA);
+            assert_eq!(fs.remove_xattr(ino, &name, now), expected);
+            return;
+        }
+        let value = {
+            let len = if rng.below(5) == 0 { rng.below(bounds.xattr + 1) } else { rng.below(60) } as usize;
+            rng.bytes(len)
+        };
+        match fs.set_xattr(ino, &name, &value, SetMode::Any, now) {
+            Ok(()) => {
+                xattrs.insert(name, value);
+            }
+            Err(e) => assert_eq!(e, Errno::ENOSPC),
+        }
+    }
+
+    /// Both must hold the same.
+    pub(crate) fn compare(&self, fs: &mut Ext4, what: &str) {
+        let mut seen = 0;
+        let mut left = vec![ROOT];
+        while let Some(ino) = left.pop() {
+            let file = &self.files[&ino];
+            seen += 1;
+            let attr = fs.attr(ino).unwrap();
+            assert_eq!((attr.mode, attr.links), (file.mode, file.links), "{what}: inode {ino}");
+            match file.mode & 0o170_000 {
+                0o040_000 => {
+                    let mut entries = BTreeMap::new();
+                    for (name, child, _) in list(fs, ino) {
+                        match &name[..] {
+                            b"." => assert_eq!(child, ino),
+                            b".." => assert_eq!(child, file.parent, "{what}: .. of {ino}"),
+                            _ => assert!(entries.insert(name, child).is_none(), "{what}: listed twice"),
+                        }
+                    }
+                    assert!(entries == file.entries, "{what}: directory {ino}");
+                    for (name, &child) in &entries {
+                        assert_eq!(fs.lookup(ino, name), Ok(child));
+                    }
+                    left.extend(entries.values().filter(|e| self.files[e].is_dir()));
+                }
+                0o100_000 => {
+                    assert_eq!(attr.size, file.data.len() as u64, "{what}: size of {ino}");
+                    let mut data = vec![0xee; file.data.len()];
+                    fs.read(ino, 0, &mut data).unwrap();
+                    if data != file.data {
+                        let at = data.iter().zip(&file.data).position(|(a, b)| a != b);
+                        panic!("{what}: inode {ino} differs at {at:?} of {}", data.len());
+                    }
+                }
+                0o120_000 => assert_eq!(fs.read_link(ino).unwrap(), file.data),
+                _ => assert_eq!(attr.rdev, file.rdev),
+            }
+            let names = fs.xattr_list(ino).unwrap();
+            assert_eq!(names.len(), file.xattrs.len(), "{what}: attributes of {ino}: {names:?}");
+            for (name, value) in &file.xattrs {
+                assert!(fs.xattr(ino, name).unwrap() == *value, "{what}: attribute of {ino}");
+            }
+        }
+        assert!(seen > 0);
+    }
+}

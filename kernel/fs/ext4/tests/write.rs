@@ -1,0 +1,104 @@
+//! Writing: random operations on us and on a model of maps and vectors must come to the same, and `e2fsck -fn` must find nothing.
+
+mod common;
+
+use common::model::{at, Bounds, Model};
+use common::*;
+use lkl_abi::Errno;
+use lkl_ext4::{New, ROOT};
+
+/// Arguments of mke2fs, and the size of the image.
+const KINDS: &[(&str, &str)] = &[
+    ("-t ext2 -b 1024", "12M"),
+    ("-t ext3 -b 1024 -J size=1", "12M"),
+    ("-t ext4 -b 4096", "24M"),
+    ("-t ext4 -b 1024 -J size=1", "12M"),
+    ("-t ext4 -b 1024 -O ^metadata_csum,uninit_bg -g 1024", "16M"),
+    ("-t ext4 -b 2048 -O inline_data,ea_inode -I 512", "12M"),
+    ("-t ext4 -b 1024 -O inline_data -I 256 -O ^has_journal", "12M"),
+    ("-t ext4 -b 1024 -O bigalloc,ea_inode -C 8192", "24M"),
+    ("-t ext4 -b 1024 -O ^extents,^64bit,^filetype -I 128", "12M"),
+    ("-t ext4 -b 1024 -O meta_bg,^resize_inode,^flex_bg -g 2048", "16M"),
+    ("-t ext4 -b 1024 -O ^dir_index,sparse_super2,mmp,project,orphan_file", "12M"),
+];
+
+fn bounds(args: &str) -> Bounds {
+    let word = |flag: &str| args.split_whitespace().skip_while(|w| *w != flag).nth(1).and_then(|w| w.parse().ok());
+    let block = word("-b").unwrap_or(4096);
+    Bounds {
+        file: 600_000,
+        xattr: if args.contains("ea_inode") { 20_000 } else { 500 },
+        extents: args.contains("ext4") && !args.contains("^extents"),
+        block: word("-C").unwrap_or(block),
+    }
+}
+
+#[test]
+fn random_operations() {
+    let steps = std::env::var("LKL_FUZZ_STEPS").ok().and_then(|s| s.parse().ok()).unwrap_or(1500);
+    let first = std::env::var("LKL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let images = tempfile::tempdir().unwrap();
+    for (n, (args, size)) in KINDS.iter().enumerate() {
+        let seed = first + n as u64;
+        println!("seed {seed}: {args}");
+        let image = images.path().join("image");
+        mkfs(&image, args, size, None);
+        let disk = memory(&image);
+        let mut fs = mount_rw(disk.clone());
+        let mut model = Model::new(&mut fs);
+        let mut rng = Rng(seed);
+        for step in 0..steps {
+            model.step(&mut fs, &mut rng, step, bounds(args));
+            if step % 500 == 499 {
+                model.compare(&mut fs, &format!("{args}, step {step}"));
+            }
+        }
+        fs.unmount().unwrap();
+        drop(fs);
+        fsck_bytes(&disk.contents(), args);
+        model.compare(&mut mount_ro(disk), &format!("{args}, mounted again"));
+        std::fs::remove_file(&image).unwrap();
+    }
+}
+
+#[test]
+fn many_names() {
+    let images = tempfile::tempdir().unwrap();
+    for (args, count) in [("-t ext4 -b 1024 -N 9000", 8000), ("-t ext4 -b 1024 -O large_dir,inline_data -N 4000", 3000)]
+    {
+        let image = images.path().join("image");
+        mkfs(&image, args, "32M", None);
+        let disk = memory(&image);
+        let mut fs = mount_rw(disk.clone());
+        let dir = fs.create(ROOT, b"dir", &New::mode(0o040_755), at(1)).unwrap();
+        let file = fs.create(dir, b"file", &New::mode(0o100_644), at(1)).unwrap();
+        let name = |n: u32| format!("{n}-{}", "long-".repeat(20)).into_bytes();
+        for n in 0..count {
+            if n % 2 == 0 {
+                fs.create(dir, &name(n), &New::mode(0o100_644), at(2)).unwrap();
+            } else {
+                fs.link(file, dir, &name(n), at(2)).unwrap();
+            }
+        }
+        assert_eq!(list(&mut fs, dir).len(), count as usize + 3);
+        // Every third goes, while listing.
+        let (mut from, mut listed) = (0, 0);
+        loop {
+            let some = fs.read_dir(dir, from).unwrap();
+            let Some(last) = some.last() else { break };
+            from = last.next;
+            listed += some.len();
+            for e in some.iter().filter(|e| e.ino % 3 == 0 && e.name.len() > 20) {
+                let (ino, last) = fs.unlink(dir, &e.name, at(3)).unwrap();
+                if last {
+                    fs.evict(ino, at(3)).unwrap();
+                }
+            }
+        }
+        assert_eq!(listed, count as usize + 3);
+        assert_eq!(fs.lookup(dir, b"none"), Err(Errno::ENOENT));
+        fs.unmount().unwrap();
+        fsck_bytes(&disk.contents(), args);
+        std::fs::remove_file(&image).unwrap();
+    }
+}
