@@ -1,7 +1,8 @@
 //! TCP sockets: `lkl_net`'s connections under locks, found by hash.
 //!
 //! * `ports`: who has which port, and may share it. `table`: from a segment to its socket.
-//! * `socket`: a socket. `calls`: the calls of the program. `listen`: connections being made. `option`: its options.
+//! * `socket`: a socket. `calls`: the calls of the program. `listen`: connections being made. `syncookie`: and when there are
+//!   too many. `option`: its options.
 //! * `work`: what is to be done once a socket's lock is released: segments to send, waiters to wake, timers to set.
 //! * `show`: what `sock_diag` and `/proc/net/tcp` show.
 //!
@@ -13,6 +14,7 @@ mod option;
 mod ports;
 mod show;
 mod socket;
+mod syncookie;
 mod table;
 mod work;
 
@@ -96,6 +98,9 @@ fn to_listener(net: &Arc<Net>, meta: &RxMeta, tuple: Tuple, header: &Segment, pa
     };
     // RFC 9293, section 3.10.7.2.
     if header.has(Flags::RST) {
+        return;
+    }
+    if header.has(Flags::ACK) && !header.has(Flags::SYN) && listener.on_cookie(meta, &tuple, header, &payload) {
         return;
     }
     if header.has(Flags::ACK) {

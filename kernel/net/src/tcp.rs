@@ -2,6 +2,7 @@
 //!
 //! * [`Connection`]: one connection, from the first SYN to CLOSED.
 //! * [`Request`]: what a listening socket keeps of a connection before the handshake is over (SYN_RECV).
+//! * [`syncookie`]: what is kept of it when too many are there: nothing.
 //! * [`TimeWait`]: what stays of a connection after it.
 //! * [`Segment`]: a header with its options; [`SegmentOut`]: one to send, with payload.
 //! * [`Congestion`]: the algorithms, by name.
@@ -20,6 +21,7 @@ mod scoreboard;
 mod segment;
 mod sendq;
 mod seq;
+pub mod syncookie;
 mod timewait;
 
 #[cfg(test)]

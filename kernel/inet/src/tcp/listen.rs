@@ -24,6 +24,8 @@ pub(super) struct Listener {
     next_number: u64,
     number_of: HashMap<Tuple, u64>,
     ready: VecDeque<Arc<TcpSocket>>,
+    /// When a SYN was last answered by a cookie.
+    pub(super) overflowed: Option<Instant>,
 }
 
 impl Listener {
@@ -36,6 +38,7 @@ impl Listener {
             next_number: 0,
             number_of: HashMap::new(),
             ready: VecDeque::new(),
+            overflowed: None,
         }
     }
 
@@ -59,13 +62,30 @@ impl Listener {
         self.requests.iter()
     }
 
+    pub(super) fn push_ready(&mut self, child: Arc<TcpSocket>) {
+        self.ready.push_back(child);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Arc<TcpSocket>> {
         self.ready.pop_front()
     }
 
     /// Linux lets in one more than the backlog says.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.ready.len() > self.backlog
+    }
+
+    /// What to do with another SYN (`net.ipv4.tcp_syncookies`, `net.ipv4.tcp_max_syn_backlog`).
+    fn room(&self, syncookies: i64, most: usize) -> Room {
+        let many = self.requests.len() > self.backlog;
+        match syncookies {
+            _ if self.is_full() => Room::None,
+            2 => Room::Cookie,
+            1 if many => Room::Cookie,
+            // Without cookies some room is kept for peers that are known; there are none.
+            0 if many || most.saturating_sub(self.requests.len()) < most / 4 => Room::None,
+            _ => Room::Request,
+        }
     }
 
     fn insert(&mut self, tuple: Tuple, request: Request) {
@@ -85,6 +105,17 @@ impl Listener {
         }
         Some(request)
     }
+}
+
+/// Is there room for a request?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    /// Yes.
+    Request,
+    /// Not for one, but a cookie needs none.
+    Cookie,
+    /// No.
+    None,
 }
 
 /// What is to be undone, once the lock is released, of a socket that no longer listens.
@@ -149,14 +180,27 @@ impl TcpSocket {
         let settings = inner.settings.clone();
         let Phase::Listen(l) = &mut inner.phase else { return };
         let pending = usize::try_from(self.net.sysctl().tcp_max_syn_backlog.get()).unwrap_or(1024);
-        if l.is_full() || l.requests.len() >= l.backlog.max(8).min(pending.max(8)) {
-            if l.is_full() {
-                ext.listen_overflows.inc();
+        // One that takes the place of what is in TIME_WAIT has its number already.
+        let cookies = if iss.is_some() { 0 } else { self.net.sysctl().tcp_syncookies.get() };
+        match l.room(cookies, pending) {
+            Room::Request => {}
+            Room::Cookie => {
+                l.overflowed = Some(now);
+                drop(inner);
+                self.answer_by_cookie(&tuple, &route, &settings, syn, now);
+                return;
             }
-            ext.listen_drops.inc();
-            drop(inner);
-            tracing::debug!(target: "lkl::drop", "a SYN from {}: the queue is full", meta.src);
-            return;
+            Room::None => {
+                if l.is_full() {
+                    ext.listen_overflows.inc();
+                } else {
+                    ext.tcp_req_q_full_drop.inc();
+                }
+                ext.listen_drops.inc();
+                drop(inner);
+                tracing::debug!(target: "lkl::drop", "a SYN from {}: the queue is full", meta.src);
+                return;
+            }
         }
         let mut config = self.config(&tuple, &route, &settings);
         config.ecn = self.net.sysctl().tcp_ecn.on();
@@ -176,7 +220,7 @@ impl TcpSocket {
     }
 
     /// Sends a segment of the handshake with the options of this socket.
-    fn answer(&self, tuple: &Tuple, out: SegmentOut) {
+    pub(super) fn answer(&self, tuple: &Tuple, out: SegmentOut) {
         self.net.snmp().tcp.out_segs.inc();
         let mut tx = super::packet(tuple.local.0, tuple.remote.0, out);
         self.inet.apply(&self.options, &mut tx);
@@ -230,27 +274,36 @@ impl TcpSocket {
                 let request = l.remove(tuple)?;
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
-                let child = self.child(tuple, connection, settings, addr_locked);
-                // As Linux has it: what the peer's segment came with.
-                let hops = if meta.src.is_ipv6() { &child.inet.multicast_hops6 } else { &child.inet.multicast_ttl };
-                hops.store(i32::from(meta.ttl), core::sync::atomic::Ordering::Relaxed);
+                let child = self.child(tuple, connection, settings, addr_locked, meta);
                 l.ready.push_back(child.clone());
                 self.net.tcp.put(*tuple, Entry::Connection(child.clone()));
                 drop(inner);
-                self.net.snmp().tcp.passive_opens.inc();
-                let owner = self.net.tcp.ports.lock().get(tuple.local.1, self.ino);
-                if let Some(owner) = owner {
-                    let owner = super::ports::Owner { addr: tuple.local.0, listening: false, ..owner };
-                    self.net.tcp.ports.lock().put(tuple.local.1, child.ino, owner);
-                }
-                child.work_now(now);
-                self.waiters.wake(Events::READ);
+                self.introduce(&child, tuple, now);
             }
         }
         None
     }
 
-    fn child(&self, tuple: &Tuple, c: Connection, settings: Settings, addr_locked: bool) -> Arc<Self> {
+    /// A connection stands in the accept queue and in the table: the rest of the world learns of it.
+    pub(super) fn introduce(&self, child: &Self, tuple: &Tuple, now: Instant) {
+        self.net.snmp().tcp.passive_opens.inc();
+        let owner = self.net.tcp.ports.lock().get(tuple.local.1, self.ino);
+        if let Some(owner) = owner {
+            let owner = super::ports::Owner { addr: tuple.local.0, listening: false, ..owner };
+            self.net.tcp.ports.lock().put(tuple.local.1, child.ino, owner);
+        }
+        child.work_now(now);
+        self.waiters.wake(Events::READ);
+    }
+
+    pub(super) fn child(
+        &self,
+        tuple: &Tuple,
+        c: Connection,
+        settings: Settings,
+        addr_locked: bool,
+        meta: &RxMeta,
+    ) -> Arc<Self> {
         let inner = Inner {
             phase: Phase::Connection(Box::new(c)),
             local: tuple.local,
@@ -266,7 +319,11 @@ impl TcpSocket {
             old_port: 0,
             shut: 0,
         };
-        Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner)
+        let child = Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner);
+        // As Linux has it: what the peer's segment came with.
+        let hops = if meta.src.is_ipv6() { &child.inet.multicast_hops6 } else { &child.inet.multicast_ttl };
+        hops.store(i32::from(meta.ttl), core::sync::atomic::Ordering::Relaxed);
+        child
     }
 
     /// Does what its connection wants done.

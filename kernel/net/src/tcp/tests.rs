@@ -1,6 +1,6 @@
 //! Scripts on virtual time, and two connections over a simulated wire.
 
-mod kit;
+pub(super) mod kit;
 mod pacing;
 mod pipe;
 mod queues;

@@ -9,7 +9,7 @@ pub(super) const ISS: u32 = 0xffff_ff00;
 pub(super) const IRS: u32 = 1_000_000;
 pub(super) const MSS: u16 = 1000;
 
-pub(super) fn config(settings: Settings) -> Config {
+pub(in crate::tcp) fn config(settings: Settings) -> Config {
     Config {
         local_port: 1,
         remote_port: 2,
