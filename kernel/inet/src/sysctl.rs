@@ -310,6 +310,8 @@ pub struct Sysctl {
     knobs: Knobs,
     /// `net.ipv4.tcp_congestion_control`: the name.
     pub tcp_congestion_control: Mutex<String>,
+    /// `net.ipv4.tcp_fastopen_key`: the key, and one that is still good; `None`: a secret one.
+    pub(crate) tcp_fastopen_key: Mutex<Option<(crate::tcp::Key, Option<crate::tcp::Key>)>>,
     /// `net/ipv4/conf/default`, copied by new links.
     pub ipv4_default: Ipv4Conf,
     /// `net/ipv4/conf/all`.
@@ -335,6 +337,7 @@ impl Default for Sysctl {
         Self {
             knobs: Knobs::default(),
             tcp_congestion_control: Mutex::new(Rank::Leaf, "cubic".to_owned()),
+            tcp_fastopen_key: Mutex::new(Rank::Leaf, None),
             ipv4_default: Ipv4Conf::default(),
             ipv4_all: Ipv4Conf::default(),
             ipv6_default: Ipv6Conf::default(),
@@ -352,6 +355,7 @@ impl Sysctl {
     pub fn get(&self, path: &str) -> Option<String> {
         match path {
             "ipv4/tcp_congestion_control" => Some(self.tcp_congestion_control.text()),
+            "ipv4/tcp_fastopen_key" => Some(crate::tcp::show_keys(*self.tcp_fastopen_key.lock())),
             "ipv4/tcp_available_congestion_control" | "ipv4/tcp_allowed_congestion_control" => {
                 Some(Self::CONGESTION.to_owned())
             }
@@ -372,6 +376,10 @@ impl Sysctl {
                 self.tcp_congestion_control.set_text(text)
             }
             "ipv4/tcp_available_congestion_control" | "ipv4/tcp_allowed_congestion_control" => Err(Errno::EACCES),
+            "ipv4/tcp_fastopen_key" => {
+                *self.tcp_fastopen_key.lock() = Some(crate::tcp::parse_keys(text).ok_or(Errno::EINVAL)?);
+                Ok(())
+            }
             "ipv4/ip_local_port_range" => {
                 let words: Vec<i64> = text.split_ascii_whitespace().filter_map(|w| w.parse().ok()).collect();
                 match words[..] {
@@ -431,6 +439,9 @@ impl crate::Net {
         let path = path.strip_prefix("net/")?;
         match split_link(path) {
             None if path == "ipv4/tcp_congestion_control" => Some(format!("one of {}", Sysctl::CONGESTION)),
+            None if path == "ipv4/tcp_fastopen_key" => {
+                Some("a key such as 01234567-89abcdef-01234567-89abcdef".to_owned())
+            }
             None if path.ends_with("_congestion_control") => Some("nothing: it can only be read".to_owned()),
             None => self.sysctl().expected(path),
             Some((table, link, name)) => self.with_conf(table, link, |conf| match conf {
@@ -444,7 +455,7 @@ impl crate::Net {
     /// The names of all settings, below `/proc/sys/`.
     pub fn sysctl_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Knobs::NAMES.iter().map(|n| format!("net/{n}")).collect();
-        for n in ["congestion_control", "available_congestion_control", "allowed_congestion_control"] {
+        for n in ["congestion_control", "fastopen_key", "available_congestion_control", "allowed_congestion_control"] {
             names.push(format!("net/ipv4/tcp_{n}"));
         }
         let links = self.links().into_iter().map(|l| l.name());

@@ -2,13 +2,14 @@
 //!
 //! * `ports`: who has which port, and may share it. `table`: from a segment to its socket.
 //! * `socket`: a socket. `calls`: the calls of the program. `listen`: connections being made. `syncookie`: and when there are
-//!   too many. `option`: its options.
+//!   too many. `fastopen`: data in the SYN. `option`: its options.
 //! * `work`: what is to be done once a socket's lock is released: segments to send, waiters to wake, timers to set.
 //! * `show`: what `sock_diag` and `/proc/net/tcp` show.
 //!
 //! Order of locks: ports, then one socket, then the table. Segments are sent holding none.
 
 mod calls;
+mod fastopen;
 mod listen;
 mod option;
 mod ports;
@@ -18,6 +19,7 @@ mod syncookie;
 mod table;
 mod work;
 
+pub(crate) use fastopen::{parse_keys, show_keys, Key};
 pub use show::TcpSockInfo;
 pub use table::TcpTable;
 
@@ -81,7 +83,7 @@ pub(crate) fn input(net: &Arc<Net>, meta: &RxMeta, segment: Bytes) {
                     Some(listener) => {
                         tw.forget(net);
                         net.snmp().tcp_ext.tw_recycled.inc();
-                        listener.on_syn(meta, tuple, &header, Some(iss));
+                        listener.on_syn(meta, tuple, &header, &payload, Some(iss));
                     }
                     None => refuse(net, meta, &header, payload.len()),
                 },
@@ -106,7 +108,7 @@ fn to_listener(net: &Arc<Net>, meta: &RxMeta, tuple: Tuple, header: &Segment, pa
     if header.has(Flags::ACK) {
         refuse(net, meta, header, payload.len());
     } else if header.has(Flags::SYN) && !header.has(Flags::FIN) {
-        listener.on_syn(meta, tuple, header, None);
+        listener.on_syn(meta, tuple, header, &payload, None);
     }
 }
 

@@ -27,12 +27,12 @@ mod timewait;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Settings};
+pub use config::{Config, FastOpen, Settings};
 pub use cong::Congestion;
-pub use conn::{Connection, Event, Info, Read, Stats};
+pub use conn::{Connection, Event, FastOpenOutcome, Info, Read, Stats};
 pub use request::{Request, RequestVerdict};
 pub use segment::{
-    Ecn, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN,
+    Cookie, Ecn, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN,
 };
 pub use seq::{seq_after, seq_before};
 pub use timewait::{TimeWait, TimeWaitVerdict};

@@ -61,10 +61,12 @@ pub(super) fn send(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov]
         exclusive: false,
     };
     let mut done = 0;
+    // The socket is told, too: what Fast Open answers depends on it.
+    let flags = out.flags | if how.nonblock { MSG_DONTWAIT } else { 0 };
     let result = block_on(how, socket.wait_queue(), Events::WRITE, || loop {
         let mut data = IovReader::new(mem, iov);
         data.skip(done);
-        let mut msg = SendMsg { name: out.name, data: &mut data, control: out.control.clone(), flags: out.flags };
+        let mut msg = SendMsg { name: out.name, data: &mut data, control: out.control.clone(), flags };
         let n = socket.sendmsg(&mut msg)?;
         done += n;
         if !stream || n == 0 || done >= total {

@@ -35,6 +35,7 @@ impl File for TcpSocket {
         let inner = self.inner.lock();
         let mut ready = Events::EMPTY;
         match &inner.phase {
+            Phase::Idle if inner.fast_open.deferred.is_some() => ready |= Events::WRITE,
             Phase::Idle => {
                 ready |= Events::WRITE | Events::HUP;
                 if inner.shut & 1 != 0 {
@@ -54,7 +55,7 @@ impl File for TcpSocket {
                 if c.peer_closed() {
                     ready |= Events::READ | Events::RDHUP;
                 }
-                if !matches!(state, State::SynSent | State::SynReceived) {
+                if c.transfers() {
                     if c.can_read(self.options.rcvlowat.load(Relaxed) as usize) {
                         ready |= Events::READ;
                     }
@@ -236,6 +237,12 @@ impl Socket for TcpSocket {
                 other => other,
             };
         }
+        if self.inner.lock().fast_open.deferred.is_some() {
+            return Err(Errno::EISCONN);
+        }
+        if self.defer_connect(ip, port, scope) {
+            return Ok(());
+        }
         self.begin_connect(ip, port, scope)?;
         self.connecting.store(true, Relaxed);
         // On loopback the answer may be there already, but Linux too says that it goes on.
@@ -366,9 +373,7 @@ impl Socket for TcpSocket {
     fn peer_addr(&self) -> Result<SockAddr> {
         let inner = self.inner.lock();
         match (&inner.phase, inner.tuple) {
-            (Phase::Connection(c), Some(t))
-                if !matches!(c.state(), State::SynSent | State::SynReceived | State::Closed) =>
-            {
+            (Phase::Connection(c), Some(t)) if c.transfers() && c.state() != State::Closed => {
                 Ok(self.name(t.remote, t.scope))
             }
             _ => Err(Errno::ENOTCONN),

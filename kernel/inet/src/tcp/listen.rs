@@ -3,6 +3,7 @@
 //! As on Linux, a full accept queue makes new SYNs and the last segment of a handshake be dropped: the peer sends them
 //! again.
 
+use super::fastopen::{FastOpenVerdict, Wishes};
 use super::socket::{Inner, Phase, TcpSocket};
 use super::table::{Entry, Tuple};
 use crate::tx::RxMeta;
@@ -160,7 +161,7 @@ impl TcpSocket {
     }
 
     /// A SYN came. `iss` is the least initial sequence number, if a connection in TIME_WAIT gave way.
-    pub(super) fn on_syn(&self, meta: &RxMeta, tuple: Tuple, syn: &Segment, iss: Option<u32>) {
+    pub(super) fn on_syn(&self, meta: &RxMeta, tuple: Tuple, syn: &Segment, payload: &Bytes, iss: Option<u32>) {
         let Some(me) = self.me.upgrade() else { return };
         let ext = &self.net.snmp().tcp_ext;
         // The route is looked up before the lock is taken.
@@ -208,7 +209,19 @@ impl TcpSocket {
             config.iss = iss;
         }
         let mut request = Request::new(config, syn, now);
-        let answer = request.syn_ack(now);
+        let mut answer = request.syn_ack(now);
+        if syn.options.fast_open.is_some() || !payload.is_empty() {
+            match self.on_fast_open(&mut inner, (meta, &tuple, syn, payload), &request, now) {
+                FastOpenVerdict::Ignore => {}
+                FastOpenVerdict::Give(cookie) => answer.header.options.fast_open = Some(cookie),
+                FastOpenVerdict::Taken(child) => {
+                    drop(inner);
+                    self.introduce(&child, &tuple, now);
+                    return;
+                }
+            }
+        }
+        let Phase::Listen(l) = &mut inner.phase else { return };
         let due = request.deadline();
         if self.net.tcp.put_new(tuple, Entry::Request(me)).is_err() {
             return;
@@ -274,7 +287,7 @@ impl TcpSocket {
                 let request = l.remove(tuple)?;
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
-                let child = self.child(tuple, connection, settings, addr_locked, meta);
+                let child = self.child(tuple, connection, settings, addr_locked, meta, Wishes::default());
                 l.ready.push_back(child.clone());
                 self.net.tcp.put(*tuple, Entry::Connection(child.clone()));
                 drop(inner);
@@ -303,6 +316,7 @@ impl TcpSocket {
         settings: Settings,
         addr_locked: bool,
         meta: &RxMeta,
+        fast_open: Wishes,
     ) -> Arc<Self> {
         let inner = Inner {
             phase: Phase::Connection(Box::new(c)),
@@ -318,6 +332,7 @@ impl TcpSocket {
             no_quick_ack: false,
             old_port: 0,
             shut: 0,
+            fast_open,
         };
         let child = Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner);
         // As Linux has it: what the peer's segment came with.

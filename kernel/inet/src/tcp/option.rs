@@ -33,7 +33,12 @@ numbers! {
     TCP_CONGESTION = 13;
     TCP_USER_TIMEOUT = 18;
     TCP_NOTSENT_LOWAT = 25;
+    TCP_REPAIR = 19;
+    TCP_FASTOPEN = 23;
     TCP_CC_INFO = 26;
+    TCP_FASTOPEN_CONNECT = 30;
+    TCP_FASTOPEN_KEY = 33;
+    TCP_FASTOPEN_NO_COOKIE = 34;
     TCP_INQ = 36;
 }
 
@@ -117,7 +122,18 @@ impl TcpSocket {
             self.change_settings(|s| s.congestion = name);
             return Ok(());
         }
+        if name == TCP_FASTOPEN_KEY {
+            let keys = match (value.first_chunk::<16>(), value.len()) {
+                (Some(key), 16) => (*key, None),
+                (Some(key), 32) => (*key, value.last_chunk::<16>().copied()),
+                _ => return Err(Errno::EINVAL),
+            };
+            self.inner.lock().fast_open.keys = Some(keys);
+            return Ok(());
+        }
         let n = int(value)?;
+        // Whether what is set by it can still have an effect.
+        let early = || matches!(self.inner.lock().phase, Phase::Idle | Phase::Listen(_));
         let change = |f: &dyn Fn(&mut Settings)| {
             self.change_settings(f);
             Ok(())
@@ -194,6 +210,34 @@ impl TcpSocket {
                 let n = u64::try_from(n).map_err(|_| Errno::EINVAL)?;
                 change(&|s| s.user_timeout = Duration::from_millis(n))
             }
+            // It needs a privilege that nobody has here: there is no state to be carried elsewhere.
+            TCP_REPAIR => Err(Errno::EPERM),
+            TCP_FASTOPEN => {
+                let n = u32::try_from(n).ok().filter(|_| early()).ok_or(Errno::EINVAL)?;
+                let most = u32::try_from(self.net.sysctl().somaxconn.get()).unwrap_or(u32::MAX);
+                self.inner.lock().fast_open.queue = n.min(most);
+                Ok(())
+            }
+            TCP_FASTOPEN_CONNECT => {
+                let on = within(n, 0, 1)? != 0;
+                if self.net.sysctl().tcp_fastopen.get() & 1 == 0 {
+                    return Err(Errno::EOPNOTSUPP);
+                }
+                let mut inner = self.inner.lock();
+                if !matches!(inner.phase, Phase::Idle) {
+                    return Err(Errno::EINVAL);
+                }
+                inner.fast_open.connect = on;
+                Ok(())
+            }
+            TCP_FASTOPEN_NO_COOKIE => {
+                let on = within(n, 0, 1)? != 0;
+                if !early() {
+                    return Err(Errno::EINVAL);
+                }
+                self.inner.lock().fast_open.no_cookie = on;
+                Ok(())
+            }
             TCP_NOTSENT_LOWAT => change(&|s| s.notsent_lowat = n as u32),
             TCP_INQ => {
                 self.inq.store(within(n, 0, 1)? != 0, Relaxed);
@@ -253,6 +297,13 @@ impl TcpSocket {
                 Ok(b)
             }
             TCP_INFO => Ok(super::show::tcp_info(&inner, now)),
+            TCP_FASTOPEN => answer(inner.fast_open.queue.into()),
+            TCP_FASTOPEN_CONNECT => answer(inner.fast_open.connect.into()),
+            TCP_FASTOPEN_NO_COOKIE => answer(inner.fast_open.no_cookie.into()),
+            TCP_FASTOPEN_KEY => {
+                let (key, backup) = self.fast_open_keys(&inner.fast_open);
+                Ok(key.into_iter().chain(backup).flatten().collect())
+            }
             TCP_CC_INFO => Ok(connection.map_or_else(Vec::new, |c| super::show::cc_info(c))),
             _ => Err(Errno::ENOPROTOOPT),
         }

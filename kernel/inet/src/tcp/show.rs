@@ -191,7 +191,7 @@ fn layout(i: &Info) -> Vec<u8> {
     let us = |d: Duration| u32::try_from(d.as_micros()).unwrap_or(u32::MAX);
     let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
     let options = u8::from(i.timestamps) | u8::from(i.sack) << 1 | u8::from(i.window_scaling) << 2;
-    let options = options | u8::from(i.ecn) << 3 | u8::from(i.ecn_seen) << 4;
+    let options = options | u8::from(i.ecn) << 3 | u8::from(i.ecn_seen) << 4 | u8::from(i.syn_data) << 5;
     let mut b = Vec::with_capacity(248);
     b.extend([i.state, i.ca_state, i.retransmits, i.probes, i.backoff, options]);
     // Two nibbles, then two bit fields: the delivery rate is limited by the program, and Fast Open's failures.

@@ -10,7 +10,7 @@ use crate::{FlowKey, Net, Route};
 use bytes::Bytes;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
-use lkl_abi::socket::{MSG_DONTWAIT, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
+use lkl_abi::socket::{MSG_DONTWAIT, MSG_ERRQUEUE, MSG_FASTOPEN, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
 use lkl_file::{Control, RecvMsg, SendMsg, SockAddr, SockOptions};
@@ -56,6 +56,7 @@ pub(super) struct Inner {
     pub(super) old_port: u16,
     /// `shutdown` of a socket without a connection.
     pub(super) shut: u8,
+    pub(super) fast_open: super::fastopen::Wishes,
 }
 
 /// A socket.
@@ -124,6 +125,7 @@ impl TcpSocket {
             no_quick_ack: false,
             old_port: 0,
             shut: 0,
+            fast_open: super::fastopen::Wishes::default(),
             settings,
         };
         let options = SockOptions::new(inner.settings.sndbuf, inner.settings.rcvbuf);
@@ -297,6 +299,7 @@ impl TcpSocket {
             timestamps: s.tcp_timestamps.on(),
             sack: s.tcp_sack.on(),
             ecn: s.tcp_ecn.get() == 1,
+            fast_open: None,
             settings: settings.clone(),
         }
     }
@@ -341,6 +344,11 @@ impl TcpSocket {
     }
 
     pub(super) fn begin_connect(&self, ip: IpAddr, port: u16, scope: u32) -> Result<()> {
+        self.begin_connect_with(ip, port, scope, None).map(|_| ())
+    }
+
+    /// The same with data for the SYN (Fast Open); answers how much of it goes along.
+    pub(super) fn begin_connect_with(&self, ip: IpAddr, port: u16, scope: u32, data: Option<&[u8]>) -> Result<usize> {
         let me = self.arc()?;
         let (addr, locked, local_port) = {
             let mut inner = self.inner.lock();
@@ -404,10 +412,18 @@ impl TcpSocket {
         inner.tuple = Some(tuple);
         inner.hashed = true;
         inner.shut = 0;
-        let config = self.config(&tuple, &route, &inner.settings);
+        let mut config = self.config(&tuple, &route, &inner.settings);
+        if data.is_some() || inner.fast_open.connect {
+            config.fast_open = self.fast_open_wanted(&inner.fast_open, tuple.remote.0, &route);
+        }
+        inner.fast_open.deferred = None;
         inner.route = Some(route);
         let now = self.net.now();
+        let along = data.map_or(0, |d| d.len().min(config.fast_open.as_ref().map_or(0, |f| f.data.into())));
         let mut connection = Box::new(Connection::connect(config, now));
+        if let Some(data) = data.and_then(|d| d.get(..along)).filter(|d| !d.is_empty()) {
+            connection.send(Bytes::copy_from_slice(data), false, false)?;
+        }
         if inner.no_quick_ack {
             connection.quick_ack(false);
         }
@@ -416,7 +432,7 @@ impl TcpSocket {
         let work = self.collect(&mut inner, now);
         drop(inner);
         self.finish(work);
-        Ok(())
+        Ok(along)
     }
 
     /// Puts the connection into the table; one in TIME_WAIT gives way if it may.
@@ -436,6 +452,7 @@ impl TcpSocket {
         inner.phase = Phase::Idle;
         inner.tuple = None;
         inner.route = None;
+        inner.fast_open.deferred = None;
         if !inner.addr_locked {
             inner.local.0 = crate::ip::unspecified(self.v6());
         }
@@ -469,14 +486,39 @@ impl TcpSocket {
 
     pub(super) fn send(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
         self.options.take_error()?;
-        if msg.name.is_some() && matches!(self.inner.lock().phase, Phase::Idle) {
-            return Err(Errno::EPIPE);
+        let deferred = {
+            let inner = self.inner.lock();
+            matches!(inner.phase, Phase::Idle).then_some(inner.fast_open.deferred)
+        };
+        if let Some(deferred) = deferred {
+            // There is no connection: only Fast Open may make one.
+            let to = match (deferred, &msg.name) {
+                (Some(to), _) => to,
+                (None, Some(SockAddr::Unspec)) if msg.flags & MSG_FASTOPEN != 0 => return Err(Errno::EOPNOTSUPP),
+                (None, Some(name)) if msg.flags & MSG_FASTOPEN != 0 => self.address(name)?,
+                (None, None) if msg.flags & MSG_FASTOPEN != 0 => return Err(Errno::EINVAL),
+                _ => return Err(Errno::EPIPE),
+            };
+            let mut ahead = *msg.data;
+            let data = ahead.read_vec(ahead.remaining().min(usize::from(u16::MAX)))?;
+            return match self.send_fast(to, &data) {
+                Ok(n) => {
+                    msg.data.skip(n);
+                    Ok(n)
+                }
+                // Whoever waits sends it when the connection is there.
+                Err(Errno::EINPROGRESS) if msg.flags & MSG_DONTWAIT == 0 => Err(Errno::EAGAIN),
+                other => other,
+            };
         }
         let mut inner = self.inner.lock();
         let now = self.net.now();
         let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::EPIPE) };
         match c.state() {
-            State::SynSent | State::SynReceived => return Err(Errno::EAGAIN),
+            _ if !c.transfers() && msg.flags & MSG_FASTOPEN != 0 && msg.flags & MSG_DONTWAIT != 0 => {
+                return Err(Errno::EALREADY);
+            }
+            _ if !c.transfers() => return Err(Errno::EAGAIN),
             _ if c.write_closed() => return Err(Errno::EPIPE),
             _ => {}
         }

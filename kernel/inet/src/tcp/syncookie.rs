@@ -80,7 +80,7 @@ impl TcpSocket {
         }
         let mut connection = Connection::accept(&request, settings.clone(), now);
         connection.on_segment(now, ack, payload.clone());
-        let child = self.child(tuple, connection, settings, addr_locked, meta);
+        let child = self.child(tuple, connection, settings, addr_locked, meta, Default::default());
         if self.net.tcp.put_new(*tuple, Entry::Connection(child.clone())).is_err() {
             return true;
         }

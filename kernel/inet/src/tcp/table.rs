@@ -123,6 +123,7 @@ pub struct TcpTable {
     listeners: RwLock<Listeners>,
     pub(super) ports: Mutex<Ports>,
     pub(super) time_waits: AtomicUsize,
+    pub(super) peer_cookies: super::fastopen::PeerCookies,
 }
 
 impl Default for TcpTable {
@@ -133,6 +134,7 @@ impl Default for TcpTable {
             listeners: RwLock::new(Rank::Demux, HashMap::new()),
             ports: Mutex::new(Rank::Ports, Ports::default()),
             time_waits: AtomicUsize::new(0),
+            peer_cookies: super::fastopen::PeerCookies::default(),
         }
     }
 }

@@ -99,6 +99,14 @@ impl TcpSocket {
                 self.options.set_error(e);
             }
         }
+        if events.intersects(Event::CONNECTED | Event::CLOSED | Event::TIME_WAIT) {
+            if let (Some(outcome), Some(tuple)) = (c.take_fast_open_outcome(), inner.tuple) {
+                self.note_fast_open(tuple.remote.0, outcome);
+            }
+            if let Some(waiting) = inner.fast_open.waiting.take() {
+                waiting.fetch_sub(1, Relaxed);
+            }
+        }
         if events.contains(Event::BUFFERS) {
             let (snd, rcv) = c.buffers();
             self.options.sndbuf.store(snd, Relaxed);

@@ -25,8 +25,19 @@ pub struct Config {
     pub sack: bool,
     /// Offer ECN, or answer such an offer (`net.ipv4.tcp_ecn`).
     pub ecn: bool,
+    /// RFC 7413: what the SYN says, and how much data goes with it.
+    pub fast_open: Option<FastOpen>,
     /// The program's options.
     pub settings: Settings,
+}
+
+/// Fast Open, of the side that opens (RFC 7413, section 3.1).
+#[derive(Clone, Debug)]
+pub struct FastOpen {
+    /// The cookie, or an empty one to ask for one; `None`: no option.
+    pub cookie: Option<super::segment::Cookie>,
+    /// The most bytes of data in the SYN.
+    pub data: u16,
 }
 
 /// What the program may change at any time. Defaults are Linux's.

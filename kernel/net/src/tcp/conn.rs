@@ -5,12 +5,13 @@
 //! ([`Connection::take_events`]).
 //!
 //! * `input`: arriving segments, checks, states. `ack`: what acknowledgements say. `recovery`: what follows from that: loss
-//!   and congestion. `ecn`: marks of congestion. `receive`: data, and
+//!   and congestion. `ecn`: marks of congestion. `fastopen`: data in the SYN. `receive`: data, and
 //!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `timer`: deadlines. `user`: the program's
 //!   calls. `info`: `TCP_INFO`.
 
 mod ack;
 mod ecn;
+mod fastopen;
 mod info;
 mod input;
 mod output;
@@ -20,6 +21,7 @@ mod recovery;
 mod timer;
 mod user;
 
+pub use fastopen::FastOpenOutcome;
 pub use info::Info;
 pub use user::Read;
 
@@ -333,6 +335,7 @@ pub struct Connection {
     ts: Stamps,
     sack: bool,
     ecn: ecn::EcnState,
+    fast: fastopen::FastOpenState,
     rtt: Rtt,
     deadlines: Deadlines,
     pending: Pending,
@@ -438,6 +441,7 @@ impl Connection {
             ts: Stamps { on: false, recent: 0, recent_at: now },
             sack: false,
             ecn: ecn::EcnState::default(),
+            fast: fastopen::FastOpenState::default(),
             rtt: Rtt::new(),
             deadlines: Deadlines::default(),
             pending: Pending::default(),
@@ -547,9 +551,11 @@ impl Connection {
         Some(tw)
     }
 
-    /// Has the handshake been completed, in whatever state the connection is now?
+    /// Has the handshake been completed, in whatever state the connection is now? With Fast Open the side that answers
+    /// does not wait for that.
     pub fn is_synchronised(&self) -> bool {
-        !matches!(self.state, State::SynSent | State::SynReceived | State::Closed | State::Listen)
+        self.fast.passive && self.state == State::SynReceived
+            || !matches!(self.state, State::SynSent | State::SynReceived | State::Closed | State::Listen)
     }
 
     fn timestamp(&self, now: Instant) -> u32 {

@@ -62,6 +62,9 @@ impl Ecn {
 /// First sequence number of a block received, and the one after its last.
 pub type SackBlock = (u32, u32);
 
+/// A Fast Open cookie (RFC 7413, section 4.1.1); an empty one asks for one.
+pub type Cookie = ArrayVec<u8, 16>;
+
 /// The options that are understood.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
@@ -75,6 +78,8 @@ pub struct Options {
     pub sack: ArrayVec<SackBlock, 4>,
     /// `TSval` and `TSecr`.
     pub timestamps: Option<(u32, u32)>,
+    /// Fast Open.
+    pub fast_open: Option<Cookie>,
 }
 
 /// A header.
@@ -131,6 +136,7 @@ mod kind {
     pub(super) const SACK_PERMITTED: u8 = 4;
     pub(super) const SACK: u8 = 5;
     pub(super) const TIMESTAMPS: u8 = 8;
+    pub(super) const FAST_OPEN: u8 = 34;
 }
 
 fn be16(b: &[u8], at: usize) -> Option<u16> {
@@ -168,6 +174,10 @@ impl Options {
                 (kind::WINDOW_SCALE, 3) if syn => o.window_scale = option.get(2).copied(),
                 (kind::SACK_PERMITTED, 2) if syn => o.sack_permitted = true,
                 (kind::TIMESTAMPS, 10) => o.timestamps = be32(option, 2).zip(be32(option, 6)),
+                // RFC 7413, section 4.1.1: 4 to 16 bytes, an even number, or none.
+                (kind::FAST_OPEN, 2 | 6..=18) if syn && len % 2 == 0 => {
+                    o.fast_open = Some(option[2..].iter().copied().collect());
+                }
                 (kind::SACK, _) if !syn && (len - 2) % 8 == 0 => {
                     o.sack.clear();
                     for block in option[2..].chunks_exact(8) {
@@ -193,6 +203,7 @@ impl Options {
             (None, true) => 4,
             (None, false) => 0,
         };
+        n += self.fast_open.as_ref().map_or(0, |c| (2 + c.len()).next_multiple_of(4));
         n + if self.sack.is_empty() { 0 } else { 4 + 8 * self.sack.len() }
     }
 
@@ -222,6 +233,11 @@ impl Options {
         }
         if let Some(scale) = self.window_scale {
             put(&[kind::NOP, kind::WINDOW_SCALE, 3, scale]);
+        }
+        if let Some(cookie) = &self.fast_open {
+            put(&[kind::FAST_OPEN, 2 + cookie.len() as u8]);
+            put(cookie);
+            put(&[kind::NOP; 2][..(2 + cookie.len()).wrapping_neg() % 4]);
         }
         if !self.sack.is_empty() {
             put(&[kind::NOP, kind::NOP, kind::SACK, 2 + 8 * self.sack.len() as u8]);

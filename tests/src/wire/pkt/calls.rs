@@ -184,13 +184,14 @@ impl Run {
             let data = vec![b'x'; (len - p.moved) as usize];
             let to = addresses(2)[usize::from(self.v6)].0;
             let sent = match arg(call, 4) {
-                Ok(_) if call.name == "sendto" && flags & 0x2000_0000 != 0 => {
+                // A call that blocks goes on with what did not go with the SYN.
+                Ok(_) if call.name == "sendto" && flags & 0x2000_0000 != 0 && p.moved == 0 && !p.connecting => {
                     self.peer_port = PEER_CONNECT_PORT;
                     self.under_test = Some(fd.live);
                     let to = SocketAddr::new(to, PEER_CONNECT_PORT);
                     self.machine.send_to_with(fd.live, &data, flags, to)
                 }
-                _ => self.machine.send(fd.live, &data, flags),
+                _ => self.machine.send(fd.live, &data, flags & !0x2000_0000),
             };
             match sent {
                 Ok(n) => {
@@ -198,6 +199,10 @@ impl Run {
                     if p.moved >= len || !waits {
                         return Ok(Some(Ok(p.moved)));
                     }
+                }
+                Err(Errno::EINPROGRESS) if waits => {
+                    p.connecting = true;
+                    return Ok(None);
                 }
                 Err(Errno::EAGAIN) if waits => return Ok(None),
                 Err(_) if p.moved > 0 => return Ok(Some(Ok(p.moved))),

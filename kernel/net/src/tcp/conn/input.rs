@@ -46,7 +46,7 @@ impl Connection {
             let position = self.tx.space.position(s.ack, self.tx.una);
             let echo_wrong = matches!((self.cfg.timestamps, s.options.timestamps), (true, Some((_, echo)))
                 if seq_before(self.timestamp(now), echo));
-            if position != self.tx.nxt || echo_wrong {
+            if position <= self.tx.una || position > self.tx.nxt || echo_wrong {
                 if !s.has(Flags::RST) {
                     self.pending.stray_reset = Some(s.ack);
                 }
@@ -76,10 +76,11 @@ impl Connection {
         self.rx.edge = BASE + 1 + u64::from(self.cfg.settings.syn_window(full));
         self.last_recv = now;
         if acks {
-            self.tx.una = self.tx.nxt;
+            let position = self.tx.space.position(s.ack, self.tx.una);
             if self.tx.retries == 0 {
                 self.rtt.sample(now, now.since(self.syn_at));
             }
+            self.on_fast_open_answer(now, s, position);
             self.establish(now);
             self.ack.now = true;
         } else {
@@ -107,6 +108,7 @@ impl Connection {
         self.tx.small = self.tx.una;
         self.tx.progress_at = now;
         self.deadlines.rto = None;
+        self.rearm_rto(now);
         self.error = None;
         self.soft_error = None;
         self.start_congestion_control(now);
@@ -165,12 +167,17 @@ impl Connection {
             return;
         }
         let ack = self.tx.space.position(s.ack, self.tx.una);
+        if self.fast.passive && self.state != State::SynReceived && self.tx.una == BASE && ack > BASE {
+            // Closed before the handshake was over.
+            self.tx.una = BASE + 1;
+            self.tx.retries = 0;
+        }
         if self.state == State::SynReceived {
             if ack <= self.tx.una || ack > self.tx.nxt {
                 self.pending.stray_reset = Some(s.ack);
                 return;
             }
-            self.tx.una = ack;
+            self.tx.una = BASE + 1;
             if self.tx.retries == 0 {
                 self.rtt.sample(now, now.since(self.syn_at));
             }
@@ -249,7 +256,7 @@ impl Connection {
 
     fn on_reset(&mut self) {
         let error = match self.state {
-            State::SynReceived => Errno::ECONNREFUSED,
+            State::SynReceived if !self.fast.passive => Errno::ECONNREFUSED,
             State::CloseWait => Errno::EPIPE,
             _ => Errno::ECONNRESET,
         };

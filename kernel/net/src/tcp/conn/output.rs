@@ -36,7 +36,8 @@ impl Connection {
         match self.state {
             State::Closed | State::Listen => return None,
             State::TimeWait => return self.time_wait.as_mut()?.poll_transmit(now),
-            State::SynSent | State::SynReceived => return self.next_syn(now),
+            State::SynSent | State::SynReceived if !self.fast.passive => return self.next_syn(now),
+            _ if self.pending.syn => return self.next_syn(now),
             _ => {}
         }
         if core::mem::take(&mut self.tx.prefer_new) {
@@ -85,7 +86,7 @@ impl Connection {
             return None;
         }
         let mut header = self.bare_header(self.tx.space.wire(BASE), Flags::SYN);
-        let answers = self.state == State::SynReceived;
+        let answers = self.state != State::SynSent;
         if answers && self.ecn.on {
             header.flags |= Flags::ECE;
         } else if !answers && self.cfg.ecn && !(self.tx.retries > 0 && self.cfg.settings.ecn_fallback) {
@@ -111,9 +112,14 @@ impl Connection {
             header.flags |= Flags::ACK;
             header.ack = self.rx.space.wire(self.rx.nxt);
             self.ack.now = false;
+            self.rx.acked = self.rx.nxt;
         }
         self.tx.last_sent = now;
-        Some(SegmentOut::bare(header))
+        let mut out = SegmentOut::bare(header);
+        if !answers {
+            self.add_fast_open(now, &mut out);
+        }
+        Some(out)
     }
 
     /// A header for `position` with all that an established connection says, and notes that it acknowledges.

@@ -4,6 +4,7 @@
 use super::{Connection, Event, Recovery, Tlp, DELACK_MAX};
 use crate::tcp::rtt::{RTO_MAX, RTO_MIN};
 use crate::tcp::scoreboard::Delivered;
+use crate::tcp::seq::BASE;
 use crate::tcp::State;
 use core::time::Duration;
 use lkl_abi::Errno;
@@ -51,6 +52,10 @@ impl Connection {
 
     /// Something was delivered or sent: the retransmission timer begins anew, or ends (RFC 6298, section 5).
     pub(super) fn rearm_rto(&mut self, now: Instant) {
+        if self.fast.passive && self.tx.una == BASE {
+            // The SYN-ACK's own runs.
+            return;
+        }
         if self.tx.board.is_empty() {
             self.deadlines.rto = None;
             self.deadlines.probe = None;
@@ -111,6 +116,7 @@ impl Connection {
         let s = &self.cfg.settings;
         match self.state {
             State::SynSent => s.syn_retries,
+            _ if self.fast.passive && self.tx.una == BASE => s.synack_retries,
             State::SynReceived => s.synack_retries,
             _ if self.orphan => match s.orphan_retries {
                 0 => 8,
@@ -143,7 +149,8 @@ impl Connection {
             self.time_out();
             return;
         }
-        if matches!(self.state, State::SynSent | State::SynReceived) {
+        let syn = self.fast.passive && self.tx.una == BASE;
+        if syn || matches!(self.state, State::SynSent | State::SynReceived) {
             self.tx.retries += 1;
             self.rtt.back_off();
             self.pending.syn = true;

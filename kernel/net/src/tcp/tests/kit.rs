@@ -21,6 +21,7 @@ pub(in crate::tcp) fn config(settings: Settings) -> Config {
         timestamps: false,
         sack: true,
         ecn: false,
+        fast_open: None,
         settings,
     }
 }
