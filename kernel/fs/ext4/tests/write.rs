@@ -30,6 +30,7 @@ fn bounds(args: &str) -> Bounds {
         xattr: if args.contains("ea_inode") { 20_000 } else { 500 },
         extents: args.contains("ext4") && !args.contains("^extents"),
         block: word("-C").unwrap_or(block),
+        commits: true,
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Bounds {
     pub(crate) xattr: u64,
     pub(crate) extents: bool,
     pub(crate) block: u64,
+    /// Commit now and then.
+    pub(crate) commits: bool,
 }
 
 pub(crate) fn at(sec: i64) -> Time {
@@ -113,7 +115,7 @@ impl Model {
                 file.mode = file.mode & 0o170_000 | mode;
             }
             _ => {
-                if rng.below(4) == 0 {
+                if bounds.commits && rng.below(4) == 0 {
                     fs.commit().unwrap();
                 }
             }
@@ -365,47 +367,71 @@ impl Model {
 
     /// Both must hold the same.
     pub(crate) fn compare(&self, fs: &mut Ext4, what: &str) {
-        let mut seen = 0;
+        if let Err(why) = self.same(fs, |_| true) {
+            panic!("{what}: {why}");
+        }
+    }
+
+    /// Whether both hold the same; of the content of files, only where `content` says so.
+    pub(crate) fn same(&self, fs: &mut Ext4, content: impl Fn(u32) -> bool) -> Result<(), String> {
+        let differ = |what: String| Err(what);
         let mut left = vec![ROOT];
         while let Some(ino) = left.pop() {
             let file = &self.files[&ino];
-            seen += 1;
-            let attr = fs.attr(ino).unwrap();
-            assert_eq!((attr.mode, attr.links), (file.mode, file.links), "{what}: inode {ino}");
+            let attr = fs.attr(ino).map_err(|e| format!("inode {ino}: {e:?}"))?;
+            if (attr.mode, attr.links) != (file.mode, file.links) {
+                return differ(format!(
+                    "inode {ino}: {:o}, {} links, not {:o}, {}",
+                    attr.mode, attr.links, file.mode, file.links
+                ));
+            }
             match file.mode & 0o170_000 {
                 0o040_000 => {
                     let mut entries = BTreeMap::new();
                     for (name, child, _) in list(fs, ino) {
                         match &name[..] {
                             b"." => assert_eq!(child, ino),
-                            b".." => assert_eq!(child, file.parent, "{what}: .. of {ino}"),
-                            _ => assert!(entries.insert(name, child).is_none(), "{what}: listed twice"),
+                            b".." if child != file.parent => return differ(format!(".. of {ino} is {child}")),
+                            b".." => {}
+                            _ => assert!(entries.insert(name, child).is_none(), "listed twice"),
                         }
                     }
-                    assert!(entries == file.entries, "{what}: directory {ino}");
+                    if entries != file.entries {
+                        return differ(format!(
+                            "directory {ino}: {} entries, not {}",
+                            entries.len(),
+                            file.entries.len()
+                        ));
+                    }
                     for (name, &child) in &entries {
                         assert_eq!(fs.lookup(ino, name), Ok(child));
                     }
-                    left.extend(entries.values().filter(|e| self.files[e].is_dir()));
+                    left.extend(entries.values());
                 }
                 0o100_000 => {
-                    assert_eq!(attr.size, file.data.len() as u64, "{what}: size of {ino}");
+                    if attr.size != file.data.len() as u64 {
+                        return differ(format!("size of {ino} is {}, not {}", attr.size, file.data.len()));
+                    }
                     let mut data = vec![0xee; file.data.len()];
-                    fs.read(ino, 0, &mut data).unwrap();
-                    if data != file.data {
+                    fs.read(ino, 0, &mut data).map_err(|e| format!("inode {ino}: {e:?}"))?;
+                    if content(ino) && data != file.data {
                         let at = data.iter().zip(&file.data).position(|(a, b)| a != b);
-                        panic!("{what}: inode {ino} differs at {at:?} of {}", data.len());
+                        return differ(format!("inode {ino} differs at {at:?} of {}", data.len()));
                     }
                 }
                 0o120_000 => assert_eq!(fs.read_link(ino).unwrap(), file.data),
                 _ => assert_eq!(attr.rdev, file.rdev),
             }
             let names = fs.xattr_list(ino).unwrap();
-            assert_eq!(names.len(), file.xattrs.len(), "{what}: attributes of {ino}: {names:?}");
+            if names.len() != file.xattrs.len() {
+                return differ(format!("attributes of {ino}: {names:?}"));
+            }
             for (name, value) in &file.xattrs {
-                assert!(fs.xattr(ino, name).unwrap() == *value, "{what}: attribute of {ino}");
+                if fs.xattr(ino, name).as_ref() != Ok(value) {
+                    return differ(format!("an attribute of {ino}"));
+                }
             }
         }
-        assert!(seen > 0);
+        Ok(())
     }
 }
