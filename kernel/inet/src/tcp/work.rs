@@ -220,6 +220,8 @@ impl TcpSocket {
             ext.tcp_loss_probe_recovery = loss_probe_recovery,
             ext.tcp_spurious_rtos = spurious_rtos,
             ext.tcp_loss_undo = loss_undo,
+            ext.tcp_mtup_success = mtup_success,
+            ext.tcp_mtup_fail = mtup_fail,
             ext.tcp_sack_recovery = sack_recovery,
             ext.tcp_reno_recovery = reno_recovery,
             ext.tcp_challenge_ack = challenge_ack,

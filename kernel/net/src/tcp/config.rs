@@ -61,6 +61,8 @@ pub struct Settings {
     pub syn_retries: u32,
     /// `net.ipv4.tcp_synack_retries`
     pub synack_retries: u32,
+    /// `net.ipv4.tcp_retries1`: after so many the path is suspected.
+    pub retries1: u32,
     /// `net.ipv4.tcp_retries2`
     pub retries2: u32,
     /// `net.ipv4.tcp_orphan_retries`; 0 means 8, as on Linux.
@@ -91,6 +93,10 @@ pub struct Settings {
     pub rcvbuf_max: u32,
     /// `SO_RCVLOWAT`
     pub rcvlowat: u32,
+    /// `net.ipv4.tcp_mtu_probing`: 0 never, 1 after a black hole was found, 2 always.
+    pub mtu_probing: u8,
+    /// `net.ipv4.tcp_base_mss`
+    pub base_mss: u16,
     /// `net.ipv4.tcp_frto`
     pub frto: bool,
     /// `net.ipv4.tcp_ecn_fallback`: a SYN that is sent again does not offer ECN.
@@ -121,6 +127,7 @@ impl Default for Settings {
             keep_count: 9,
             syn_retries: 6,
             synack_retries: 5,
+            retries1: 3,
             retries2: 15,
             orphan_retries: 0,
             user_timeout: Duration::ZERO,
@@ -136,6 +143,8 @@ impl Default for Settings {
             rcvbuf_locked: false,
             rcvbuf_max: 6_291_456,
             rcvlowat: 1,
+            mtu_probing: 0,
+            base_mss: 1024,
             frto: true,
             ecn_fallback: true,
             slow_start_after_idle: true,

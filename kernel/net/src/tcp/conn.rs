@@ -6,7 +6,7 @@
 //!
 //! * `input`: arriving segments, checks, states. `ack`: what acknowledgements say. `recovery`: what follows from that: loss
 //!   and congestion. `ecn`: marks of congestion. `fastopen`: data in the SYN. `receive`: data, and
-//!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `timer`: deadlines. `user`: the program's
+//!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `mtu`: how long. `timer`: deadlines. `user`: the program's
 //!   calls. `info`: `TCP_INFO`.
 
 mod ack;
@@ -14,6 +14,7 @@ mod ecn;
 mod fastopen;
 mod info;
 mod input;
+mod mtu;
 mod output;
 mod pace;
 mod receive;
@@ -94,6 +95,8 @@ pub struct Stats {
     pub loss_probe_recovery: u32,
     pub spurious_rtos: u32,
     pub loss_undo: u32,
+    pub mtup_success: u32,
+    pub mtup_fail: u32,
     pub sack_recovery: u32,
     pub reno_recovery: u32,
     pub challenge_ack: u32,
@@ -336,6 +339,7 @@ pub struct Connection {
     sack: bool,
     ecn: ecn::EcnState,
     fast: fastopen::FastOpenState,
+    mtu: mtu::MtuSearch,
     rtt: Rtt,
     deadlines: Deadlines,
     pending: Pending,
@@ -442,6 +446,7 @@ impl Connection {
             sack: false,
             ecn: ecn::EcnState::default(),
             fast: fastopen::FastOpenState::default(),
+            mtu: mtu::MtuSearch::default(),
             rtt: Rtt::new(),
             deadlines: Deadlines::default(),
             pending: Pending::default(),
@@ -513,6 +518,9 @@ impl Connection {
 
     fn update_mss(&mut self) {
         let mut mss = self.tx.peer_mss.min(self.tx.path_mss);
+        if let Some(limit) = self.mtu.limit() {
+            mss = mss.min(limit);
+        }
         if self.cfg.settings.max_seg > 0 {
             mss = mss.min(self.cfg.settings.max_seg);
         }

@@ -112,6 +112,7 @@ impl Connection {
         self.error = None;
         self.soft_error = None;
         self.start_congestion_control(now);
+        self.start_mtu_search(now);
         self.grow_sndbuf();
         self.rx.space_at = now;
         self.last_ack_recv = now;

@@ -268,6 +268,9 @@ impl Connection {
             self.arm_persist(now);
             return None;
         }
+        if let Some(out) = self.next_mtu_probe(now) {
+            return Some(out);
+        }
         if !self.pacing_lets(now) {
             return None;
         }
@@ -322,7 +325,7 @@ impl Connection {
         s.nodelay || self.tx.small <= self.tx.una
     }
 
-    fn send_new(&mut self, now: Instant, start: u64, end: u64, gso_size: Option<u16>) -> SegmentOut {
+    pub(super) fn send_new(&mut self, now: Instant, start: u64, end: u64, gso_size: Option<u16>) -> SegmentOut {
         let mut out = self.data_segment(now, start, end);
         out.gso_size = gso_size;
         if self.ecn.on && out.payload_len() > 0 {

@@ -78,6 +78,7 @@ impl Connection {
         let limited =
             self.tx.cwnd_limited || (self.tx.win.in_slow_start() && self.tx.win.cwnd < 2 * self.tx.max_in_flight);
         self.check_probe_repair(now, &d, news);
+        self.check_mtu_probe(now);
         if self.tx.recovery == Recovery::Timeout && self.tx.frto {
             self.check_spurious_timeout(now, &d, news);
         }
@@ -208,6 +209,9 @@ impl Connection {
             // A partial acknowledgement (RFC 6582, section 3.2, step 3).
             marked = self.tx.board.mark_first(mss);
             self.tx.force_lost |= marked > 0;
+        }
+        if marked > 0 && !recovering && self.mtu_probe_was_lost() {
+            return;
         }
         if marked > 0 && !recovering {
             self.enter_recovery(now);

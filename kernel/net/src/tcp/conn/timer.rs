@@ -165,7 +165,10 @@ impl Connection {
         self.stats.timeouts += 1;
         // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
         let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
-        self.tx.frto = self.cfg.settings.frto && fresh;
+        self.tx.frto = self.cfg.settings.frto && fresh && !self.mtu.probing();
+        if self.tx.retries >= self.cfg.settings.retries1 {
+            self.on_black_hole(now);
+        }
         self.tx.prefer_new = false;
         self.ecn.queue_cwr();
         // A recovery that was under way has set it already; its window says nothing of the path.

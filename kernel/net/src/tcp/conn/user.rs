@@ -325,6 +325,7 @@ impl Connection {
             return;
         }
         self.tx.path_mss = path_mss.max(super::MIN_MSS);
+        self.mtu.at_most(self.tx.path_mss);
         self.update_mss();
         self.tx.board.mark_longer(self.tx.mss);
         self.tx.force_lost = self.tx.board.next_lost().is_some();
