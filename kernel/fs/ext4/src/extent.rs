@@ -36,7 +36,7 @@ impl Extent {
         u64::from(self.lblk) + u64::from(self.len)
     }
 
-    fn decode(raw: &[u8]) -> Self {
+    pub(crate) fn decode(raw: &[u8]) -> Self {
         let len = u32::from(le16(raw, 4));
         let unwritten = len > MAX_WRITTEN;
         Self {
@@ -217,6 +217,24 @@ impl Ext4 {
             return Err(corrupt(block, format_args!("inode {}: no extent node", inode.ino)));
         }
         Ok(node)
+    }
+
+    /// Blocks that the tree of an inode takes itself.
+    ///
+    /// # Errors
+    /// `EIO`, `EUCLEAN`.
+    pub(crate) fn tree_blocks(&mut self, inode: &Inode) -> Result<u64> {
+        let mut count = 0;
+        let mut left = vec![self.extent_root(inode)?];
+        while let Some(node) = left.pop() {
+            for n in 0..if node.depth() > 0 { node.entries() } else { 0 } {
+                count += 1;
+                if node.depth() > 1 {
+                    left.push(self.extent_node(inode, &node, n)?);
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Where block `lblk` of a file is, and how far it goes on like that.

@@ -6,6 +6,7 @@
 //! Source: the kernel's documentation, "ext4: Journal (jbd2)"; names as in `linux/jbd2.h`.
 
 pub(crate) mod commit;
+pub(crate) mod fast;
 pub(crate) mod replay;
 
 use crate::bytes::{be16, be32, cut, put_be16, put_be32, put_be64, put_u8, u8_at};

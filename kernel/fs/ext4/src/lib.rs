@@ -93,8 +93,8 @@ pub struct Ext4 {
     generation: u64,
     /// `s_state` as it was before it was mounted.
     state: u16,
-    /// Blocks of fast commits that a replay has found.
-    fast_records: Vec<Vec<u8>>,
+    /// What is committed stays in memory.
+    in_memory: bool,
 }
 
 /// What `stat` says of an inode.
@@ -173,7 +173,7 @@ impl Ext4 {
             dir_hints: HashMap::new(),
             generation,
             state: 0,
-            fast_records: Vec::new(),
+            in_memory: false,
         }
     }
 

@@ -52,7 +52,7 @@ impl Ext4 {
         }
         let cache = Cache::new(disk, sb.block_size, sb.blocks_count, options.memory);
         let mut fs = Self::new(sb, cache, options.read_only);
-        fs.recover()?;
+        fs.recover(options.now)?;
         if !options.read_only {
             fs.open_for_writing(options.now)?;
         }
@@ -103,7 +103,7 @@ impl Ext4 {
     }
 
     /// Counts what is free. Linux lets the superblock's own counts go stale while it is mounted.
-    fn count_free(&mut self) -> Result<()> {
+    pub(crate) fn count_free(&mut self) -> Result<()> {
         let (mut clusters, mut inodes) = (0u64, 0u32);
         for number in 0..self.sb.groups {
             let group = self.group(number)?;
@@ -186,7 +186,7 @@ impl Ext4 {
     }
 
     /// Replays the journal.
-    fn recover(&mut self) -> Result<()> {
+    fn recover(&mut self, now: Time) -> Result<()> {
         let journalled = self.sb.compat.contains(Compat::HAS_JOURNAL);
         if !journalled || (self.read_only && !self.sb.has(Incompat::NEEDS_RECOVERY)) {
             return Ok(());
@@ -215,7 +215,16 @@ impl Ext4 {
             let mut raw = [0; SUPERBLOCK_SIZE];
             self.cache.read_through(&mut raw, SUPERBLOCK_OFFSET)?;
             self.sb = Superblock::parse(&raw, disk.size())?;
-            self.fast_records = replayed.fast;
+            if !replayed.fast.is_empty() {
+                self.replay_fast(&replayed.fast, replayed.end, now)?;
+            }
+            if !self.read_only && !self.cache.committed.is_empty() {
+                // Once more if this is interrupted: the journal still says all of it.
+                write_sorted(&*disk, bs, &self.cache.committed)?;
+                disk.flush().map_err(|_| Errno::EIO)?;
+                let blocks = core::mem::take(&mut self.cache.committed);
+                self.cache.cleaned(blocks);
+            }
         }
         if !self.read_only {
             self.journal = Some(journal);

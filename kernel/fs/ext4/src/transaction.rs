@@ -64,7 +64,7 @@ impl Ext4 {
             Ok(value) => {
                 self.transaction.undo = None;
                 self.cache.end();
-                if self.cache.dirty.len() >= self.max_blocks() {
+                if self.cache.dirty.len() >= self.max_blocks() && !self.in_memory {
                     self.commit()?;
                 }
                 Ok(value)
@@ -149,6 +149,12 @@ impl Ext4 {
             return Err(Errno::EIO);
         }
         if self.read_only {
+            return Ok(());
+        }
+        if self.in_memory {
+            self.store_superblock()?;
+            self.cache.committed.append(&mut self.cache.dirty);
+            self.transaction = Transaction::default();
             return Ok(());
         }
         let result = if self.cache.dirty.is_empty() && self.transaction.revoked.is_empty() {

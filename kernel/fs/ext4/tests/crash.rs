@@ -90,7 +90,8 @@ fn check(image: Vec<u8>, commits: &[Commit], done: usize, what: &str, theirs: bo
         for n in done..commits.len().min(done + 2) {
             let exempt = |ino| {
                 let later = commits.get(done + 1).is_some_and(|c| c.in_place.contains(&ino));
-                !later && !(n > done && commits[n].in_place.contains(&ino))
+                let now = n > done && commits[n].in_place.contains(&ino);
+                !(later || now)
             };
             match commits[n].model.same(fs, exempt) {
                 Ok(()) => return n,

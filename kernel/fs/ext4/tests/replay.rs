@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use lkl_abi::Errno;
-use lkl_ext4::{Ext4, Options};
+use lkl_ext4::{Ext4, New, Options, ROOT};
 use lkl_ops::sim::MemDisk;
 use std::path::Path;
 use std::sync::Arc;
@@ -109,4 +109,85 @@ fn a_damaged_block_is_not_replayed() {
     assert_eq!(mount(journal + 2048 + 100), Some(Errno::EUCLEAN), "a block");
     assert_eq!(mount(journal + 0x18), Some(Errno::EUCLEAN), "the superblock of the journal");
     assert_eq!(mount(journal + 1024 + 20), None, "a descriptor: its transaction has not happened");
+}
+
+/// A record of a fast commit.
+fn record(tag: u16, value: &[u8]) -> Vec<u8> {
+    [&tag.to_le_bytes()[..], &(value.len() as u16).to_le_bytes(), value].concat()
+}
+
+fn words(list: &[u32]) -> Vec<u8> {
+    list.iter().flat_map(|w| w.to_le_bytes()).collect()
+}
+
+/// A file is linked, cut, and given a block; another one is removed: as Linux would record it after the last transaction.
+#[test]
+fn fast_commits() {
+    let images = tempfile::tempdir().unwrap();
+    let (image, tree) = (images.path().join("image"), images.path().join("tree"));
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("cut"), [b'c'; 5000]).unwrap();
+    std::fs::write(tree.join("gone"), [b'g'; 5000]).unwrap();
+    mkfs(&image, "-t ext4 -b 1024 -O fast_commit,^metadata_csum", "16M", Some(&tree));
+    let be = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let block =
+        |bytes: &[u8], n: usize, kind: u32| be(bytes, n * 1024) == 0xc03b_3998 && be(bytes, n * 1024 + 4) == kind;
+    let mut bytes = std::fs::read(&image).unwrap();
+    let count = bytes.len() / 1024;
+    let journal = (1..count).find(|&n| block(&bytes, n, 4)).expect("a journal");
+    // It is Linux that says in the journal that it has them, when it mounts.
+    bytes[journal * 1024 + 0x2b] |= 0x20;
+    let disk = Arc::new(MemDisk::new(bytes));
+    let mut fs = mount_rw(disk.clone());
+    let (cut, gone) = (walk(&mut fs, "cut"), walk(&mut fs, "gone"));
+    fs.create(ROOT, b"made", &New::mode(0o100_600), model::at(1)).unwrap();
+    fs.commit().unwrap();
+    // Nobody unmounts it.
+    drop(fs);
+    let mut bytes = disk.contents();
+    let (len, fast) = (be(&bytes, journal * 1024 + 0x10) as usize, be(&bytes, journal * 1024 + 0x54) as usize);
+    let fast = if fast == 0 { 256 } else { fast };
+    let last = (journal..journal + len).filter(|&n| block(&bytes, n, 2)).map(|n| be(&bytes, n * 1024 + 8)).max();
+    let tid = last.expect("a transaction") + 1;
+    // The inode as it is, from its table: 256 bytes each, 11 not of files.
+    let raw = |ino: u32| {
+        let table = u32::from_le_bytes(bytes[2048 + 8..2048 + 12].try_into().unwrap()) as usize * 1024;
+        let at = table + (ino as usize - 1) * 256;
+        bytes[at..at + 160].to_vec()
+    };
+    let mut inode = raw(cut);
+    inode[4..8].copy_from_slice(&3000u32.to_le_bytes());
+    inode[0x1a] = 2;
+    let free = (count - 500) as u32;
+    let add = [words(&[cut, 2]), vec![1, 0, 0, 0], free.to_le_bytes().to_vec()].concat();
+    let mut all = record(9, &words(&[0, tid]));
+    all.extend(record(4, &[words(&[2, cut]), b"linked".to_vec()].concat()));
+    all.extend(record(5, &[words(&[2, gone]), b"gone".to_vec()].concat()));
+    all.extend(record(1, &add));
+    all.extend(record(2, &words(&[cut, 3, 2])));
+    all.extend(record(6, &[words(&[cut]), inode].concat()));
+    all.extend(record(8, &words(&[tid, 0]))[..8].to_vec());
+    let sum = !crc32c::crc32c_append(!0, &all);
+    all.extend(sum.to_le_bytes());
+    let at = (journal + len - fast + 1) * 1024;
+    bytes[at..at + all.len()].copy_from_slice(&all);
+    bytes[free as usize * 1024..][..1024].fill(b'n');
+    let expected = [vec![b'c'; 2048], vec![b'n'; 952]].concat();
+    let check = |fs: &mut Ext4| {
+        assert_eq!(walk(fs, "linked"), cut);
+        assert_eq!(fs.lookup(ROOT, b"gone"), Err(Errno::ENOENT));
+        walk(fs, "made");
+        let mut data = vec![0; 4000];
+        assert_eq!(fs.read(cut, 0, &mut data), Ok(3000));
+        assert!(data[..3000] == expected);
+        assert_eq!((fs.attr(cut).unwrap().links, fs.attr(cut).unwrap().sectors), (2, 6));
+    };
+    let disk = Arc::new(MemDisk::new(bytes.clone()));
+    check(&mut mount_ro(disk.clone()));
+    assert!(disk.contents() == bytes, "nothing is written");
+    let mut fs = mount_rw(disk.clone());
+    check(&mut fs);
+    fs.unmount().unwrap();
+    fsck_bytes(&disk.contents(), "after fast commits");
+    check(&mut mount_ro(disk));
 }

@@ -114,6 +114,37 @@ impl Ext4 {
         Ok(Some(base + index))
     }
 
+    /// Marks an inode as used that may be so already. Answers whether it was not.
+    ///
+    /// # Errors
+    /// `EUCLEAN` if there is no such inode; `EIO`.
+    pub(crate) fn mark_inode(&mut self, ino: u32, directory: bool) -> Result<bool> {
+        if ino < self.sb.first_ino && ino != ROOT_INO || ino > self.sb.inodes_count {
+            return Err(corrupt(0, format_args!("inode {ino} cannot be used")));
+        }
+        let per_group = self.sb.inodes_per_group;
+        let index = (ino - 1) % per_group;
+        let mut group = self.group((ino - 1) / per_group)?;
+        let mut map = self.inode_bitmap(&group)?;
+        if bit(&map, index as usize) {
+            return Ok(false);
+        }
+        set_bits(Block::make_mut(&mut map), index as usize, 1, true);
+        let used = per_group - group.itable_unused;
+        if self.sb.group_csum() && index >= used {
+            for unused in used..index {
+                self.clear_inode(ino - index + unused)?;
+            }
+            group.itable_unused = per_group - index - 1;
+        }
+        self.put_inode_bitmap(&mut group, &map);
+        group.free_inodes = group.free_inodes.saturating_sub(1);
+        group.used_dirs += u32::from(directory);
+        self.put_group(&group)?;
+        self.sb.free_inodes = self.sb.free_inodes.saturating_sub(1);
+        Ok(true)
+    }
+
     fn clear_inode(&mut self, ino: u32) -> Result<()> {
         let (block, offset) = self.inode_place(ino)?;
         let size = self.sb.inode_size;

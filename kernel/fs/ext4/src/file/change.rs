@@ -23,12 +23,21 @@ impl Ext4 {
     /// is encrypted; `EPERM` if it is immutable or sealed by verity; `EROFS`, `EIO`, `EUCLEAN`.
     pub fn write(&mut self, ino: u32, offset: u64, data: &[u8], now: Time) -> Result<usize> {
         let mut done = 0;
+        let mut most = CHUNK;
         while done < data.len() || data.is_empty() {
-            let part = data.get(done..data.len().min(done + CHUNK)).unwrap_or(&[]);
+            let part = data.get(done..data.len().min(done + most)).unwrap_or(&[]);
             match self.op(now, |fs| fs.write_part(ino, offset + done as u64, part)) {
                 Ok(0) => break,
                 Ok(n) => done += n,
-                Err(Errno::ENOSPC) if done > 0 => break,
+                Err(Errno::ENOSPC) => {
+                    // An operation happens as a whole: a shorter one may still have room.
+                    let first = self.sb.block_size - (offset + done as u64) as usize % self.sb.block_size;
+                    match part.len() {
+                        len if len > first => most = (len / 2 / self.sb.block_size * self.sb.block_size).max(first),
+                        _ if done > 0 => break,
+                        _ => return Err(Errno::ENOSPC),
+                    }
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -107,12 +116,7 @@ impl Ext4 {
             let mut map = self.map(inode, lblk)?;
             let fresh = !matches!(map.state, State::Written(_));
             if map.state == State::Hole {
-                map = match self.fill_hole(inode, map, blocks, false) {
-                    Ok(map) => map,
-                    // What is written already stays.
-                    Err(Errno::ENOSPC) if done > 0 && self.transaction.freed.is_empty() => return Ok(done),
-                    Err(e) => return Err(e),
-                };
+                map = self.fill_hole(inode, map, blocks, false)?;
             }
             let map = Mapping { len: map.len.min(blocks), ..map };
             let len = (map.len * bs - at % bs).min(left.len() as u64) as usize;

@@ -20,6 +20,8 @@ const BATCH: usize = 8 << 20;
 /// What a replay has found.
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
+    /// The number after the last transaction.
+    pub(crate) end: u32,
     /// Transactions.
     pub(crate) transactions: u32,
     /// Blocks.
@@ -120,6 +122,7 @@ impl Journal {
         if self.incompat & feature::FAST_COMMIT != 0 {
             result.fast = self.fast_blocks(disk)?;
         }
+        result.end = end;
         // Not `end` itself: blocks of a transaction of that number that was never finished may be in the journal.
         self.sequence = end.wrapping_add(1);
         tracing::info!(

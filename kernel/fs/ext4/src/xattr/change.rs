@@ -354,6 +354,20 @@ impl Ext4 {
         self.count_blocks(owner, if more { blocks } else { -blocks })
     }
 
+    /// Counts the blocks of all values of an inode that are in inodes of their own.
+    ///
+    /// # Errors
+    /// `EIO`, `EUCLEAN`.
+    pub(crate) fn count_values(&mut self, inode: &mut Inode) -> Result<()> {
+        let all: Vec<Xattr> = self.inode_xattrs(inode)?.into_iter().chain(self.block_xattrs(inode)?).collect();
+        for x in all {
+            if let Value::Inode { size, .. } = x.value {
+                self.count_value(inode, size as usize, true)?;
+            }
+        }
+        Ok(())
+    }
+
     fn keep_value(&mut self, ino: u32) -> Result<()> {
         let mut inode = self.inode(ino)?;
         let references = references(&inode) + 1;
