@@ -385,7 +385,9 @@ impl Ext4 {
             inode.kind(),
             kind::FIFO | kind::CHAR | kind::DIR | kind::BLOCK | kind::REG | kind::LINK | kind::SOCK
         );
-        if !known || inode.size() > i64::MAX as u64 {
+        // What is metadata lies in blocks, all of them.
+        let largest = if inode.is_dir() { self.sb.blocks_count << self.sb.block_bits } else { i64::MAX as u64 };
+        if !known || inode.size() > largest {
             let block = self.inode_place(ino)?.0;
             return Err(corrupt(block, format_args!("inode {ino} has mode {mode:o} and size {}", inode.size())));
         }

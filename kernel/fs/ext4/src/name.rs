@@ -310,9 +310,16 @@ impl Ext4 {
 
     /// Whether directory `ino` is `of` or lies below it.
     fn is_below(&mut self, ino: u32, of: u32) -> Result<bool> {
-        let mut at = ino;
-        // Deeper than there are inodes is a circle.
-        for _ in 0..self.sb.inodes_count {
+        let (mut at, mut mark, mut steps) = (ino, 0, 0u32);
+        loop {
+            if at == mark {
+                return Err(corrupt(0, format_args!("directory {at} is above itself")));
+            }
+            // A mark that is moved after ever more steps is met again in a circle.
+            if steps.is_power_of_two() {
+                mark = at;
+            }
+            steps += 1;
             if at == of {
                 return Ok(true);
             }
@@ -322,7 +329,6 @@ impl Ext4 {
             let inode = self.inode(at)?;
             at = self.find_entry(&inode, b"..")?.0;
         }
-        Err(corrupt(0, "directories in a circle"))
     }
 
     /// Renames. Answers the inode that has lost its last name by that, if any, for [`Ext4::evict`].

@@ -11,6 +11,7 @@ use crate::inode::Inode;
 use crate::inode::Time;
 use crate::Ext4;
 use lkl_abi::{Errno, Result};
+use std::collections::HashSet;
 
 const FILE_MAGIC: u32 = 0x0b10_ca04;
 /// Bytes at the end of a block of the orphan file: magic number and checksum.
@@ -71,10 +72,10 @@ impl Ext4 {
     /// # Errors
     /// `EIO`; `EUCLEAN`.
     pub(crate) fn clean_orphans(&mut self, now: Time) -> Result<()> {
-        let mut list = Vec::new();
+        let (mut list, mut seen) = (Vec::new(), HashSet::new());
         let mut at = self.sb.last_orphan;
         while at != 0 {
-            if list.contains(&at) || at < self.sb.first_ino || at > self.sb.inodes_count {
+            if !seen.insert(at) || at < self.sb.first_ino || at > self.sb.inodes_count {
                 tracing::error!(target: "lkl::ext4", ino = at, "the list of orphans is damaged: it is dropped");
                 break;
             }

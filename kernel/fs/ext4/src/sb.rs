@@ -125,7 +125,7 @@ impl Superblock {
         let blocks_per_group = le32(raw, 0x20);
         let clusters_per_group = if bigalloc { le32(raw, 0x24) } else { blocks_per_group };
         let bits = block_size as u32 * 8;
-        if blocks_per_group == 0
+        if blocks_per_group < 64
             || clusters_per_group == 0
             || clusters_per_group > bits
             || u64::from(clusters_per_group) << cluster_bits != u64::from(blocks_per_group)

@@ -190,20 +190,20 @@ fn seed() -> u64 {
 
 #[test]
 fn with_checksums() {
-    crash("-t ext4 -b 1024 -J size=1 -O inline_data -N 256", "6M", seed(), 100, 1);
+    crash("-t ext4 -b 1024 -J size=1 -O inline_data -N 256", "6M", seed(), 60, 1);
 }
 
 #[test]
 fn without_checksums() {
-    crash("-t ext4 -b 1024 -J size=1 -O ^metadata_csum,^64bit -N 256", "6M", seed() + 1, 100, 1);
+    crash("-t ext4 -b 1024 -J size=1 -O ^metadata_csum,^64bit -N 256", "6M", seed() + 1, 60, 1);
 }
 
 #[test]
 fn ext3() {
-    crash("-t ext3 -b 1024 -J size=1 -N 256", "6M", seed() + 2, 100, 1);
+    crash("-t ext3 -b 1024 -J size=1 -N 256", "6M", seed() + 2, 60, 1);
 }
 
 #[test]
 fn around_the_end_of_the_journal() {
-    crash("-t ext4 -b 1024 -J size=1 -N 512", "8M", seed() + 3, 900, 15);
+    crash("-t ext4 -b 1024 -J size=1 -N 512", "8M", seed() + 3, 700, 25);
 }
