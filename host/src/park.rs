@@ -48,6 +48,8 @@ pub struct ThreadParker {
     word: AtomicU32,
     /// What `unpark` writes while the word has [`IN_POLL`].
     event: AtomicI32,
+    /// The process whose thread sleeps here.
+    home: i32,
     me: Weak<Self>,
 }
 
@@ -58,6 +60,7 @@ impl ThreadParker {
             host: host.clone(),
             word: AtomicU32::new(0),
             event: AtomicI32::new(-1),
+            home: rustix::process::getpid().as_raw_nonzero().get(),
             me: me.clone(),
         })
     }
@@ -72,7 +75,7 @@ impl ThreadParker {
         if let Some(slept) = self.take(self.word.swap(0, SeqCst)) {
             return slept;
         }
-        if self.host.try_drive() {
+        if self.host.try_drive(self.home) {
             let slept = self.drive(fds, deadline, sigmask);
             self.host.stop_driving();
             return slept;
@@ -103,6 +106,10 @@ impl ThreadParker {
     /// Takes back an [`interrupt`](Self::interrupt) that no sleep has seen; answers whether there was one.
     pub fn take_interrupt(&self) -> bool {
         self.word.fetch_and(!INTERRUPT, SeqCst) & INTERRUPT != 0
+    }
+
+    pub(crate) fn home(&self) -> i32 {
+        self.home
     }
 
     pub(crate) fn weak(&self) -> Weak<Self> {
@@ -264,6 +271,10 @@ impl Parker for ThreadParker {
 
     fn unpark(&self) {
         self.wake(TOKEN);
+    }
+
+    fn alive(&self) -> bool {
+        self.host.state.gone.load(SeqCst) != self.home
     }
 }
 

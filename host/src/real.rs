@@ -53,11 +53,16 @@ pub struct Hooks {
     pub privatise: fn(RawFd) -> RawFd,
     /// Called first in each thread that is made here.
     pub thread_start: fn(),
+    /// A descriptor was made here that other processes which share the memory must have at the same number. Answers
+    /// whether they have.
+    pub mirror: fn(RawFd) -> bool,
+    /// No worker is made when one is needed: a thread of the embedding's own making calls [`RealHost::work`].
+    pub brings_worker: bool,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { privatise: move_high, thread_start: || {} }
+        Self { privatise: move_high, thread_start: || {}, mirror: |_| true, brings_worker: false }
     }
 }
 
@@ -79,6 +84,10 @@ pub(crate) type Service = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
 /// The word of who drives, and what goes with it.
 pub(crate) struct State {
     pub(crate) driver: AtomicU32,
+    /// The process of the caller that drives, or drove last.
+    driver_home: AtomicI32,
+    /// A process that has ended ([`RealHost::disown`]); 0 for none.
+    pub(crate) gone: AtomicI32,
     /// How many times a caller has begun to drive.
     pub(crate) drives: AtomicU32,
     /// Until when the driver sleeps in its `ppoll`, in nanoseconds; 0 while it does not.
@@ -124,11 +133,13 @@ impl RealHost {
         Ok(Arc::new_cyclic(|me| Self {
             state: State {
                 driver: AtomicU32::new(FREE),
+                driver_home: AtomicI32::new(0),
+                gone: AtomicI32::new(0),
                 drives: AtomicU32::new(0),
                 asleep_until: AtomicU64::new(0),
                 rearmed: AtomicU64::new(u64::MAX),
                 promised: AtomicU64::new(u64::MAX),
-                worker: AtomicU32::new(mode::NONE),
+                worker: AtomicU32::new(if hooks.brings_worker { mode::NAPPING } else { mode::NONE }),
                 bell: AtomicU32::new(0),
                 event: AtomicI32::new(event),
                 stop: AtomicBool::new(false),
@@ -172,27 +183,40 @@ impl RealHost {
         self.ring_bell();
     }
 
-    /// Puts things right in a child after `fork`, which has only the calling thread and takes the kernel over: nobody
-    /// drives, there is no worker, and the eventfds are no longer those of the parent.
-    ///
-    /// # Errors
-    /// As of [`RealHost::new`].
-    pub fn after_fork(&self) -> Result<()> {
+    /// Is the worker, until [`RealHost::retire`].
+    pub fn work(self: &Arc<Self>) {
+        worker::run(self);
+    }
+
+    /// Closes the devices: the process ends, and others wait for them.
+    pub fn release(&self) {
+        for fd in lock(&self.devices).iter() {
+            sys::close(*fd);
+        }
+    }
+
+    /// The process `home`, which shares this memory, has ended, with whatever its threads were about: none of them drives or
+    /// can be woken any more.
+    pub fn disown(&self, home: i32) {
         let s = &self.state;
-        s.event.store(new_event(&self.hooks)?, SeqCst);
-        s.driver.store(FREE, SeqCst);
-        s.asleep_until.store(0, SeqCst);
-        s.worker.store(mode::NONE, SeqCst);
-        if let Ok(mut events) = self.events.try_lock() {
-            events.clear();
+        s.gone.store(home, SeqCst);
+        // The last reference of a parker must not go under the lock.
+        let mut theirs = Vec::new();
+        lock(&self.parked).retain(|_, parker| match parker.upgrade() {
+            Some(p) => {
+                let stays = p.home() != home;
+                theirs.push(p);
+                stays
+            }
+            None => false,
+        });
+        drop(theirs);
+        if s.driver.load(SeqCst) == CALLER && s.driver_home.load(SeqCst) == home {
+            s.asleep_until.store(0, SeqCst);
+            s.driver.store(FREE, SeqCst);
+            self.ring_bell();
+            self.ring_event();
         }
-        if let Ok(mut parked) = self.parked.try_lock() {
-            parked.clear();
-        }
-        if self.anything_to_serve() {
-            worker::ensure(self);
-        }
-        Ok(())
     }
 
     pub(crate) fn arc(&self) -> Option<Arc<Self>> {
@@ -227,11 +251,12 @@ impl RealHost {
     }
 
     /// Tries to become the one who drives.
-    pub(crate) fn try_drive(&self) -> bool {
+    pub(crate) fn try_drive(&self, home: i32) -> bool {
         let d = &self.state.driver;
         let won = d.compare_exchange(FREE, CALLER, SeqCst, SeqCst).is_ok()
             || d.compare_exchange(WORKER_ASLEEP, CALLER, SeqCst, SeqCst).is_ok();
         if won {
+            self.state.driver_home.store(home, SeqCst);
             self.state.drives.fetch_add(1, SeqCst);
         }
         won
@@ -289,7 +314,12 @@ impl RealHost {
         if let Some(fd) = lock(&self.events).pop() {
             return Ok(fd);
         }
-        new_event(&self.hooks)
+        let fd = new_event(&self.hooks)?;
+        if !(self.hooks.mirror)(fd) {
+            sys::close(fd);
+            return Err(lkl_abi::Errno::EMFILE);
+        }
+        Ok(fd)
     }
 
     pub(crate) fn give_event_back(&self, fd: RawFd) {

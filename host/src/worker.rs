@@ -39,7 +39,8 @@ pub(crate) fn ensure(host: &RealHost) {
     }
 }
 
-fn run(host: &Arc<RealHost>) {
+/// Drives whenever no caller does, until it is told to stop.
+pub(crate) fn run(host: &Arc<RealHost>) {
     let s = &host.state;
     while !s.stop.load(SeqCst) {
         if s.driver.compare_exchange(FREE, WORKER_BUSY, SeqCst, SeqCst).is_ok() {

@@ -3,7 +3,7 @@
 use crate::fdtable::FdTable;
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use lkl_abi::Result;
 use lkl_ops::{Descriptors, Parker, UserMem};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// A process of the kernel: its memory and its descriptors. Dropping the last reference closes what is still open.
 pub struct Process {
     kernel: Arc<Kernel>,
-    pid: i32,
+    pid: AtomicI32,
     mem: Arc<dyn UserMem>,
     fds: Arc<dyn Descriptors>,
     table: FdTable,
@@ -19,7 +19,7 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn new(kernel: Arc<Kernel>, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Self> {
-        Arc::new(Self { kernel, pid, mem, fds, table: FdTable::new() })
+        Arc::new(Self { kernel, pid: AtomicI32::new(pid), mem, fds, table: FdTable::new() })
     }
 
     /// A child with the same open files at the same numbers (`fork`). `fds` hands out the child's numbers; those
@@ -41,7 +41,12 @@ impl Process {
 
     /// Its number, as `/proc/<pid>/net` and `F_GETOWN` know it.
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.pid.load(Relaxed)
+    }
+
+    /// Sets its number: that of a child is known only after it was made.
+    pub fn set_pid(&self, pid: i32) {
+        self.pid.store(pid, Relaxed);
     }
 
     /// Its memory.
@@ -101,6 +106,13 @@ impl Process {
         }
     }
 
+    /// Lets go of every file without giving its number back: the process is gone, and its numbers with it.
+    pub fn abandon(&self) {
+        for fd in self.descriptors() {
+            drop(self.table.take(fd));
+        }
+    }
+
     pub(crate) fn put(&self, fd: i32, file: Arc<OpenFile>) -> Result<Option<Arc<OpenFile>>> {
         self.table.put(fd, file)
     }
@@ -108,7 +120,7 @@ impl Process {
 
 impl core::fmt::Debug for Process {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Process({})", self.pid)
+        write!(f, "Process({})", self.pid())
     }
 }
 

@@ -23,4 +23,10 @@ pub trait Parker: Send + Sync {
     /// Wakes the owner. Callable from any thread, also by the owner itself, and under locks: it must not call back
     /// into the kernel.
     fn unpark(&self);
+
+    /// Is there still a thread that can be woken? The thread of a program may be killed while it sleeps; a wake-up that is
+    /// meant for one sleeper must not be spent on it.
+    fn alive(&self) -> bool {
+        true
+    }
 }

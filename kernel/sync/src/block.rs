@@ -23,7 +23,7 @@ struct Unpark(Arc<dyn Parker>);
 impl Waiter for Unpark {
     fn wake(&self, _: Events) -> bool {
         self.0.unpark();
-        true
+        self.0.alive()
     }
 }
 
