@@ -1,23 +1,30 @@
 //! From a thread of the program to the kernel: who the thread is there, boot, and what becomes of a call that gave way.
+//!
+//! In the process that has booted the kernel a call is a function call ([`Caller::Direct`]). In the other processes of
+//! the tree it goes by a line of shared memory ([`Caller::Remote`], [`crate::tree`]).
 
 use crate::alloc::{Spin, HEAP};
 use crate::fds;
+use crate::keeper;
 use crate::mem::Own;
 use crate::signal::{self, Ran};
 use crate::start;
-use crate::sys::{self, host};
+use crate::sys;
 use crate::thread::{self, Thread};
+use crate::tree::message::{self, kind};
+use crate::tree::{self, client, client::Client, line::op};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
 use lkl_abi::{Errno, Result};
-use lkl_host::{RealHost, ThreadParker};
-use lkl_kernel::{Kernel, Process, Task};
+use lkl_host::{RealHost, Slept, ThreadParker};
+use lkl_kernel::{unpark, Kernel, PollFd, PollRegistration, Process, Task};
+use lkl_ops::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A kernel and this process in it. Never freed once it is in use.
+/// A kernel and this process in it. Never freed.
 pub(crate) struct Instance {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) host: Arc<RealHost>,
@@ -25,48 +32,30 @@ pub(crate) struct Instance {
 }
 
 /// A thread of the program, in the kernel.
-pub(crate) struct Caller {
-    instance: &'static Instance,
-    task: Task,
-    parker: Arc<ThreadParker>,
-}
-
-/// What a call needs of the calling thread.
-pub(crate) struct Inner<'a> {
-    pub(crate) kernel: &'a Arc<Kernel>,
-    pub(crate) task: &'a Task,
-    pub(crate) sleep: &'a ThreadParker,
+pub(crate) enum Caller {
+    /// The kernel is in this memory.
+    Direct { instance: &'static Instance, task: Task, parker: Arc<ThreadParker> },
+    /// It is in another process's.
+    Remote(Client),
 }
 
 mod phase {
     /// The library is not ready: every call is the host's.
     pub(super) const CLOSED: u8 = 0;
-    /// A kernel is booted when it is first needed.
-    pub(super) const LAZY: u8 = 1;
-    /// There is a kernel.
-    pub(super) const OPEN: u8 = 2;
-    /// There cannot be one.
-    pub(super) const FAILED: u8 = 3;
+    /// There is a kernel, in this memory or in another process's.
+    pub(super) const OPEN: u8 = 1;
 }
 
 static PHASE: AtomicU8 = AtomicU8::new(phase::CLOSED);
+/// The kernel, if it is in this memory.
 static INSTANCE: AtomicPtr<Instance> = AtomicPtr::new(null_mut());
-/// The kernel of the process that forked this one, as it was then.
-static LOST: AtomicPtr<Instance> = AtomicPtr::new(null_mut());
-/// The process that has the kernel.
-static OWNER: AtomicI32 = AtomicI32::new(0);
-static BOOTING: AtomicBool = AtomicBool::new(false);
 static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 /// `pthread_cancel` was called at all.
 static CANCELS: AtomicBool = AtomicBool::new(false);
 /// The threads that may sleep in the kernel, by their `pthread_t`.
 static THREADS: Threads = Threads { lock: Spin::new(), map: UnsafeCell::new(BTreeMap::new()) };
-/// The kernel of this process was asked for anything. Written while [`BOOTING`] is held.
-static USED: AtomicBool = AtomicBool::new(false);
 /// The process ends.
 static FINISHED: AtomicBool = AtomicBool::new(false);
-/// The parent may be about to end.
-static PATIENCE: AtomicBool = AtomicBool::new(false);
 
 /// Guarded by a lock that can be held across a fork.
 struct Threads {
@@ -88,9 +77,9 @@ impl Threads {
 }
 
 struct Sleeper {
-    /// The thread's cell; it is there as long as the entry.
+    /// The thread's cells; they are there as long as the entry.
     thread: &'static AtomicBool,
-    parker: Arc<ThreadParker>,
+    caller: *const Caller,
 }
 
 unsafe extern "C-unwind" {
@@ -103,153 +92,108 @@ pub(crate) fn open() -> bool {
     PHASE.load(Ordering::Acquire) != phase::CLOSED
 }
 
-/// The process that has the kernel, as far as this one knows.
-pub(crate) fn owner() -> i32 {
-    OWNER.load(Ordering::Acquire)
+/// Is the kernel in this memory?
+pub(crate) fn direct() -> bool {
+    !INSTANCE.load(Ordering::Acquire).is_null()
 }
 
-/// From now on calls are looked at; the kernel is booted now, or, if another process has it, when it is needed.
+/// From now on calls are looked at. A kernel is booted, unless the process belongs to a tree that has one.
 ///
 /// # Errors
 /// One line that says what is wrong with the configuration or the device.
-pub(crate) fn init(elsewhere: Option<i32>) -> core::result::Result<(), String> {
+pub(crate) fn init(in_tree: bool) -> core::result::Result<(), String> {
     let mut key = 0;
-    // SAFETY: a destructor for the pointers that `inner` sets.
+    // SAFETY: a destructor for the pointers that `register` sets.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(forget_caller)) } == 0 {
         KEY.store(key, Ordering::Release);
     }
     // SAFETY: handlers that take no arguments and only touch what is theirs.
     unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_parent), Some(after_fork_child)) };
-    if let Some(pid) = elsewhere {
-        OWNER.store(pid, Ordering::Release);
-        PHASE.store(phase::LAZY, Ordering::Release);
-        return Ok(());
+    if !in_tree {
+        boot()?;
     }
-    boot()?;
     PHASE.store(phase::OPEN, Ordering::Release);
     Ok(())
 }
 
-fn boot() -> core::result::Result<&'static Instance, String> {
-    let (kernel, host) = start::boot()?;
-    let pid = sys::getpid();
-    let process = kernel.process(pid, Arc::new(Own), Arc::new(fds::HostNumbers));
+fn boot() -> core::result::Result<(), String> {
+    let (config, device) = start::config()?;
+    if let Some(name) = &device {
+        claim_device(name);
+    }
+    let (kernel, host) = start::boot(&config)?;
+    let process = kernel.process(sys::getpid(), Arc::new(Own), Arc::new(fds::HostNumbers));
     let instance: &'static Instance = Box::leak(Box::new(Instance { kernel, host, process }));
-    OWNER.store(pid, Ordering::Release);
+    if start::wants_keeper() {
+        let (kernel, host, process) = (&instance.kernel, &instance.host, &instance.process);
+        let device = device.and_then(|name| message::listen_at(&device_door(&name)).ok()).unwrap_or(-1);
+        match keeper::start(kernel.clone(), host.clone(), process.clone(), [-1, device]) {
+            Ok(ends) => tree::begun(ends),
+            Err(e) => {
+                return Err(format!(
+                    "lkl-hijack: no process for the kernel can be made ({e}); LKL_HIJACK_KEEPER=0 does without: then children cannot use the kernel"
+                ))
+            }
+        }
+    }
     INSTANCE.store(core::ptr::from_ref(instance).cast_mut(), Ordering::Release);
-    Ok(instance)
+    Ok(())
 }
 
-/// The kernel, booted if that was put off.
-fn instance() -> Result<&'static Instance> {
-    if !USED.load(Ordering::Acquire) {
-        booting(|| USED.store(true, Ordering::Release));
-        signal::close_first();
-    }
-    // SAFETY: instances are leaked once they are in use.
-    if let Some(i) = unsafe { INSTANCE.load(Ordering::Acquire).as_ref() } {
-        return Ok(i);
-    }
-    late()
+/// The address at which a kernel is asked for its device.
+fn device_door(name: &str) -> String {
+    format!("lkl-hijack/device/{name}")
 }
 
-/// Boots. A process that has just given the device back may need a moment until the host sees it.
-fn boot_patiently() -> core::result::Result<&'static Instance, String> {
-    const TRIES: u32 = 10;
-    let mut left = if owner() == 0 { TRIES } else { 1 };
-    loop {
-        left -= 1;
-        match boot() {
-            Err(_) if left > 0 => start::nap(core::time::Duration::from_millis(10)),
-            other => return other,
-        }
+/// A kernel whose programs have ended may still have the device, because a connection is in `TIME_WAIT`. It is asked to
+/// end, and waited for.
+fn claim_device(name: &str) {
+    let Ok(fd) = message::connect_to(&device_door(name)) else { return };
+    if message::send(fd, &[kind::YIELD], &[], 0).is_ok() {
+        let _answer = message::receive(fd, 0);
     }
-}
-
-/// Calls `f` while nobody else boots or gives back.
-fn booting<T>(f: impl FnOnce() -> T) -> T {
-    while BOOTING.swap(true, Ordering::Acquire) {
-        // SAFETY: no arguments.
-        let _ok = unsafe { host!(libc::SYS_sched_yield) };
-    }
-    let out = f();
-    BOOTING.store(false, Ordering::Release);
-    out
-}
-
-/// This process is about to have children and has not used its kernel: it gives it back, and with it the device, so that
-/// the first of them that uses the network can have it (`timeout 5 ping ...`, `sh -c ...`). If the process uses it
-/// later after all, it boots again.
-pub(crate) fn give_back() {
-    let i = booting(|| {
-        if USED.load(Ordering::Acquire) || PHASE.load(Ordering::Acquire) != phase::OPEN {
-            return null_mut();
-        }
-        PHASE.store(phase::LAZY, Ordering::Release);
-        OWNER.store(0, Ordering::Release);
-        INSTANCE.swap(null_mut(), Ordering::AcqRel)
-    });
-    if !i.is_null() {
-        // SAFETY: it came from a box, and nobody has used it.
-        let i = unsafe { Box::from_raw(i) };
-        i.host.retire();
-        i.process.close_all();
-    }
-}
-
-#[cold]
-fn late() -> Result<&'static Instance> {
-    if take_over() {
-        return instance();
-    }
-    booting(|| match PHASE.load(Ordering::Acquire) {
-        // SAFETY: instances are leaked. Another thread was quicker.
-        _ if !INSTANCE.load(Ordering::Acquire).is_null() => Ok(unsafe { &*INSTANCE.load(Ordering::Acquire) }),
-        phase::LAZY => match boot_patiently() {
-            Ok(i) => {
-                PHASE.store(phase::OPEN, Ordering::Release);
-                Ok(i)
-            }
-            Err(line) => {
-                PHASE.store(phase::FAILED, Ordering::Release);
-                sys::say(&line);
-                Err(Errno::ENETDOWN)
-            }
-        },
-        _ => Err(Errno::ENETDOWN),
-    })
+    sys::close(fd);
 }
 
 /// Can there be a kernel?
 pub(crate) fn available() -> bool {
-    instance().is_ok()
+    PHASE.load(Ordering::Acquire) == phase::OPEN
 }
 
 /// The calling thread, in the kernel.
 ///
 /// # Errors
-/// `ENETDOWN` if there is no kernel to be had.
-pub(crate) fn inner(t: &'static Thread) -> Result<Inner<'static>> {
+/// `ENETDOWN` if there is no kernel to be had; those of [`Client::new`].
+pub(crate) fn caller(t: &'static Thread) -> Result<&'static Caller> {
     let mut caller = t.caller.get();
-    // SAFETY: set below, and taken back only when the thread ends.
-    if caller.is_null() || !core::ptr::eq(unsafe { (*caller).instance }, INSTANCE.load(Ordering::Relaxed)) {
-        caller = register(t, instance()?);
+    if caller.is_null() {
+        caller = register(t)?;
     }
-    // SAFETY: as above; the answer is used by this thread, during this call.
-    let c: &'static Caller = unsafe { &*caller };
-    Ok(Inner { kernel: &c.instance.kernel, task: &c.task, sleep: &c.parker })
+    // SAFETY: set by `register`, and taken back only when the thread ends; the answer is used by this thread, during
+    // this call.
+    Ok(unsafe { &*caller })
 }
 
 #[cold]
-fn register(t: &'static Thread, instance: &'static Instance) -> *mut Caller {
-    let parker = ThreadParker::new(&instance.host);
-    let task = Kernel::task(&instance.process, sys::gettid(), parker.clone());
+fn register(t: &'static Thread) -> Result<*mut Caller> {
+    // SAFETY: instances are leaked.
+    let caller = match unsafe { INSTANCE.load(Ordering::Acquire).as_ref() } {
+        Some(instance) => {
+            let parker = ThreadParker::new(&instance.host);
+            let task = Kernel::task(&instance.process, sys::gettid(), parker.clone());
+            Caller::Direct { instance, task, parker }
+        }
+        None if tree::any() => Caller::Remote(Client::new().inspect_err(|e| tell_why(*e))?),
+        None => {
+            tell_why(Errno::ENETDOWN);
+            return Err(Errno::ENETDOWN);
+        }
+    };
+    let caller = Box::into_raw(Box::new(caller));
     // SAFETY: asks who we are.
     let me = unsafe { libc::pthread_self() } as usize;
-    let sleeper = Sleeper { thread: &t.cancelled, parker: parker.clone() };
-    drop(THREADS.with(|m| m.insert(me, sleeper)));
-    // An old one is of a kernel that is out of reach: it is left alone.
-    let caller = Box::into_raw(Box::new(Caller { instance, task, parker }));
+    let sleeper = Sleeper { thread: &t.cancelled, caller };
+    let _none = THREADS.with(|m| m.insert(me, sleeper));
     t.caller.set(caller);
     let key = KEY.load(Ordering::Acquire);
     if key != u32::MAX {
@@ -259,7 +203,21 @@ fn register(t: &'static Thread, instance: &'static Instance) -> *mut Caller {
     if t.deferred.get() != 0 {
         interrupt(t);
     }
-    caller
+    Ok(caller)
+}
+
+/// Says once why the kernel cannot be used.
+fn tell_why(e: Errno) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if TOLD.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let why = match e {
+        Errno::ENETDOWN => "it is in its parent's memory (LKL_HIJACK_KEEPER=0)",
+        Errno::EIO => "its keeper has ended",
+        _ => "no line to it can be made",
+    };
+    sys::say(&format!("lkl-hijack: process {} cannot use the kernel: {why} ({e})", sys::getpid()));
 }
 
 /// The thread ends.
@@ -269,7 +227,7 @@ unsafe extern "C" fn forget_caller(caller: *mut c_void) {
     t.caller.set(null_mut());
     // SAFETY: asks who we are.
     let me = unsafe { libc::pthread_self() } as usize;
-    drop(THREADS.with(|m| m.remove(&me)));
+    let _gone = THREADS.with(|m| m.remove(&me));
     // SAFETY: from `register`; nobody else has it.
     drop(unsafe { Box::from_raw(caller.cast::<Caller>()) });
     let env = t.env.replace(null_mut());
@@ -281,20 +239,113 @@ unsafe extern "C" fn forget_caller(caller: *mut c_void) {
     signal::deliver(t);
 }
 
+/// What is watched by [`Caller::watch`].
+pub(crate) enum Watch<'a> {
+    Direct(PollRegistration),
+    Remote(&'a Client),
+}
+
+impl Watch<'_> {
+    /// Looks again at the files, which must be those that it was made with; answers how many are ready.
+    pub(crate) fn check(&self, fds: &mut [PollFd]) -> usize {
+        match self {
+            Self::Direct(set) => set.check(fds),
+            Self::Remote(client) => client.check(fds),
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Self::Remote(client) = self {
+            client.unwatch();
+        }
+    }
+}
+
+impl Caller {
+    /// Monotonic time.
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::Direct { instance, .. } => instance.kernel.now(),
+            Self::Remote(_) => client::now(),
+        }
+    }
+
+    /// One system call, by its generic number, and the signals that it has raised.
+    fn syscall(&self, number: usize, args: [u64; 6]) -> (Result<u64>, u64) {
+        match self {
+            Self::Direct { instance, task, .. } => {
+                let result = instance.kernel.syscall(task, number, args);
+                (result, task.take_signals())
+            }
+            Self::Remote(client) => client.call(number as u64, args),
+        }
+    }
+
+    /// Which of `fds` are ready: writes every `revents`, answers how many are.
+    pub(crate) fn look(&self, fds: &mut [PollFd]) -> usize {
+        match self {
+            Self::Direct { instance, task, .. } => instance.kernel.poll_set(task, fds, None).0,
+            Self::Remote(client) => client.look(fds),
+        }
+    }
+
+    /// The same; from now on until the answer is dropped, a change ends [`Caller::sleep`].
+    ///
+    /// # Errors
+    /// `EMFILE`, `EIO`
+    pub(crate) fn watch(&self, fds: &mut [PollFd]) -> Result<(usize, Watch<'_>)> {
+        match self {
+            Self::Direct { instance, task, .. } => {
+                let (ready, set) = instance.kernel.poll_set(task, fds, Some(unpark(task.parker())));
+                Ok((ready, Watch::Direct(set)))
+            }
+            Self::Remote(client) => Ok((client.watch(fds)?, Watch::Remote(client))),
+        }
+    }
+
+    /// What an epoll instance has to tell.
+    ///
+    /// # Errors
+    /// `EBADF`, `EINVAL`
+    pub(crate) fn epoll_ready(&self, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+        match self {
+            Self::Direct { instance, task, .. } => instance.kernel.epoll_ready(task, epfd, max),
+            Self::Remote(client) => client.epoll_ready(epfd, max),
+        }
+    }
+
+    /// Sleeps until what is watched changes, one of the host's descriptors is ready, a signal comes, or the deadline.
+    pub(crate) fn sleep(&self, fds: &mut [libc::pollfd], deadline: Option<Instant>) -> Slept {
+        match self {
+            Self::Direct { parker, .. } => parker.sleep(fds, deadline, None),
+            Self::Remote(client) => client.sleep(fds, deadline),
+        }
+    }
+
+    /// Ends the thread's present or next sleep in the kernel. Async-signal-safe.
+    fn interrupt(&self) {
+        match self {
+            Self::Direct { parker, .. } => parker.interrupt(),
+            Self::Remote(client) => client::interrupt(client.index(), client.event()),
+        }
+    }
+}
+
 /// Makes a system call of the kernel's, by its generic number, for the calling thread, which is inside the library.
 /// Answers as the host's do.
 pub(crate) fn call(number: usize, args: [u64; 6]) -> isize {
     let t = thread::current();
     loop {
-        let c = match inner(t) {
+        let c = match caller(t) {
             Ok(c) => c,
             Err(e) => return -(e.0 as isize),
         };
         if CANCELS.load(Ordering::Relaxed) && blocks(number) {
             test_cancel(t);
         }
-        let result = c.kernel.syscall(c.task, number, args);
-        let signals = c.task.take_signals();
+        let (result, signals) = c.syscall(number, args);
         if signals != 0 {
             signal::raise(signals);
         }
@@ -349,7 +400,8 @@ pub(crate) fn cancel(who: usize) {
     THREADS.with(|m| {
         if let Some(s) = m.get(&who) {
             s.thread.store(true, Ordering::Release);
-            s.parker.interrupt();
+            // SAFETY: it is taken out of the map before it is freed.
+            unsafe { (*s.caller).interrupt() };
         }
     });
 }
@@ -359,66 +411,118 @@ pub(crate) fn cancel(who: usize) {
 pub(crate) fn interrupt(t: &Thread) {
     // SAFETY: set and taken back by this thread, whose handler this is.
     if let Some(c) = unsafe { t.caller.get().as_ref() } {
-        c.parker.interrupt();
+        c.interrupt();
     }
 }
 
 /// Takes [`interrupt`] back: the signal is about to be delivered.
 pub(crate) fn uninterrupt(t: &Thread) {
-    // SAFETY: as above.
-    if let Some(c) = unsafe { t.caller.get().as_ref() } {
-        c.parker.take_interrupt();
+    // SAFETY: as above. A line's interrupt is not taken back: a call that gives way for nothing is made again.
+    if let Some(Caller::Direct { parker, .. }) = unsafe { t.caller.get().as_ref() } {
+        parker.take_interrupt();
     }
+}
+
+/// Asks for something else than a system call.
+fn operation(number: u64, args: [u64; 6]) -> Result<u64> {
+    match caller(thread::current())? {
+        Caller::Direct { .. } => Err(Errno::ENOSYS),
+        Caller::Remote(client) => client.call(number, args).0,
+    }
+}
+
+fn instance() -> Option<&'static Instance> {
+    // SAFETY: instances are leaked.
+    unsafe { INSTANCE.load(Ordering::Acquire).as_ref() }
 }
 
 /// Wakes whoever waits for `fd`, so that he looks again.
 pub(crate) fn wake(fd: i32) {
-    if let Ok(file) = instance().and_then(|i| i.process.file(fd)) {
-        file.file().wait_queue().wake(lkl_sync::Events::READ);
+    match instance() {
+        Some(i) => {
+            if let Ok(file) = i.process.file(fd) {
+                file.file().wait_queue().wake(lkl_sync::Events::READ);
+            }
+        }
+        None => {
+            let _woken = operation(op::WAKE, [fd as u64, 0, 0, 0, 0, 0]);
+        }
     }
 }
 
 /// The path that a kernel file was opened by.
 pub(crate) fn path_of(fd: i32) -> Option<String> {
-    instance().ok()?.process.file(fd).ok()?.path().map(str::to_owned)
+    if let Some(i) = instance() {
+        return i.process.file(fd).ok()?.path().map(str::to_owned);
+    }
+    let mut buf = vec![0u8; 4096];
+    let n = operation(op::PATH, [fd as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0]).ok()?;
+    buf.truncate(n as usize);
+    String::from_utf8(buf).ok()
+}
+
+/// What names the open file at `fd` in the whole tree, as long as it is open.
+///
+/// # Errors
+/// `EBADF`, `EIO`
+pub(crate) fn id_of(fd: i32) -> Result<u64> {
+    match instance() {
+        Some(i) => i.process.file(fd).map(|f| keeper::id_of(&f)),
+        None => operation(op::ID, [fd as u64, 0, 0, 0, 0, 0]),
+    }
+}
+
+/// The file in flight with this number has arrived at `fd`.
+///
+/// # Errors
+/// `EBADF`, `EIO`
+pub(crate) fn adopt(fd: i32, id: u64) -> Result<()> {
+    match instance() {
+        Some(i) => i.process.adopt(fd, keeper::in_flight(id).ok_or(Errno::EBADF)?),
+        None => operation(op::ADOPT, [fd as u64, id, 0, 0, 0, 0]).map(drop),
+    }
 }
 
 /// The host puts a file of its own at `fd`, which is the kernel's, by `at_host`; then `fd` means `to`.
 pub(crate) fn replace(fd: i32, to: u8, at_host: impl FnOnce() -> isize) -> isize {
-    let Ok(i) = instance() else { return -(Errno::EBADF.0 as isize) };
     crate::ring::forget(fd);
     let before = fds::get(fd);
-    let gone = i.process.forget(fd);
+    let gone = instance().and_then(|i| i.process.forget(fd));
     fds::set(fd, to);
     let ret = at_host();
-    if ret < 0 {
-        if let Some(file) = gone {
+    match (instance(), gone) {
+        (Some(i), Some(file)) if ret < 0 => {
             let _back = i.process.adopt(fd, file);
             fds::set(fd, before);
         }
+        (None, _) if ret < 0 => fds::set(fd, before),
+        (None, _) => {
+            let _gone = operation(op::FORGET, [fd as u64, 0, 0, 0, 0, 0]);
+        }
+        _ => {}
     }
     ret
 }
 
-/// The process ends: its files are closed, and what is in the send queues is still sent ([`start::drain`]).
+/// The process ends: its files are closed. What is in the send queues is sent by the keeper; without one, now.
 pub(crate) fn finish(t: &'static Thread) {
-    // SAFETY: instances are leaked.
-    let Some(i) = (unsafe { INSTANCE.load(Ordering::Acquire).as_ref() }) else { return };
-    if !USED.load(Ordering::Acquire) || t.spawning.get() || owner() != sys::getpid() {
+    if t.spawning.get() || !available() || FINISHED.swap(true, Ordering::AcqRel) {
         return;
     }
-    if FINISHED.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    if let Ok(c) = inner(t) {
-        start::drain(i, &c);
+    if tree::any() {
+        tree::bye();
+    } else if let (Some(i), Ok(_)) = (instance(), caller(t)) {
+        i.process.close_all();
+        keeper::linger::until_quiet(&i.kernel, || true);
     }
 }
 
 extern "C" fn before_fork() {
     let t = thread::current();
     t.depth.set(t.depth.get() + 1);
-    give_back();
+    if open() {
+        tree::before_fork();
+    }
     THREADS.lock.lock();
     HEAP.freeze();
 }
@@ -432,60 +536,34 @@ fn thaw(t: &Thread) {
 extern "C" fn after_fork_parent() {
     let t = thread::current();
     thaw(t);
+    if open() {
+        tree::after_fork_parent();
+    }
     signal::deliver(t);
 }
 
 extern "C" fn after_fork_child() {
     let t = thread::current();
-    thaw(t);
+    HEAP.thaw();
     signal::forked();
     // What was pending for the parent's thread stays with it.
     t.deferred.set(0);
-    let i = INSTANCE.swap(null_mut(), Ordering::AcqRel);
-    if !i.is_null() {
-        LOST.store(i, Ordering::Release);
-        PATIENCE.store(true, Ordering::Release);
-        fds::lose();
-        PHASE.store(phase::LAZY, Ordering::Release);
+    // What the parent's threads are in the kernel is left alone: it is of a kernel that is out of reach now.
+    t.caller.set(null_mut());
+    // SAFETY: the only thread, and the lock is held.
+    core::mem::forget(core::mem::take(unsafe { &mut *THREADS.map.get() }));
+    THREADS.lock.unlock();
+    let key = KEY.load(Ordering::Acquire);
+    if key != u32::MAX {
+        // SAFETY: our key.
+        unsafe { libc::pthread_setspecific(key, core::ptr::null()) };
     }
-    BOOTING.store(false, Ordering::Release);
-}
-
-/// In a child of `fork`: takes the kernel over if the process that had it is gone, as after `daemon`. Answers whether
-/// this process has it now.
-///
-/// A parent that forks to go into the background ends at once, so the first time it is waited for, a little.
-pub(crate) fn take_over() -> bool {
-    let lost = LOST.load(Ordering::Acquire);
-    // SAFETY: instances are leaked.
-    let Some(i) = (unsafe { lost.as_ref() }) else { return false };
-    let patience = if PATIENCE.swap(false, Ordering::AcqRel) { 200 } else { 0 };
-    if !ended(owner(), patience) {
-        return false;
+    if direct() {
+        INSTANCE.store(null_mut(), Ordering::Release);
     }
-    if LOST.swap(null_mut(), Ordering::AcqRel).is_null() {
-        return !INSTANCE.load(Ordering::Acquire).is_null();
+    FINISHED.store(false, Ordering::Release);
+    if open() {
+        tree::after_fork_child();
     }
-    if i.host.after_fork().is_err() {
-        return false;
-    }
-    OWNER.store(sys::getpid(), Ordering::Release);
-    fds::regain();
-    INSTANCE.store(lost, Ordering::Release);
-    PHASE.store(phase::OPEN, Ordering::Release);
-    true
-}
-
-/// Has the process ended? Waits for it at most `millis` milliseconds.
-pub(crate) fn ended(pid: i32, millis: i32) -> bool {
-    // SAFETY: no pointers.
-    let fd = match unsafe { host!(libc::SYS_pidfd_open, pid, 0i32) } {
-        Ok(fd) => fd as i32,
-        Err(e) => return e == Errno::ESRCH,
-    };
-    let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    // SAFETY: one element.
-    let ready = unsafe { host!(libc::SYS_poll, &raw mut p, 1usize, millis) };
-    sys::close(fd);
-    ready == Ok(1)
+    t.depth.set(t.depth.get().saturating_sub(1));
 }

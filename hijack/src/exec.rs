@@ -1,21 +1,19 @@
 //! New programs: what an `execve` takes along, and what a child of `vfork` may do.
 //!
 //! A new image must find the library again, also when its caller has cleaned the environment: `LD_PRELOAD` and
-//! our variables are put back. [`OWNER`] tells it which process has the kernel, and so the TAP: an image in another
-//! process boots only when it uses the network ([`crate::door`]), so that helpers (`sh -c`, `stty`) start all the
-//! same.
+//! our variables are put back. [`tree::VARIABLE`] tells it by which descriptors it reaches the kernel of its tree; they are
+//! left open for it.
 
 use crate::image::{self, Foreign, Verdict};
 use crate::mem;
 use crate::signal;
 use crate::sys::{self, Args};
 use crate::thread::Thread;
+use crate::{fds, tree};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
+use lkl_abi::Errno;
 use std::ffi::{CStr, CString};
-
-/// The variable that names the process with the kernel.
-pub(crate) const OWNER: &str = "LKL_HIJACK_OWNER";
 
 /// What is put into each environment.
 struct Kept {
@@ -49,7 +47,7 @@ pub(crate) fn init() {
             let ours = v.split(|b| matches!(b, b':' | b' ')).find(|p| is_us(p));
             kept.library = ours.unwrap_or_default().to_vec();
             kept.preload = whole;
-        } else if n.starts_with(b"LKL_HIJACK_") && n != OWNER.as_bytes() {
+        } else if n.starts_with(b"LKL_HIJACK_") && n != tree::VARIABLE.as_bytes() {
             kept.ours.push(whole);
         }
     }
@@ -76,7 +74,7 @@ fn is_us(path: &[u8]) -> bool {
 
 /// The environment at the address `envp` with what belongs to us put in. `None` if it cannot be read: then the host
 /// may say so.
-fn environment(envp: u64) -> Option<Env> {
+fn environment(envp: u64, passed: Option<[i32; 2]>) -> Option<Env> {
     // SAFETY: set once, never freed.
     let kept = unsafe { KEPT.load(Ordering::Acquire).as_ref() }?;
     let mut env = Env { pointers: Vec::new(), _strings: Vec::new() };
@@ -94,7 +92,7 @@ fn environment(envp: u64) -> Option<Env> {
         let n = mem::c_str(p, &mut buf).unwrap_or(buf.len());
         let var = &buf[..n];
         let name = var.split(|b| *b == b'=').next().unwrap_or_default();
-        if name == OWNER.as_bytes() {
+        if name == tree::VARIABLE.as_bytes() {
             continue;
         }
         if name == b"LD_PRELOAD" {
@@ -118,9 +116,11 @@ fn environment(envp: u64) -> Option<Env> {
         None => env.pointers.push(kept.preload.as_ptr() as u64),
     }
     env.pointers.extend(missing.iter().map(|m| m.as_ptr() as u64));
-    let owner = CString::new(format!("{OWNER}={}", crate::door::owner())).ok()?;
-    env.pointers.push(owner.as_ptr() as u64);
-    strings.push(owner);
+    if let Some([meeting, connection]) = passed {
+        let handed = CString::new(format!("{}={meeting},{connection}", tree::VARIABLE)).ok()?;
+        env.pointers.push(handed.as_ptr() as u64);
+        strings.push(handed);
+    }
     env.pointers.push(0);
     env._strings = strings;
     Some(env)
@@ -204,7 +204,8 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
         libc::SYS_rt_sigaction => signal::sigaction(a),
         libc::SYS_execve | libc::SYS_execveat => {
             let at = if number as i64 == libc::SYS_execve { 2 } else { 3 };
-            let env = Box::new(environment(a[at])?);
+            let passed = tree::passed(t);
+            let env = Box::new(environment(a[at], passed)?);
             let mut args = *a;
             args[at] = env.pointers.as_ptr() as u64;
             // Kept until the call is made.
@@ -214,13 +215,29 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
                 // SAFETY: it came from `Box::into_raw` here, for an `execve` that is over.
                 drop(unsafe { Box::from_raw(old) });
             }
+            let handed = passed.unwrap_or([-1; 2]);
+            handed.iter().for_each(|fd| close_on_exec(*fd, false));
             // If the memory is lent, the lender goes on with it as it is when this has succeeded: as if outside.
             let depth = t.depth.replace(0);
             // SAFETY: the program's own call, with an environment of the same form.
             let ret = unsafe { sys::raw(number, &args) };
             t.depth.set(depth);
+            handed.iter().for_each(|fd| close_on_exec(*fd, true));
             Some(ret)
         }
+        // The child closes what it does not want to hand down. What is ours it does not know of.
+        libc::SYS_close if fds::get(a[0] as i32) == fds::state::PRIVATE => Some(-(Errno::EBADF.0 as isize)),
+        libc::SYS_dup2 | libc::SYS_dup3 if fds::get(a[1] as i32) == fds::state::PRIVATE => {
+            Some(-(Errno::EBADF.0 as isize))
+        }
+        libc::SYS_close_range => Some(crate::route::close_range(a[0] as u32, a[1] as u32, a[2], true)),
         _ => None,
+    }
+}
+
+fn close_on_exec(fd: i32, on: bool) {
+    if fd >= 0 {
+        // SAFETY: no pointers.
+        let _set = unsafe { sys::host!(libc::SYS_fcntl, fd, libc::F_SETFD, i32::from(on)) };
     }
 }

@@ -4,6 +4,8 @@
 //! (lowest first, `dup2`, `FD_SETSIZE`, close-on-exec). What a number means is one byte in a table indexed by it,
 //! mapped lazily by the host: a look-up is one load.
 
+pub(crate) mod tag;
+
 use crate::alloc;
 use crate::sys::{self, host};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
@@ -23,14 +25,10 @@ pub(crate) mod state {
     pub(crate) const EPOLL: u8 = 2;
     /// The same; and host files were added to the host's instance.
     pub(crate) const EPOLL_MIXED: u8 = 3;
-    /// A kernel file of the process that forked this one: out of reach.
-    pub(crate) const LOST: u8 = 4;
     /// The library's own: the program must not close it or put something else there.
     pub(crate) const PRIVATE: u8 = 5;
     /// A packet socket with a ring ([`crate::ring`]).
     pub(crate) const RING: u8 = 7;
-    /// An epoll instance of the process that forked this one.
-    pub(crate) const LOST_EPOLL: u8 = 6;
 }
 
 pub(crate) static TABLE: AtomicPtr<AtomicU8> = AtomicPtr::new(core::ptr::null_mut());
@@ -102,24 +100,32 @@ pub(crate) fn in_range(first: i32, last: i32) -> impl Iterator<Item = i32> {
     (first.max(0)..=last.min(GREATEST.load(Ordering::Acquire))).filter(|fd| ours(*fd))
 }
 
-/// After a fork, in the child: the kernel's files are out of reach.
-pub(crate) fn lose() {
+/// Has the process any file of the kernel?
+pub(crate) fn any_kernel() -> bool {
+    in_range(0, i32::MAX).any(kernel)
+}
+
+/// After a fork, in the child: closes what the library of the parent had for itself, but those in `kept`. Host files may
+/// have been added to an epoll instance by the other process, now or later.
+pub(crate) fn forsake(kept: &[i32]) {
+    let placeholder = PLACEHOLDER.load(Ordering::Acquire);
     for fd in in_range(0, i32::MAX) {
         match get(fd) {
-            state::KERNEL | state::RING => set(fd, state::LOST),
-            state::EPOLL | state::EPOLL_MIXED => set(fd, state::LOST_EPOLL),
+            state::PRIVATE if fd != placeholder && !kept.contains(&fd) => {
+                set(fd, state::HOST);
+                sys::close(fd);
+            }
+            state::RING => set(fd, state::KERNEL),
             _ => {}
         }
     }
 }
 
-/// Undoes [`lose`]: the child has taken the kernel over.
-pub(crate) fn regain() {
+/// Before a fork: from now on host files may be added to an epoll instance by another process.
+pub(crate) fn mix_epolls() {
     for fd in in_range(0, i32::MAX) {
-        match get(fd) {
-            state::LOST => set(fd, state::KERNEL),
-            state::LOST_EPOLL => set(fd, state::EPOLL_MIXED),
-            _ => {}
+        if get(fd) == state::EPOLL {
+            set(fd, state::EPOLL_MIXED);
         }
     }
 }
@@ -146,6 +152,16 @@ pub(crate) fn privatise(fd: i32) -> i32 {
     };
     set(to, state::PRIVATE);
     to
+}
+
+/// Puts an ordinary placeholder in the place of what is at `fd`.
+///
+/// # Errors
+/// `EBADF`
+pub(crate) fn replace_by_placeholder(fd: i32) -> Result<()> {
+    let how = if HostNumbers.cloexec(fd) { libc::O_CLOEXEC } else { 0 };
+    // SAFETY: no pointers.
+    unsafe { host!(libc::SYS_dup3, PLACEHOLDER.load(Ordering::Acquire), fd, how) }.map(drop)
 }
 
 /// The host's descriptor table, as the kernel sees it.

@@ -11,6 +11,7 @@
 
 mod io;
 mod process;
+mod rights;
 mod signals;
 
 use crate::fds;
@@ -20,8 +21,8 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use libc::{
-    epoll_event, fd_set, iovec, mmsghdr, mode_t, msghdr, nfds_t, off_t, pollfd, sigset_t, size_t, sockaddr, socklen_t,
-    ssize_t, timespec, timeval,
+    epoll_event, fd_set, iovec, mode_t, nfds_t, off_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t,
+    timespec, timeval,
 };
 
 /// The next definition of a symbol.
@@ -178,14 +179,10 @@ hooks! {
     fd send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t = SYS_sendto(fd, buf, n, flags, 0u64, 0u64);
     fd [opt] __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t = SYS_sendto(fd, buf, n, flags, 0u64, 0u64);
     fd sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, addr: *const sockaddr, len: socklen_t) -> ssize_t = SYS_sendto(fd, buf, n, flags, addr, len);
-    fd sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> ssize_t = SYS_sendmsg(fd, msg, flags);
-    fd sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int = SYS_sendmmsg(fd, msgs, n, flags);
     fd recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t = SYS_recvfrom(fd, buf, n, flags, 0u64, 0u64);
     fd [opt] __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t = SYS_recvfrom(fd, buf, n.min(room), flags, 0u64, 0u64);
     fd recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> ssize_t = SYS_recvfrom(fd, buf, n, flags, addr, len);
     fd [opt] __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> ssize_t = SYS_recvfrom(fd, buf, n.min(room), flags, addr, len);
-    fd recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> ssize_t = SYS_recvmsg(fd, msg, flags);
-    fd recvmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int, timeout: *mut timespec) -> c_int = SYS_recvmmsg(fd, msgs, n, flags, timeout);
 
     // Reading and writing.
     fd read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t = SYS_read(fd, buf, n);
@@ -306,6 +303,7 @@ pub(crate) fn resolve() {
     resolve_table();
     io::resolve();
     process::resolve();
+    rights::resolve();
     signals::resolve();
 }
 

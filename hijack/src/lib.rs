@@ -10,10 +10,11 @@
 //!  lkl-kernel, lkl-host
 //! ```
 //!
+//! * [`keeper`]: the process that has the kernel when the program is gone. [`tree`]: the processes that share it.
 //! * [`signal`]: handlers wait while a thread is inside; `EINTR` and `SA_RESTART`. [`thread`]: what is known of each thread.
 //! * [`exec`]: what a new program takes along. [`start`]: the constructor, and the end.
 //! * [`mem`]: the program's memory, with `EFAULT`. [`xlate`]: x86-64's ABI and the generic one.
-//! * [`sys`], [`alloc`]: the host without libc, memory without `malloc`.
+//! * [`sys`], [`alloc`], [`raw`]: the host without libc, memory without `malloc`, threads without pthreads.
 //!
 //! Rules: nothing here calls libc by a name that is exported here. A thread that allocates or holds a lock is inside
 //! ([`thread::Inside`]), so that no signal handler of the program finds it so.
@@ -27,9 +28,12 @@ mod fds;
 #[expect(unreachable_pub, reason = "the symbols are exported by name")]
 mod hooks;
 mod image;
+mod keeper;
 mod mem;
 mod mixed;
 mod paths;
+mod raw;
+mod rights;
 mod ring;
 mod route;
 mod signal;
@@ -38,4 +42,5 @@ mod sys;
 mod thread;
 mod transfer;
 mod trap;
+mod tree;
 mod xlate;

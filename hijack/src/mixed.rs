@@ -12,7 +12,7 @@ mod epoll;
 
 pub(crate) use epoll::{ctl as epoll_ctl, wait as epoll_wait};
 
-use crate::door::{self, Inner};
+use crate::door::{self, Caller};
 use crate::fds;
 use crate::mem;
 use crate::signal::{self, Ran};
@@ -20,7 +20,7 @@ use crate::sys::{self, host, Args};
 use crate::thread;
 use lkl_abi::{Errno, Result};
 use lkl_host::Slept;
-use lkl_kernel::{unpark, PollFd, PollRegistration};
+use lkl_kernel::PollFd;
 use lkl_ops::{Instant, UserMem};
 use lkl_sync::Events;
 
@@ -142,20 +142,19 @@ impl Set {
     }
 
     /// Waits until something is ready, the deadline, or a signal: `EINTR`.
-    fn wait(&mut self, c: &Inner<'_>, deadline: Option<Instant>) -> Result<()> {
-        let (ready, _none) = c.kernel.poll_set(c.task, &mut self.ours, None);
+    fn wait(&mut self, c: &Caller, deadline: Option<Instant>) -> Result<()> {
+        let ready = c.look(&mut self.ours);
         if crate::ring::any() && self.ours.iter().any(|o| o.events.intersects(Events::READ) && crate::ring::pump(o.fd))
         {
             return self.look().map(drop);
         }
-        if ready + self.look()? > 0 || deadline.is_some_and(|d| d <= c.kernel.now()) {
+        if ready + self.look()? > 0 || deadline.is_some_and(|d| d <= c.now()) {
             return Ok(());
         }
-        let (mut ready, set): (usize, PollRegistration) =
-            c.kernel.poll_set(c.task, &mut self.ours, Some(unpark(c.task.parker())));
+        let (mut ready, watch) = c.watch(&mut self.ours)?;
         while ready == 0 {
-            let slept = c.sleep.sleep(if self.any_theirs { &mut self.theirs } else { &mut [] }, deadline, None);
-            ready = set.check(&mut self.ours);
+            let slept = c.sleep(if self.any_theirs { &mut self.theirs } else { &mut [] }, deadline);
+            ready = watch.check(&mut self.ours);
             match slept {
                 Slept::Host(_) => break,
                 // Both sides are asked once more: what is ready wins.
@@ -193,10 +192,10 @@ fn wait(fds: &mut [libc::pollfd], timeout: Timeout, mask: (u64, u64)) -> (isize,
     let mut deadline = None;
     let mut first = true;
     loop {
-        let Ok(c) = door::inner(t) else {
+        let Ok(c) = door::caller(t) else {
             return (errno(Errno::EIO), None, Instant::ZERO);
         };
-        let now = c.kernel.now();
+        let now = c.now();
         if first {
             match timeout.deadline(now) {
                 Ok(d) => deadline = d,
@@ -209,9 +208,9 @@ fn wait(fds: &mut [libc::pollfd], timeout: Timeout, mask: (u64, u64)) -> (isize,
             Err(e) => return (errno(e), deadline, now),
         };
         let mut set = Set::new(fds);
-        let result = set.wait(&c, deadline);
+        let result = set.wait(c, deadline);
         let ready = set.answer(fds);
-        let now = c.kernel.now();
+        let now = c.now();
         drop(set);
         let ran = mask.end(t);
         match result {

@@ -9,8 +9,7 @@ use crate::fds::{self, state};
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
-use crate::{exec, mixed, paths, ring, signal, start, thread, transfer, xlate};
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::{exec, mixed, paths, ring, signal, thread, transfer, xlate};
 use lkl_abi::{nr, Errno, Result};
 
 /// Numbers that [`KIND`] covers.
@@ -157,7 +156,7 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         libc::SYS_dup2 => unsafe { dup_to(number, a, 0) },
         // SAFETY: no pointers.
         libc::SYS_dup3 => unsafe { dup_to(number, a, a[2]) },
-        libc::SYS_close_range => Some(close_range(a[0] as u32, a[1] as u32, a[2])),
+        libc::SYS_close_range => Some(close_range(a[0] as u32, a[1] as u32, a[2], false)),
         libc::SYS_sendfile => transfer::sendfile(a),
         libc::SYS_splice => transfer::splice(a),
         libc::SYS_tee => (fds::ours(fd0) || fds::ours(a[1] as i32)).then_some(-(Errno::EINVAL.0 as isize)),
@@ -179,14 +178,8 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
 /// A call on a descriptor that is not the host's.
 fn by_fd(number: usize, a: &Args) -> isize {
     let fd = a[0] as i32;
-    match fds::get(fd) {
-        state::PRIVATE => return -(Errno::EBADF.0 as isize),
-        state::LOST | state::LOST_EPOLL => {
-            if let Some(ret) = lost(number, a) {
-                return ret;
-            }
-        }
-        _ => {}
+    if fds::get(fd) == state::PRIVATE {
+        return -(Errno::EBADF.0 as isize);
     }
     match number as i64 {
         libc::SYS_fstat => fstat(fd, a[1]),
@@ -204,48 +197,6 @@ fn by_fd(number: usize, a: &Args) -> isize {
             None => -(Errno::ENOSYS.0 as isize),
         },
     }
-}
-
-/// A call on a descriptor that a fork has put out of reach. `None`: it is in reach again.
-fn lost(number: usize, a: &Args) -> Option<isize> {
-    let fd = a[0] as i32;
-    let kind = fds::get(fd);
-    let inherit = |ret: isize| {
-        if ret >= 0 {
-            fds::set(ret as i32, kind);
-        }
-        ret
-    };
-    // SAFETY: no pointers.
-    let at_host = || unsafe { sys::raw(number, a) };
-    Some(match number as i64 {
-        libc::SYS_close => {
-            fds::set(fd, state::HOST);
-            at_host()
-        }
-        libc::SYS_dup => inherit(at_host()),
-        libc::SYS_fcntl => match a[1] as i32 {
-            libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => inherit(at_host()),
-            libc::F_GETFD | libc::F_SETFD => at_host(),
-            _ if door::take_over() => return None,
-            _ => out_of_reach(fd),
-        },
-        _ if door::take_over() => return None,
-        _ => out_of_reach(fd),
-    })
-}
-
-/// The answer for a file that only the parent can use, with a line for whoever asked for messages.
-fn out_of_reach(fd: i32) -> isize {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if start::debug() && !TOLD.swap(true, Ordering::Relaxed) {
-        sys::say(&format!(
-            "lkl-hijack: process {} uses descriptor {fd} of the kernel of process {}, which still runs: EIO",
-            sys::getpid(),
-            door::owner()
-        ));
-    }
-    -(Errno::EIO.0 as isize)
 }
 
 /// `fstat`, in x86-64's form.
@@ -313,24 +264,16 @@ unsafe fn dup_to(number: usize, a: &Args, flags: u64) -> Option<isize> {
     }
     // SAFETY: no pointers.
     let at_host = || unsafe { sys::raw(number, a) };
-    let at_hosts = |fd: i32| !fds::kernel(fd);
-    if at_hosts(from) {
-        if at_hosts(to) {
-            let ret = at_host();
-            if ret >= 0 {
-                fds::set(to, f);
-            }
-            return Some(ret);
-        }
+    if f == state::HOST {
         // The kernel lets go of its file only if the host can put its own there.
         return Some(door::replace(to, f, at_host));
     }
-    // A lost one is closed by the host as it puts the new one there.
     Some(door::call(nr::DUP3, [from as u64, to as u64, flags, 0, 0, 0]))
 }
 
-/// `close_range`: the kernel's files one by one, the host's around our own.
-pub(crate) fn close_range(first: u32, last: u32, flags: u64) -> isize {
+/// `close_range`: the kernel's files one by one, the host's around our own. With `hosts_only`, for a child that has our memory
+/// but descriptors of its own, the kernel's are left to the host too.
+pub(crate) fn close_range(first: u32, last: u32, flags: u64, hosts_only: bool) -> isize {
     const CLOEXEC: u64 = 4;
     const UNSHARE: u64 = 2;
     if first > last || flags & !(CLOEXEC | UNSHARE) != 0 {
@@ -349,11 +292,7 @@ pub(crate) fn close_range(first: u32, last: u32, flags: u64) -> isize {
         let ret = match fds::get(fd) {
             state::PRIVATE if fd as u32 > gap => host_range(gap, fd as u32 - 1),
             state::PRIVATE => 0,
-            _ if flags & CLOEXEC != 0 => continue,
-            state::LOST | state::LOST_EPOLL => {
-                fds::set(fd, state::HOST);
-                continue;
-            }
+            _ if flags & CLOEXEC != 0 || hosts_only => continue,
             _ => {
                 // Its number may be another thread's host file as soon as it is closed: leave it out of the range.
                 let before = if fd as u32 > gap { host_range(gap, fd as u32 - 1) } else { 0 };

@@ -11,10 +11,10 @@
 
 use crate::mem;
 use crate::sys::{self, host, Args};
-use crate::thread::{self, Inside, Thread};
+use crate::thread::{self, Thread};
 use core::arch::global_asm;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 const SIGNALS: usize = 65;
 const SA_RESTORER: u64 = 0x0400_0000;
@@ -103,38 +103,9 @@ fn faults(sig: i32) -> bool {
     sig == libc::SIGSEGV || sig == libc::SIGBUS
 }
 
-/// Signals that end a program which does not care.
-const ENDING: [i32; 8] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGALRM,
-    libc::SIGPIPE,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-];
-
-/// The program has used the network: before it dies by a signal, its connections are closed.
-static CLOSE_FIRST: AtomicBool = AtomicBool::new(false);
-
 /// Is [`on_signal`] installed although the program wants `handler`, which is none?
 fn always_ours(sig: i32, handler: usize) -> bool {
-    faults(sig) || handler == SIG_DFL && CLOSE_FIRST.load(Ordering::Acquire) && ENDING.contains(&sig)
-}
-
-/// From now on connections are closed before a signal ends the program, as the host's kernel would do afterwards.
-pub(crate) fn close_first() {
-    if OWNER.load(Ordering::Acquire) != sys::getpid() || CLOSE_FIRST.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    for sig in ENDING {
-        let mut old = Action::default();
-        if host_sigaction(sig, None, Some(&mut old)) == 0 && old.handler == SIG_DFL {
-            SLOTS[sig as usize].store(&old);
-            host_sigaction(sig, Some(&installed(sig, &old)), None);
-        }
-    }
+    faults(sig) && handler <= SIG_IGN
 }
 
 /// Those that libc keeps for itself (`SIGCANCEL`, `SIGSETXID`) are not the program's; the others can have handlers.
@@ -166,6 +137,11 @@ fn installed(sig: i32, wanted: &Action) -> Action {
         restorer: if wanted.restorer != 0 { wanted.restorer } else { lkl_hijack_restore as *const () as usize },
         mask: wanted.mask,
     }
+}
+
+/// Gives a signal back to the host, in a process that has a table of its own.
+pub(crate) fn reset(sig: i32) {
+    host_sigaction(sig, Some(&Action::default()), None);
 }
 
 /// Takes over what the process was started with.
@@ -276,14 +252,7 @@ unsafe extern "C-unwind" fn on_signal(sig: i32, info: *mut libc::siginfo_t, cont
     }
     match action.handler {
         SIG_IGN if !synchronous => {}
-        SIG_DFL | SIG_IGN => {
-            if !synchronous {
-                let inside = Inside::enter(t);
-                crate::door::finish(t);
-                drop(inside);
-            }
-            die(sig, synchronous);
-        }
+        SIG_DFL | SIG_IGN => die(sig, synchronous),
         handler => {
             t.ran.set(true);
             if action.flags & libc::SA_RESTART as u64 == 0 {

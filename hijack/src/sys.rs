@@ -107,6 +107,14 @@ impl<T> Arg for *mut T {
     }
 }
 
+/// Has a descriptor of the host something to read, or an end to tell?
+pub(crate) fn readable(fd: i32) -> bool {
+    let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one element.
+    let ready = unsafe { host!(libc::SYS_poll, &raw mut p, 1usize, 0i32) };
+    ready == Ok(1)
+}
+
 /// Closes a descriptor of the host.
 pub(crate) fn close(fd: i32) {
     // SAFETY: the caller owns the number.

@@ -25,9 +25,14 @@ pub(crate) struct Thread {
     pub(crate) cancelled: AtomicBool,
     /// Who it is in the kernel.
     pub(crate) caller: Cell<*mut crate::door::Caller>,
+    /// The connection of the child to which it is about to lend its memory; -1 for none.
+    pub(crate) child: Cell<i32>,
     /// The environment that it gave to the last `execve` that failed.
     pub(crate) env: Cell<*mut crate::exec::Env>,
 }
+
+/// The depth of the library's own threads.
+const OURS: u32 = 1 << 16;
 
 thread_local! {
     static THREAD: Thread = const {
@@ -40,6 +45,7 @@ thread_local! {
             no_restart: Cell::new(false),
             cancelled: AtomicBool::new(false),
             caller: Cell::new(null_mut()),
+            child: Cell::new(-1),
             env: Cell::new(null_mut()),
         }
     };
@@ -78,7 +84,12 @@ impl Drop for Inside {
     }
 }
 
+/// Is the calling thread one of the library's own?
+pub(crate) fn is_ours() -> bool {
+    current().depth.get() >= OURS
+}
+
 /// Makes the calling thread one of the library's own: its calls are always the host's.
 pub(crate) fn make_ours() {
-    current().depth.set(1 << 16);
+    current().depth.set(OURS);
 }

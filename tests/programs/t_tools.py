@@ -97,7 +97,8 @@ def gdb_attached(lab, v):
     program, port = client(lab), lab.server(v, echo)
     p = lab.spawn(program, lab.peer[v], port, 60, 50000, ours=True)
     p.wait_for("answer 3:")
-    pid = int(lab.sh(f"pgrep -f -n '^{program} {lab.peer[v]}'"))
+    # Under nsenter it is a child.
+    pid = int(lab.sh(f"pgrep -f -n '^{program} {lab.peer[v]}'")) if lab.native else p.pid
     for _ in range(2):
         done = lab.run(
             "gdb", "-nx", "-batch", "-p", pid, "-ex", "set pagination off", "-ex", "info threads", "-ex", "thread apply all bt", "-ex", "print rounds", "-ex", "detach",

@@ -3,7 +3,8 @@
 use super::{set_errno, Real};
 use crate::door;
 use crate::signal;
-use crate::thread::{self, Inside};
+use crate::thread::{self, Inside, Thread};
+use crate::tree;
 use core::ffi::{c_char, c_int, c_void};
 use libc::{pid_t, FILE};
 
@@ -27,7 +28,6 @@ reals! {
     posix_spawnp false;
     system false;
     popen false;
-    daemon false;
 }
 
 /// While it lives, the thread has lent its memory to a child, or is that child.
@@ -50,6 +50,7 @@ impl Drop for Lending {
         t.spawning.set(self.spawning);
         // The child was inside when it became another program.
         t.depth.set(self.depth);
+        after_child(t);
     }
 }
 
@@ -127,7 +128,17 @@ extern "C" fn before_child() {
     let t = thread::current();
     if door::open() && t.depth.get() == 0 && !t.spawning.get() {
         let inside = Inside::enter(t);
-        door::give_back();
+        tree::before_spawn(t);
+        drop(inside);
+        signal::deliver(t);
+    }
+}
+
+/// That child is another program now, or there is none.
+fn after_child(t: &'static Thread) {
+    if t.child.get() >= 0 {
+        let inside = Inside::enter(t);
+        tree::after_spawn(t);
         drop(inside);
         signal::deliver(t);
     }
@@ -143,6 +154,9 @@ extern "C" fn after_vfork(ret: isize) -> isize {
         t.spawning.set(false);
         // The child was inside when it became another program.
         t.depth.set(t.lent_depth.get());
+        after_child(t);
+    } else {
+        after_child(t);
     }
     if (-4095..0).contains(&ret) {
         set_errno(-ret as i32);
@@ -151,24 +165,7 @@ extern "C" fn after_vfork(ret: isize) -> isize {
     ret
 }
 
-/// `daemon`: the child goes on with the kernel when its parent is gone, which is at once.
-///
-/// # Safety
-/// As libc's.
-#[cfg_attr(not(test), no_mangle)]
-pub unsafe extern "C-unwind" fn daemon(nochdir: c_int, noclose: c_int) -> c_int {
-    let ret = next!(daemon, fn(c_int, c_int) -> c_int, nochdir, noclose);
-    if ret == 0 && door::open() {
-        let t = thread::current();
-        let inside = Inside::enter(t);
-        door::take_over();
-        drop(inside);
-        signal::deliver(t);
-    }
-    ret
-}
-
-/// `_exit`: what was sent still goes out ([`door::finish`]).
+/// `_exit`: the kernel's files are closed first ([`door::finish`]).
 ///
 /// # Safety
 /// As libc's.

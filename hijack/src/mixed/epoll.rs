@@ -1,7 +1,7 @@
 //! `epoll_ctl` and `epoll_wait` over files of both owners.
 
 use super::{errno, Mask, Timeout};
-use crate::door::{self, Inner};
+use crate::door::{self, Caller};
 use crate::fds::{self, state};
 use crate::mem;
 use crate::signal::Ran;
@@ -11,7 +11,7 @@ use crate::xlate::{self, EPOLL_EVENT};
 use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{nr, Errno, Result};
 use lkl_host::Slept;
-use lkl_kernel::{unpark, PollFd};
+use lkl_kernel::PollFd;
 use lkl_ops::{Instant, UserMem};
 use lkl_sync::Events;
 
@@ -40,7 +40,7 @@ pub(crate) fn ctl(a: &Args) -> isize {
             }
             sys::uncheck(ret)
         }
-        state::LOST | state::PRIVATE => errno(Errno::EBADF),
+        state::PRIVATE => errno(Errno::EBADF),
         kind => {
             let (events, data) = xlate::epoll_event(&event);
             let generic = xlate::generic_epoll_event(events, data);
@@ -74,8 +74,8 @@ impl Found {
         self.max - self.len()
     }
 
-    fn take_kernels(&mut self, c: &Inner<'_>, epfd: i32) -> Result<()> {
-        for (events, data) in c.kernel.epoll_ready(c.task, epfd, self.room())? {
+    fn take_kernels(&mut self, c: &Caller, epfd: i32) -> Result<()> {
+        for (events, data) in c.epoll_ready(epfd, self.room())? {
             let at = self.bytes.len();
             self.bytes.resize(at + EPOLL_EVENT, 0);
             xlate::put_epoll_event(&mut self.bytes[at..], events, data);
@@ -100,7 +100,7 @@ impl Found {
 /// Who is asked first changes from call to call, so that neither side starves when there is little room.
 static TURN: AtomicBool = AtomicBool::new(false);
 
-fn collect(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
+fn collect(c: &Caller, epfd: i32, found: &mut Found) -> Result<()> {
     let found_before = found.len();
     collect_both(c, epfd, found)?;
     if found.len() > found_before && crate::ring::any() {
@@ -109,7 +109,7 @@ fn collect(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-fn collect_both(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
+fn collect_both(c: &Caller, epfd: i32, found: &mut Found) -> Result<()> {
     if fds::get(epfd) != state::EPOLL_MIXED {
         return found.take_kernels(c, epfd);
     }
@@ -122,13 +122,13 @@ fn collect_both(c: &Inner<'_>, epfd: i32, found: &mut Found) -> Result<()> {
     }
 }
 
-fn sleep_for(c: &Inner<'_>, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
+fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
     collect(c, epfd, found)?;
-    if found.len() > 0 || deadline.is_some_and(|d| d <= c.kernel.now()) {
+    if found.len() > 0 || deadline.is_some_and(|d| d <= c.now()) {
         return Ok(());
     }
     let mut us = [PollFd { fd: epfd, events: Events::IN, revents: Events::EMPTY }];
-    let (_ready, _set) = c.kernel.poll_set(c.task, &mut us, Some(unpark(c.task.parker())));
+    let (_ready, _watch) = c.watch(&mut us)?;
     loop {
         collect(c, epfd, found)?;
         if found.len() > 0 {
@@ -136,7 +136,7 @@ fn sleep_for(c: &Inner<'_>, epfd: i32, found: &mut Found, deadline: Option<Insta
         }
         let mixed = fds::get(epfd) == state::EPOLL_MIXED;
         let mut host = [libc::pollfd { fd: epfd, events: libc::POLLIN, revents: 0 }];
-        match c.sleep.sleep(if mixed { &mut host } else { &mut [] }, deadline, None) {
+        match c.sleep(if mixed { &mut host } else { &mut [] }, deadline) {
             Slept::Unparked | Slept::Host(_) => {}
             Slept::TimedOut => return collect(c, epfd, found),
             Slept::Failed(e) => return Err(e),
@@ -157,9 +157,9 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
     let mut deadline = None;
     let mut first = true;
     loop {
-        let Ok(c) = door::inner(t) else { return errno(Errno::EIO) };
+        let Ok(c) = door::caller(t) else { return errno(Errno::EIO) };
         if first {
-            match timeout.deadline(c.kernel.now()) {
+            match timeout.deadline(c.now()) {
                 Ok(d) => deadline = d,
                 Err(e) => return errno(e),
             }
@@ -170,7 +170,7 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
             Err(e) => return errno(e),
         };
         let mut found = Found { bytes: Vec::new(), max: max as usize };
-        let mut result = sleep_for(&c, epfd, &mut found, deadline).map(|()| found.len());
+        let mut result = sleep_for(c, epfd, &mut found, deadline).map(|()| found.len());
         if found.len() > 0 && mem::Own.write(to, &found.bytes).is_err() {
             result = Err(Errno::EFAULT);
         }

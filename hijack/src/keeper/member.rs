@@ -1,0 +1,172 @@
+//! A process of the tree, as the keeper knows it.
+
+use super::remote::{Memory, Numbers};
+use super::serve::{self, id_of, Worker};
+use super::Keeper;
+use crate::raw;
+use crate::sys::{self, host};
+use crate::tree::line::{Window, LINES};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use lkl_abi::{Errno, Result};
+use lkl_host::{RealHost, ThreadParker};
+use lkl_kernel::{Kernel, OpenFile, Process};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Stack of a thread that makes calls.
+const STACK: usize = 512 << 10;
+
+/// One process.
+pub(super) struct Member {
+    pub(super) process: Arc<Process>,
+    /// Where its calls come in; none for the process whose memory this is, which calls directly.
+    pub(super) window: Option<Window>,
+    host: Arc<RealHost>,
+    pub(super) keeper: Weak<Keeper>,
+    /// By line.
+    workers: Mutex<BTreeMap<usize, Arc<Worker>>>,
+    gone: AtomicBool,
+}
+
+impl Member {
+    /// The process that calls directly.
+    pub(super) fn direct(keeper: &Arc<Keeper>, process: Arc<Process>) -> Arc<Self> {
+        Arc::new(Self::with(keeper, process, None))
+    }
+
+    fn with(keeper: &Arc<Keeper>, process: Arc<Process>, window: Option<Window>) -> Self {
+        Self {
+            process,
+            window,
+            host: keeper.host.clone(),
+            keeper: Arc::downgrade(keeper),
+            workers: Mutex::new(BTreeMap::new()),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// A process without files.
+    pub(super) fn new(keeper: &Arc<Keeper>, pid: i32, window: Window) -> Arc<Self> {
+        let memory = Arc::new(Memory::new(pid));
+        let kernel: &Arc<Kernel> = &keeper.kernel;
+        let process = kernel.process(pid, memory, Arc::new(Numbers));
+        Arc::new(Self::with(keeper, process, Some(window)))
+    }
+
+    /// The process of a child that is about to be made, with its parent's files.
+    pub(super) fn fork(&self) -> (Arc<Process>, Arc<Memory>) {
+        let memory = Arc::new(Memory::new(0));
+        (self.process.fork(0, memory.clone(), Arc::new(Numbers)), memory)
+    }
+
+    /// The child has come.
+    pub(super) fn claimed(
+        keeper: &Arc<Keeper>,
+        (process, memory): (Arc<Process>, Arc<Memory>),
+        pid: i32,
+        window: Window,
+    ) -> Arc<Self> {
+        memory.pid.store(pid, Ordering::Relaxed);
+        process.set_pid(pid);
+        Arc::new(Self::with(keeper, process, Some(window)))
+    }
+
+    /// A new image has, of the files in `before`, those in `kept`, as pairs of number and [`id_of`].
+    pub(super) fn exec(
+        keeper: &Arc<Keeper>,
+        before: &Process,
+        pid: i32,
+        window: Window,
+        kept: impl Iterator<Item = (i32, u64)>,
+    ) -> Arc<Self> {
+        let member = Self::new(keeper, pid, window);
+        let files: BTreeMap<u64, Arc<OpenFile>> =
+            before.descriptors().into_iter().filter_map(|fd| before.file(fd).ok()).map(|f| (id_of(&f), f)).collect();
+        for (fd, id) in kept {
+            if let Some(file) = files.get(&id) {
+                let _nothing = member.process.adopt(fd, file.clone());
+            }
+        }
+        member
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Arc<Worker>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread of the process will make calls by this line.
+    ///
+    /// # Errors
+    /// `EINVAL` for a line that is not there, `EAGAIN`, `ENOMEM`
+    pub(super) fn thread(self: &Arc<Self>, index: usize) -> Result<()> {
+        let line = self.window.as_ref().filter(|_| index < LINES).and_then(|w| w.line(index)).ok_or(Errno::EINVAL)?;
+        if self.workers().contains_key(&index) {
+            return Ok(());
+        }
+        let worker = Arc::new(Worker { parker: ThreadParker::new(&self.host), event: Arc::new(AtomicI32::new(-1)) });
+        self.workers().insert(index, worker.clone());
+        let me = self.clone();
+        let made = raw::thread(STACK, Box::new(move || serve::run(&me, index, worker)));
+        if let Err(e) = made {
+            self.workers().remove(&index);
+            line.end();
+            return Err(e);
+        }
+        Ok(())
+    }
+
+    /// A signal came for the thread of that line.
+    pub(super) fn interrupt(&self, index: usize) {
+        if let Some(w) = self.workers().get(&index) {
+            w.parker.interrupt();
+        }
+    }
+
+    /// What wakes the thread of that line while it sleeps by itself.
+    pub(super) fn set_event(&self, index: usize, fd: i32) {
+        let old = match self.workers().get(&index) {
+            Some(w) => w.event.swap(fd, Ordering::AcqRel),
+            None => fd,
+        };
+        if old >= 0 {
+            sys::close(old);
+        }
+    }
+
+    /// A file on its way to this process.
+    pub(super) fn in_flight(&self, id: u64) -> Option<Arc<OpenFile>> {
+        self.keeper.upgrade()?.in_flight(id)
+    }
+
+    /// The process is gone: its calls end, its files are closed.
+    pub(super) fn bury(&self) {
+        if self.gone.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let workers = core::mem::take(&mut *self.workers());
+        for (index, worker) in workers {
+            if let Some(line) = self.window.as_ref().and_then(|w| w.line(index)) {
+                line.end();
+            }
+            worker.parker.interrupt();
+            let event = worker.event.swap(-1, Ordering::AcqRel);
+            if event >= 0 {
+                sys::close(event);
+            }
+        }
+        self.process.abandon();
+    }
+
+    /// What runs in the process.
+    pub(super) fn name(&self) -> String {
+        let path = format!("/proc/{}/comm\0", self.process.pid());
+        let mut buf = [0u8; 64];
+        // SAFETY: a C string.
+        let fd = unsafe { host!(libc::SYS_open, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+        let Ok(fd) = fd else { return "?".into() };
+        // SAFETY: the buffer has this many bytes.
+        let n = unsafe { host!(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len()) }.unwrap_or(0) as usize;
+        sys::close(fd as i32);
+        String::from_utf8_lossy(buf[..n].trim_ascii_end()).into_owned()
+    }
+}

@@ -1,0 +1,190 @@
+//! One thread of the keeper makes the calls of one thread of another process.
+
+use super::member::Member;
+use super::{remote, Keeper};
+use crate::sys;
+use crate::tree::line::{op, turn, Buffer, Line, Poll};
+use core::sync::atomic::{AtomicI32, Ordering};
+use lkl_abi::{Errno, Result};
+use lkl_host::ThreadParker;
+use lkl_kernel::{unpark, Kernel, OpenFile, PollFd, PollRegistration, Task};
+use lkl_ops::Parker;
+use lkl_sync::{Events, Waiter};
+use std::sync::{Arc, Weak};
+
+/// Most descriptors of one `poll`.
+const MOST: u64 = 1 << 20;
+
+/// What the others need of a thread that makes calls for a line.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) parker: Arc<ThreadParker>,
+    /// The eventfd that wakes the caller while it sleeps for files of its host; -1 before it has one.
+    pub(super) event: Arc<AtomicI32>,
+}
+
+/// Wakes the worker, and the caller, which sleeps by itself.
+struct Ring {
+    parker: Arc<ThreadParker>,
+    keeper: Weak<Keeper>,
+    event: Arc<AtomicI32>,
+}
+
+impl Waiter for Ring {
+    fn wake(&self, _: Events) -> bool {
+        self.parker.unpark();
+        if let Some(keeper) = self.keeper.upgrade() {
+            keeper.ring(&self.event);
+        }
+        true
+    }
+}
+
+/// The file's name among the members of the tree, as long as it is open.
+pub(crate) fn id_of(file: &Arc<OpenFile>) -> u64 {
+    Arc::as_ptr(file) as u64 >> 4
+}
+
+struct Session<'a> {
+    member: &'a Member,
+    kernel: Arc<Kernel>,
+    task: Task,
+    worker: Arc<Worker>,
+    watch: Option<(PollRegistration, Vec<PollFd>)>,
+}
+
+/// Makes the calls that come by a line, until the member is gone.
+pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
+    let Some(window) = &member.window else { return };
+    let Some(line) = window.line(index) else { return };
+    let Ok(buffer) = window.buffer(index) else {
+        line.end();
+        return;
+    };
+    let kernel = member.process.kernel().clone();
+    let tid = line.tid.load(Ordering::Acquire) as i32;
+    let task = Kernel::task(&member.process, tid, worker.parker.clone());
+    let mut session = Session { member, kernel, task, worker, watch: None };
+    loop {
+        match line.turn.load(Ordering::Acquire) {
+            turn::CALL => {
+                session.answer(line, &buffer);
+                if !line.pass(turn::CALL, turn::DONE) {
+                    return;
+                }
+            }
+            turn::OVER => return,
+            other => {
+                line.sleep(other, 1 << 30);
+            }
+        }
+    }
+}
+
+impl Session<'_> {
+    fn answer(&mut self, line: &Line, buffer: &Buffer) {
+        let number = line.number.load(Ordering::Relaxed);
+        let args = [0, 1, 2, 3, 4, 5].map(|i: usize| line.args[i].load(Ordering::Relaxed));
+        let result = remote::with_line(line, buffer, || match usize::try_from(number) {
+            Ok(n) if number < op::ID => self.kernel.syscall(&self.task, n, args),
+            _ => self.other(number, args),
+        });
+        line.answer.store(sys::uncheck(result) as i64, Ordering::Relaxed);
+        line.signals.store(self.task.take_signals(), Ordering::Relaxed);
+    }
+
+    fn other(&mut self, number: u64, a: [u64; 6]) -> Result<u64> {
+        let process = &self.member.process;
+        match number {
+            op::ID => process.file(a[0] as i32).map(|f| id_of(&f)),
+            op::LOOK => {
+                let mut fds = self.polls(a[0], a[1])?;
+                let (ready, _none) = self.kernel.poll_set(&self.task, &mut fds, None);
+                self.put_polls(a[0], &fds)?;
+                Ok(ready as u64)
+            }
+            op::WATCH => {
+                let mut fds = self.polls(a[0], a[1])?;
+                self.watch = None;
+                let parker: Arc<dyn Parker> = self.worker.parker.clone();
+                let waiter = if a[2] == 1 {
+                    Arc::new(Ring {
+                        parker: self.worker.parker.clone(),
+                        keeper: self.member.keeper.clone(),
+                        event: self.worker.event.clone(),
+                    })
+                } else {
+                    unpark(&parker)
+                };
+                let (ready, set) = self.kernel.poll_set(&self.task, &mut fds, Some(waiter));
+                self.put_polls(a[0], &fds)?;
+                self.watch = Some((set, fds));
+                Ok(ready as u64)
+            }
+            op::CHECK => {
+                let Some((set, mut fds)) = self.watch.take() else { return Err(Errno::EINVAL) };
+                let ready = set.check(&mut fds);
+                self.put_polls(a[0], &fds)?;
+                self.watch = Some((set, fds));
+                Ok(ready as u64)
+            }
+            op::UNWATCH => {
+                self.watch = None;
+                Ok(0)
+            }
+            op::READY => {
+                let mut at = a[1];
+                let found = self.kernel.epoll_ready(&self.task, a[0] as i32, a[2] as usize)?;
+                for (events, data) in &found {
+                    process.mem().write(at, &u64::from(*events).to_ne_bytes())?;
+                    process.mem().write(at.wrapping_add(8), &data.to_ne_bytes())?;
+                    at = at.wrapping_add(16);
+                }
+                Ok(found.len() as u64)
+            }
+            op::PATH => {
+                let file = process.file(a[0] as i32)?;
+                let path = file.path().ok_or(Errno::ENOENT)?.as_bytes();
+                if path.len() as u64 > a[2] {
+                    return Err(Errno::ENAMETOOLONG);
+                }
+                process.mem().write(a[1], path)?;
+                Ok(path.len() as u64)
+            }
+            op::WAKE => {
+                process.file(a[0] as i32)?.file().wait_queue().wake(Events::READ);
+                Ok(0)
+            }
+            op::FORGET => {
+                drop(process.forget(a[0] as i32));
+                Ok(0)
+            }
+            op::ADOPT => {
+                let file = self.member.in_flight(a[1]).ok_or(Errno::EBADF)?;
+                process.adopt(a[0] as i32, file).map(|()| 0)
+            }
+            _ => Err(Errno::ENOSYS),
+        }
+    }
+
+    fn polls(&self, at: u64, n: u64) -> Result<Vec<PollFd>> {
+        if n > MOST {
+            return Err(Errno::EINVAL);
+        }
+        let mut raw = vec![0u8; n as usize * size_of::<Poll>()];
+        self.member.process.mem().read(at, &mut raw)?;
+        let word = |b: &[u8], i: usize| u32::from_ne_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]);
+        let each = raw.chunks_exact(size_of::<Poll>());
+        Ok(each.map(|b| PollFd { fd: word(b, 0) as i32, events: Events(word(b, 4)), revents: Events::EMPTY }).collect())
+    }
+
+    fn put_polls(&self, at: u64, fds: &[PollFd]) -> Result<()> {
+        let mut raw = Vec::with_capacity(size_of_val(fds));
+        for p in fds {
+            raw.extend(p.fd.to_ne_bytes());
+            raw.extend(p.events.0.to_ne_bytes());
+            raw.extend(p.revents.0.to_ne_bytes());
+        }
+        self.member.process.mem().write(at, &raw)
+    }
+}

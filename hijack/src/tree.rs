@@ -1,0 +1,322 @@
+//! The processes that share one kernel, from the side of those that do not have it in their memory.
+//!
+//! Every process of a tree has the *meeting place*, a socket to the keeper ([`crate::keeper`]) that `fork` and `exec` hand
+//! down. A process that uses the kernel has a socket of its own besides, its *connection*, and a window of shared memory, in
+//! which each of its threads has a line ([`line`]) to make calls by ([`client`]).
+//!
+//! * `fork`: if the parent has kernel files, it makes the child's connection and tells the keeper, which gives the child the
+//!   same files. The child says that it has come when it first uses the kernel.
+//! * `vfork`, `posix_spawn`, `system`, `popen`: the same; but the child has the parent's memory until it is another program.
+//! * `exec`: the meeting place and the connection stay open ([`passed`]), the environment tells their numbers. The
+//!   new image finds its kernel files by the tags of their placeholders ([`crate::fds::tag`]), and tells the keeper.
+
+pub(crate) mod client;
+pub(crate) mod line;
+pub(crate) mod message;
+
+use crate::door;
+use crate::fds::{self, state};
+use crate::sys::{self, host};
+use crate::thread::Thread;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU8, Ordering};
+use line::Window;
+use lkl_abi::{Errno, Result};
+use message::kind;
+
+/// The variable that a new image finds the tree by: the numbers of the meeting place and of its connection (or -1).
+pub(crate) const VARIABLE: &str = "LKL_HIJACK_TREE";
+
+/// How this process stands to the keeper.
+mod standing {
+    /// The keeper does not know it.
+    pub(super) const STRANGER: u8 = 0;
+    /// The keeper waits for it on [`super::CONNECTION`], as a child of `fork`.
+    pub(super) const EXPECTED: u8 = 1;
+    /// It can make calls.
+    pub(super) const MEMBER: u8 = 2;
+    /// The keeper is gone, or will not have it.
+    pub(super) const OUT: u8 = 3;
+}
+
+static MEETING: AtomicI32 = AtomicI32::new(-1);
+static CONNECTION: AtomicI32 = AtomicI32::new(-1);
+static STANDING: AtomicU8 = AtomicU8::new(standing::STRANGER);
+static WINDOW: AtomicPtr<Window> = AtomicPtr::new(core::ptr::null_mut());
+/// Held while a message is answered, or the standing changes: the thread that holds it. It can be held across a fork.
+static TALKING: AtomicU32 = AtomicU32::new(0);
+/// The connection of the child that `fork` is about to make.
+static CHILD: AtomicI32 = AtomicI32::new(-1);
+
+/// Is there a tree with a keeper?
+pub(crate) fn any() -> bool {
+    MEETING.load(Ordering::Acquire) >= 0
+}
+
+/// The process with the kernel has a keeper now.
+pub(crate) fn begun(ends: crate::keeper::Ends) {
+    MEETING.store(ends.meeting, Ordering::Release);
+    CONNECTION.store(ends.connection, Ordering::Release);
+    STANDING.store(standing::MEMBER, Ordering::Release);
+}
+
+/// Runs `f` while no other thread of the process talks to the keeper.
+fn talking<T>(f: impl FnOnce() -> T) -> T {
+    let me = sys::gettid() as u32;
+    while TALKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // SAFETY: no arguments.
+        let _ok = unsafe { host!(libc::SYS_sched_yield) };
+    }
+    let out = f();
+    TALKING.store(0, Ordering::Release);
+    out
+}
+
+/// The answer to a message that was sent on `connection`.
+fn answer(connection: i32) -> Result<()> {
+    let m = message::receive(connection, 0).map_err(|_| Errno::EIO)?;
+    match m.word(0) {
+        0 => Ok(()),
+        e => Err(Errno(e as i32)),
+    }
+}
+
+/// Asks the keeper for something.
+fn request(words: &[u64], fds: &[i32]) -> Result<()> {
+    talking(|| {
+        let connection = CONNECTION.load(Ordering::Acquire);
+        message::send(connection, words, fds, 0).map_err(|_| Errno::EIO)?;
+        answer(connection)
+    })
+}
+
+/// Tells the keeper something that it does not answer. Async-signal-safe.
+fn tell(words: &[u64], fds: &[i32], flags: i32) {
+    let _told = message::send(CONNECTION.load(Ordering::Acquire), words, fds, flags);
+}
+
+/// Where this process's threads make their calls; it becomes a member if it is none.
+///
+/// # Errors
+/// `EIO`: the keeper is gone. `ENOMEM`, `EMFILE`
+pub(crate) fn window() -> Result<&'static Window> {
+    // SAFETY: windows are leaked.
+    if let Some(w) = unsafe { WINDOW.load(Ordering::Acquire).as_ref() } {
+        return Ok(w);
+    }
+    talking(|| {
+        // SAFETY: as above. Another thread was quicker.
+        if let Some(w) = unsafe { WINDOW.load(Ordering::Acquire).as_ref() } {
+            return Ok(w);
+        }
+        let mut window = Window::create()?;
+        let result = match STANDING.load(Ordering::Acquire) {
+            standing::STRANGER => join(&window),
+            standing::EXPECTED => {
+                let connection = CONNECTION.load(Ordering::Acquire);
+                message::send(connection, &[kind::CLAIM], &[window.fd()], 0)
+                    .map_err(|_| Errno::EIO)
+                    .and_then(|()| answer(connection))
+            }
+            _ => Err(Errno::EIO),
+        };
+        if result.is_err() {
+            STANDING.store(standing::OUT, Ordering::Release);
+        }
+        result?;
+        window.renumber(fds::privatise);
+        Ok(enter(window))
+    })
+}
+
+fn enter(window: Window) -> &'static Window {
+    let window = Box::leak(Box::new(window));
+    WINDOW.store(core::ptr::from_ref(window).cast_mut(), Ordering::Release);
+    STANDING.store(standing::MEMBER, Ordering::Release);
+    window
+}
+
+/// Comes to the meeting place.
+fn join(window: &Window) -> Result<()> {
+    let pair = message::pair()?;
+    let sent = message::send(MEETING.load(Ordering::Acquire), &[kind::JOIN], &[pair[1], window.fd()], 0);
+    sys::close(pair[1]);
+    match sent.map_err(|_| Errno::EIO).and_then(|()| answer(pair[0])) {
+        Ok(()) => {
+            CONNECTION.store(fds::privatise(pair[0]), Ordering::Release);
+            Ok(())
+        }
+        Err(e) => {
+            sys::close(pair[0]);
+            Err(e)
+        }
+    }
+}
+
+/// The keeper is to have `fd` at the same number.
+pub(crate) fn mirror(fd: i32) -> bool {
+    !any() || request(&[kind::MIRROR, fd as u64], &[fd]).is_ok()
+}
+
+/// The process ends: its files are closed when this comes back.
+pub(crate) fn bye() {
+    if STANDING.load(Ordering::Acquire) == standing::MEMBER {
+        let _closed = request(&[kind::BYE], &[]);
+    }
+}
+
+/// Announces a child with this process's files; answers its connection, which is the child's to use. `None`: it needs
+/// none, or cannot have them.
+fn announce() -> Option<i32> {
+    if !any() || !fds::any_kernel() || window_or_direct().is_err() {
+        return None;
+    }
+    let pair = message::pair().ok()?;
+    let told = request(&[kind::FORK], &[pair[1]]);
+    sys::close(pair[1]);
+    match told {
+        Ok(()) => Some(fds::privatise(pair[0])),
+        Err(_) => {
+            sys::close(pair[0]);
+            None
+        }
+    }
+}
+
+fn window_or_direct() -> Result<()> {
+    if door::direct() {
+        return Ok(());
+    }
+    window().map(drop)
+}
+
+fn let_go(fd: i32) {
+    if fd >= 0 {
+        fds::set(fd, state::HOST);
+        sys::close(fd);
+    }
+}
+
+/// Before `fork`.
+pub(crate) fn before_fork() {
+    fds::mix_epolls();
+    CHILD.store(announce().unwrap_or(-1), Ordering::Release);
+    // So that the child finds nobody in the middle of a talk.
+    let me = sys::gettid() as u32;
+    while TALKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // SAFETY: no arguments.
+        let _ok = unsafe { host!(libc::SYS_sched_yield) };
+    }
+}
+
+/// After `fork`, in the parent.
+pub(crate) fn after_fork_parent() {
+    TALKING.store(0, Ordering::Release);
+    let_go(CHILD.swap(-1, Ordering::AcqRel));
+}
+
+/// After `fork`, in the child.
+pub(crate) fn after_fork_child() {
+    TALKING.store(0, Ordering::Release);
+    if !any() {
+        return;
+    }
+    let child = CHILD.swap(-1, Ordering::AcqRel);
+    WINDOW.store(core::ptr::null_mut(), Ordering::Release);
+    CONNECTION.store(child, Ordering::Release);
+    STANDING.store(if child >= 0 { standing::EXPECTED } else { standing::STRANGER }, Ordering::Release);
+    // The parent's own: its connection, its window, the device, what wakes its threads.
+    let kept = [MEETING.load(Ordering::Acquire), child];
+    fds::forsake(&kept);
+    client::forked();
+}
+
+/// Before a child that lends this process's memory (`vfork`) is made.
+pub(crate) fn before_spawn(t: &Thread) {
+    if fds::any_kernel() && any() {
+        let _marked = fds::tag::all();
+        t.child.set(announce().unwrap_or(-1));
+    }
+}
+
+/// That child is another program by now, or has ended.
+pub(crate) fn after_spawn(t: &Thread) {
+    let_go(t.child.replace(-1));
+}
+
+/// What an image that is about to be started gets handed down: the numbers of the meeting place and of its
+/// connection.
+pub(crate) fn passed(t: &Thread) -> Option<[i32; 2]> {
+    if !any() {
+        return None;
+    }
+    let connection = if t.spawning.get() {
+        t.child.get()
+    } else {
+        if fds::any_kernel() && window_or_direct().is_ok() {
+            let _marked = fds::tag::all();
+        }
+        match STANDING.load(Ordering::Acquire) {
+            standing::MEMBER | standing::EXPECTED => CONNECTION.load(Ordering::Acquire),
+            _ => -1,
+        }
+    };
+    Some([MEETING.load(Ordering::Acquire), connection])
+}
+
+/// A new image that was handed down `value` of [`VARIABLE`]: it belongs to the tree. Answers whether it does.
+pub(crate) fn arrive(value: &str) -> bool {
+    let mut numbers = value.split(',').map(str::parse::<i32>);
+    let (Some(Ok(meeting)), Some(Ok(connection))) = (numbers.next(), numbers.next()) else { return false };
+    if !is_socket(meeting) || message::hung_up(meeting) {
+        return false;
+    }
+    MEETING.store(fds::privatise(meeting), Ordering::Release);
+    let mut words = vec![kind::EXEC];
+    let most = message::BYTES / 16 - 1;
+    for (fd, id) in fds::tag::find().into_iter().take(most) {
+        fds::set(fd, state::KERNEL);
+        words.extend([fd as u64, id]);
+    }
+    if !is_socket(connection) {
+        return true;
+    }
+    CONNECTION.store(fds::privatise(connection), Ordering::Release);
+    // The keeper lets go of what this image has not got.
+    let arrived = Window::create().and_then(|window| request(&words, &[window.fd()]).map(|()| window));
+    match arrived {
+        Ok(mut window) => {
+            window.renumber(fds::privatise);
+            enter(window);
+        }
+        Err(_) => STANDING.store(standing::OUT, Ordering::Release),
+    }
+    true
+}
+
+fn is_socket(fd: i32) -> bool {
+    let (mut kind, mut len) = (0i32, 4u32);
+    // SAFETY: the answer is an `int`, as its length says.
+    let asked =
+        unsafe { host!(libc::SYS_getsockopt, fd, libc::SOL_SOCKET, libc::SO_TYPE, &raw mut kind, &raw mut len) };
+    fd >= 0 && asked.is_ok() && kind == libc::SOCK_SEQPACKET
+}
+
+/// One of our files is about to be sent to another process: answers a descriptor to send in its place, which is
+/// the caller's to close.
+///
+/// # Errors
+/// `EIO`, `EMFILE`, `EBADF`
+pub(crate) fn ticket(fd: i32) -> Result<i32> {
+    window_or_direct()?;
+    let id = door::id_of(fd)?;
+    let pair = message::pair()?;
+    let told = fds::tag::put(pair[0], id).and_then(|()| request(&[kind::FLIGHT, id], &[pair[1]]));
+    sys::close(pair[1]);
+    match told {
+        Ok(()) => Ok(pair[0]),
+        Err(e) => {
+            sys::close(pair[0]);
+            Err(e)
+        }
+    }
+}

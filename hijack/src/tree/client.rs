@@ -1,0 +1,338 @@
+//! A thread of a process that does not have the kernel in its memory: its calls go by its line.
+
+use super::line::{ask, op, turn, Buffer, Line, Poll, Window, BUFFER, LINES};
+use super::message::{self, kind};
+use super::{tell, window, CONNECTION};
+use crate::alloc::Spin;
+use crate::fds::{self, HostNumbers};
+use crate::mem::Own;
+use crate::sys::{self, host};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use core::time::Duration;
+use lkl_abi::{nr, Errno, Result};
+use lkl_host::Slept;
+use lkl_kernel::PollFd;
+use lkl_ops::{Descriptors, FileKind, Instant, UserMem};
+use lkl_sync::Events;
+
+/// After so many seconds a thread that waits for an answer looks whether the keeper is still there.
+const PATIENCE: u64 = 1;
+
+/// Lines that ended threads have left, and how many there are in all.
+struct Lines {
+    lock: Spin,
+    free: UnsafeCell<Vec<usize>>,
+    made: AtomicUsize,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Lines {}
+
+static ALL: Lines = Lines { lock: Spin::new(), free: UnsafeCell::new(Vec::new()), made: AtomicUsize::new(0) };
+
+/// After a fork, in the child: there are none yet.
+pub(super) fn forked() {
+    ALL.lock.unlock();
+    // SAFETY: the only thread.
+    unsafe { (*ALL.free.get()).clear() };
+    ALL.made.store(0, Ordering::Release);
+}
+
+/// One thread's line.
+pub(crate) struct Client {
+    index: usize,
+    line: &'static Line,
+    buffer: Buffer,
+    /// What wakes the thread while it sleeps for files of its host; -1 before it is needed.
+    event: AtomicI32,
+}
+
+impl Client {
+    /// A line for the calling thread.
+    ///
+    /// # Errors
+    /// `EIO` if there is no keeper, `EAGAIN` if there are too many threads, `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        let window: &'static Window = window()?;
+        ALL.lock.lock();
+        // SAFETY: under the lock.
+        let left = unsafe { (*ALL.free.get()).pop() };
+        ALL.lock.unlock();
+        let index = left.unwrap_or_else(|| ALL.made.fetch_add(1, Ordering::AcqRel));
+        if index >= LINES {
+            ALL.made.fetch_sub(1, Ordering::AcqRel);
+            return Err(Errno::EAGAIN);
+        }
+        let line = window.line(index).ok_or(Errno::EAGAIN)?;
+        let buffer = window.buffer(index)?;
+        line.tid.store(sys::gettid() as u32, Ordering::Release);
+        if left.is_none() {
+            tell(&[kind::THREAD, index as u64], &[], 0);
+        }
+        Ok(Self { index, line, buffer, event: AtomicI32::new(-1) })
+    }
+
+    /// The number by which other threads can [`interrupt`] it.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The eventfd that ends [`Client::sleep`], -1 if there is none yet.
+    pub(crate) fn event(&self) -> i32 {
+        self.event.load(Ordering::Acquire)
+    }
+
+    /// Makes a call; the answer is as the kernel gives it, and the signals that are to be raised.
+    pub(crate) fn call(&self, number: u64, args: [u64; 6]) -> (Result<u64>, u64) {
+        let (given, taken) = pieces(number, &args);
+        let given = given.filter(|(addr, len)| self.fill(*addr, *len));
+        self.call_with(number, args, given, taken)
+    }
+
+    fn call_with(
+        &self,
+        number: u64,
+        args: [u64; 6],
+        given: Option<(u64, u64)>,
+        taken: Option<(u64, u64)>,
+    ) -> (Result<u64>, u64) {
+        let line = self.line;
+        line.number.store(number, Ordering::Relaxed);
+        for (to, from) in line.args.iter().zip(args) {
+            to.store(from, Ordering::Relaxed);
+        }
+        let (given, taken) = (given.unwrap_or((0, 0)), taken.unwrap_or((0, 0)));
+        line.given[0].store(given.0, Ordering::Relaxed);
+        line.given[1].store(given.1, Ordering::Relaxed);
+        line.taken[0].store(taken.0, Ordering::Relaxed);
+        line.taken[1].store(taken.1, Ordering::Relaxed);
+        line.taken[2].store(0, Ordering::Relaxed);
+        if !line.pass(turn::IDLE, turn::CALL) {
+            return (Err(Errno::EIO), 0);
+        }
+        let mut whose = turn::CALL;
+        loop {
+            match line.sleep(whose, PATIENCE) {
+                turn::DONE => break,
+                turn::ASK => {
+                    let answer = sys::uncheck(self.asked());
+                    line.ask_answer.store(answer as i64, Ordering::Relaxed);
+                    line.pass(turn::ASK, turn::ANSWER);
+                    whose = turn::ANSWER;
+                }
+                turn::OVER => return (Err(Errno::EIO), 0),
+                same => {
+                    whose = same;
+                    if message::hung_up(CONNECTION.load(Ordering::Acquire)) {
+                        line.end();
+                    }
+                }
+            }
+        }
+        let mut result = match line.answer.load(Ordering::Relaxed) {
+            e @ -4095..0 => Err(Errno(-e as i32)),
+            value => Ok(value as u64),
+        };
+        let signals = line.signals.load(Ordering::Relaxed);
+        let filled = line.taken[2].load(Ordering::Relaxed).min(taken.1).min(BUFFER as u64);
+        if filled > 0 && !self.empty(taken.0, filled as usize) {
+            result = Err(Errno::EFAULT);
+        }
+        line.turn.store(turn::IDLE, Ordering::Release);
+        (result, signals)
+    }
+
+    /// Copies memory of the program's into the buffer.
+    fn fill(&self, addr: u64, len: u64) -> bool {
+        // SAFETY: the buffer is this thread's now, and at least as long.
+        let room = unsafe { core::slice::from_raw_parts_mut(self.buffer.at(), (len as usize).min(BUFFER)) };
+        Own.read(addr, room).is_ok()
+    }
+
+    /// Copies from the start of the buffer to memory of the program's.
+    fn empty(&self, addr: u64, len: usize) -> bool {
+        // SAFETY: the buffer is this thread's now, and at least as long.
+        let bytes = unsafe { core::slice::from_raw_parts(self.buffer.at(), len.min(BUFFER)) };
+        Own.write(addr, bytes).is_ok()
+    }
+
+    /// Does what the kernel asks for.
+    fn asked(&self) -> Result<u64> {
+        let a = [0, 1, 2].map(|i: usize| self.line.ask_args[i].load(Ordering::Relaxed));
+        let (fd, flag) = (a[0] as i32, a[2] != 0);
+        match self.line.ask.load(Ordering::Relaxed) {
+            ask::ALLOC => {
+                let kind = match a[0] {
+                    0 => FileKind::Socket,
+                    1 => FileKind::Epoll,
+                    _ => FileKind::File,
+                };
+                HostNumbers.alloc(kind, a[1] as i32, flag).map(|fd| fd as u64)
+            }
+            ask::DUP => HostNumbers.dup(fd, a[1] as i32, flag).map(|fd| fd as u64),
+            ask::DUP_TO => HostNumbers.dup_to(fd, a[1] as i32, flag).map(|()| 0),
+            ask::FREE => {
+                HostNumbers.free(fd);
+                Ok(0)
+            }
+            ask::CLOEXEC => Ok(u64::from(HostNumbers.cloexec(fd))),
+            ask::SET_CLOEXEC => {
+                HostNumbers.set_cloexec(fd, a[1] != 0);
+                Ok(0)
+            }
+            ask::READ => match self.fill(a[0], a[1]) {
+                true => Ok(0),
+                false => Err(Errno::EFAULT),
+            },
+            ask::WRITE => {
+                let len = (a[1] as usize).min(BUFFER / 2);
+                // SAFETY: the upper half of the buffer, which is this thread's now.
+                let bytes = unsafe { core::slice::from_raw_parts(self.buffer.at().add(BUFFER / 2), len) };
+                Own.write(a[0], bytes).map(|()| 0)
+            }
+            _ => Err(Errno::ENOSYS),
+        }
+    }
+
+    /// An operation on a list of our own, which the kernel reads and writes.
+    fn poll_op(&self, number: u64, fds: &mut [PollFd], more: u64) -> usize {
+        let mut list: Vec<Poll> = fds.iter().map(|p| Poll { fd: p.fd, events: p.events.0, revents: 0 }).collect();
+        let at = list.as_mut_ptr() as u64;
+        let bytes = size_of_val(list.as_slice()) as u64;
+        let piece = Some((at, bytes)).filter(|_| bytes as usize <= BUFFER / 2);
+        let given = piece.filter(|_| number != op::CHECK && self.fill(at, bytes));
+        let (result, _) = self.call_with(number, [at, list.len() as u64, more, 0, 0, 0], given, piece);
+        match result {
+            Ok(n) => {
+                for (to, from) in fds.iter_mut().zip(&list) {
+                    to.revents = Events(from.revents);
+                }
+                n as usize
+            }
+            // As after a panic of the kernel.
+            Err(_) => {
+                fds.iter_mut().for_each(|p| p.revents = Events::ERR);
+                fds.len()
+            }
+        }
+    }
+
+    /// Which of `fds` are ready; writes every `revents`.
+    pub(crate) fn look(&self, fds: &mut [PollFd]) -> usize {
+        self.poll_op(op::LOOK, fds, 0)
+    }
+
+    /// The same; from now on until [`Client::unwatch`], a change ends [`Client::sleep`].
+    ///
+    /// # Errors
+    /// `EMFILE`, `EIO`
+    pub(crate) fn watch(&self, fds: &mut [PollFd]) -> Result<usize> {
+        if self.event() < 0 {
+            let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
+            // SAFETY: no pointers.
+            let fd = fds::privatise(unsafe { host!(libc::SYS_eventfd2, 0, flags) }? as i32);
+            tell(&[kind::EVENT, self.index as u64], &[fd], 0);
+            self.event.store(fd, Ordering::Release);
+        }
+        Ok(self.poll_op(op::WATCH, fds, 1))
+    }
+
+    /// Looks again at what is watched.
+    pub(crate) fn check(&self, fds: &mut [PollFd]) -> usize {
+        self.poll_op(op::CHECK, fds, 0)
+    }
+
+    /// The end of [`Client::watch`].
+    pub(crate) fn unwatch(&self) {
+        let _done = self.call_with(op::UNWATCH, [0; 6], None, None);
+    }
+
+    /// What an epoll instance has to tell, at most `max` events.
+    ///
+    /// # Errors
+    /// `EBADF`, `EINVAL`, `EIO`
+    pub(crate) fn epoll_ready(&self, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+        let max = max.min(BUFFER / 32);
+        let mut found = vec![[0u64; 2]; max];
+        let at = found.as_mut_ptr() as u64;
+        let taken = Some((at, size_of_val(found.as_slice()) as u64));
+        let (result, _) = self.call_with(op::READY, [epfd as u64, at, max as u64, 0, 0, 0], None, taken);
+        let n = result? as usize;
+        Ok(found.into_iter().take(n).map(|[events, data]| (events as u32, data)).collect())
+    }
+
+    /// Sleeps until one of the host's `host` is ready, what is watched changes, a signal comes, or the deadline.
+    pub(crate) fn sleep(&self, host: &mut [libc::pollfd], deadline: Option<Instant>) -> Slept {
+        let mut all = Vec::with_capacity(host.len() + 1);
+        all.push(libc::pollfd { fd: self.event(), events: libc::POLLIN, revents: 0 });
+        all.extend_from_slice(host);
+        let ts = deadline.map(|d| d.since(now())).map(|d| [d.as_secs(), u64::from(d.subsec_nanos())]);
+        let at = ts.as_ref().map_or(core::ptr::null(), |t| t.as_ptr());
+        // SAFETY: the array and the time live through the call.
+        let ready = unsafe { host!(libc::SYS_ppoll, all.as_mut_ptr(), all.len(), at, 0usize, 8usize) };
+        let rung = all[0].revents != 0;
+        if rung {
+            let mut count = 0u64;
+            // SAFETY: 8 bytes, as an eventfd gives them.
+            let _hushed = unsafe { host!(libc::SYS_read, self.event(), &raw mut count, 8usize) };
+        }
+        for (to, from) in host.iter_mut().zip(&all[1..]) {
+            to.revents = from.revents;
+        }
+        match ready {
+            Err(Errno::EINTR) => Slept::Interrupted,
+            Err(e) => Slept::Failed(e),
+            Ok(0) => Slept::TimedOut,
+            Ok(n) if n as usize > usize::from(rung) => Slept::Host(n as usize - usize::from(rung)),
+            Ok(_) => Slept::Unparked,
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Another thread goes on with it, if the keeper has not given it up.
+        if self.line.turn.load(Ordering::Acquire) == turn::IDLE {
+            ALL.lock.lock();
+            // SAFETY: under the lock.
+            unsafe { (*ALL.free.get()).push(self.index) };
+            ALL.lock.unlock();
+        }
+        let event = self.event();
+        if event >= 0 {
+            fds::set(event, fds::state::HOST);
+            sys::close(event);
+        }
+    }
+}
+
+/// The present, by the clock that the kernel has.
+pub(crate) fn now() -> Instant {
+    let mut t = [0u64; 2];
+    // SAFETY: a `struct timespec` of two 64-bit numbers.
+    let _ok = unsafe { host!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, t.as_mut_ptr()) };
+    Instant::from_nanos(Duration::new(t[0], t[1] as u32).as_nanos() as u64)
+}
+
+/// A signal came for the thread with this line, whose eventfd is `event`. Async-signal-safe.
+pub(crate) fn interrupt(index: usize, event: i32) {
+    tell(&[kind::INTERRUPT, index as u64], &[], libc::MSG_DONTWAIT);
+    if event >= 0 {
+        let one = 1u64;
+        // SAFETY: 8 bytes, as an eventfd takes them.
+        let _rung = unsafe { host!(libc::SYS_write, event, &raw const one, 8usize) };
+    }
+}
+
+type Piece = Option<(u64, u64)>;
+
+/// The memory of a call that is copied with it: what the kernel will read, and what it will write.
+fn pieces(number: u64, a: &[u64; 6]) -> (Piece, Piece) {
+    let whole = Some((a[1], a[2].min(BUFFER as u64))).filter(|(_, len)| *len > 0);
+    match number as usize {
+        nr::WRITE | nr::SENDTO | nr::PWRITE64 => (whole, None),
+        nr::READ | nr::RECVFROM | nr::PREAD64 | nr::GETDENTS64 => (None, whole),
+        _ => (None, None),
+    }
+}

@@ -1,0 +1,287 @@
+//! What two processes of a tree say to each other: messages on sockets, calls in shared memory.
+//!
+//! A *line* is the place in shared memory through which one thread of a process makes calls of the kernel, which lives in
+//! the memory of another process: number and arguments one way, the answer the other. While a call is on its way the kernel may
+//! ask back (for a descriptor number, for memory that it cannot reach). One word says whose turn it is; both sides
+//! sleep on it.
+//!
+//! Next to each line is a buffer, through which the bytes of most reads and writes go, so that nobody copies from
+//! address space to address space.
+
+use crate::alloc;
+use crate::sys::{self, host};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use lkl_abi::{Errno, Result};
+
+/// Threads of one process that can be in the kernel.
+pub(crate) const LINES: usize = 4096;
+/// Bytes of the buffer beside a line.
+pub(crate) const BUFFER: usize = 64 << 10;
+const LINE: usize = size_of::<Line>();
+/// Bytes of all lines of a process.
+const TABLE: usize = LINES * LINE;
+/// Bytes of a window: the lines, then their buffers. Only what is touched takes memory.
+const WINDOW: usize = TABLE + LINES * BUFFER;
+
+/// Whose turn it is.
+pub(crate) mod turn {
+    /// Nobody's: no call is on its way.
+    pub(crate) const IDLE: u32 = 0;
+    /// The kernel's: there is a call.
+    pub(crate) const CALL: u32 = 1;
+    /// The caller's: there is an answer.
+    pub(crate) const DONE: u32 = 2;
+    /// The caller's: the kernel asks.
+    pub(crate) const ASK: u32 = 3;
+    /// The kernel's: what it asked for is there.
+    pub(crate) const ANSWER: u32 = 4;
+    /// One of the two is gone.
+    pub(crate) const OVER: u32 = 5;
+}
+
+/// What is not a system call.
+pub(crate) mod op {
+    /// `(fd)`: a number that names the open file as long as it is open.
+    pub(crate) const ID: u64 = 0x1_0000;
+    /// `(fds, n)`: which of them are ready ([`super::Poll`]).
+    pub(crate) const LOOK: u64 = 0x1_0001;
+    /// `(fds, n, ring)`: the same; from now on a change ends [`PARK`], and rings the thread's eventfd if `ring` is 1.
+    pub(crate) const WATCH: u64 = 0x1_0002;
+    /// `(fds, n)`: looks again at what is watched.
+    pub(crate) const CHECK: u64 = 0x1_0003;
+    /// The end of [`WATCH`].
+    pub(crate) const UNWATCH: u64 = 0x1_0004;
+    /// `(epfd, to, max)`: what the epoll instance has to tell, as pairs of 64-bit numbers.
+    pub(crate) const READY: u64 = 0x1_0005;
+    /// `(fd, to, len)`: the path that the file was opened by; answers its length.
+    pub(crate) const PATH: u64 = 0x1_0006;
+    /// `(fd)`: whoever waits for it looks again.
+    pub(crate) const WAKE: u64 = 0x1_0007;
+    /// `(fd)`: the host has put something else there.
+    pub(crate) const FORGET: u64 = 0x1_0008;
+    /// `(fd, id)`: the file in flight with this [`ID`] is at this number now.
+    pub(crate) const ADOPT: u64 = 0x1_0009;
+}
+
+/// What the kernel asks of the caller.
+pub(crate) mod ask {
+    /// `(kind, min, cloexec)`: a new number.
+    pub(crate) const ALLOC: u64 = 0;
+    /// `(fd, min, cloexec)`
+    pub(crate) const DUP: u64 = 1;
+    /// `(fd, to, cloexec)`
+    pub(crate) const DUP_TO: u64 = 2;
+    /// `(fd)`
+    pub(crate) const FREE: u64 = 3;
+    /// `(fd)`: 1 if it is closed on exec.
+    pub(crate) const CLOEXEC: u64 = 4;
+    /// `(fd, on)`
+    pub(crate) const SET_CLOEXEC: u64 = 5;
+    /// `(addr, len)`: this memory into the buffer.
+    pub(crate) const READ: u64 = 6;
+    /// `(addr, len)`: the buffer into this memory.
+    pub(crate) const WRITE: u64 = 7;
+}
+
+/// The place of one thread's calls.
+#[repr(C, align(64))]
+pub(crate) struct Line {
+    pub(crate) turn: AtomicU32,
+    pub(crate) tid: AtomicU32,
+    pub(crate) number: AtomicU64,
+    pub(crate) args: [AtomicU64; 6],
+    /// `-errno`, or the value.
+    pub(crate) answer: AtomicI64,
+    /// Signals to be raised for the caller.
+    pub(crate) signals: AtomicU64,
+    /// Address and length of what is in the buffer already, of the caller's memory.
+    pub(crate) given: [AtomicU64; 2],
+    /// Address and length of what the caller takes from the buffer in the end, and how much of it there is.
+    pub(crate) taken: [AtomicU64; 3],
+    pub(crate) ask: AtomicU64,
+    pub(crate) ask_args: [AtomicU64; 3],
+    pub(crate) ask_answer: AtomicI64,
+}
+
+/// One descriptor of [`op::LOOK`] and others.
+#[derive(Clone, Copy, Default, Debug)]
+#[repr(C)]
+pub(crate) struct Poll {
+    pub(crate) fd: i32,
+    pub(crate) events: u32,
+    pub(crate) revents: u32,
+}
+
+impl Line {
+    /// Sleeps while it is not the turn of the calling side, at most for `seconds` at once. Answers whose turn it is.
+    /// A signal ends it too.
+    pub(crate) fn sleep(&self, not: u32, seconds: u64) -> u32 {
+        let now = self.turn.load(Ordering::Acquire);
+        if now != not {
+            return now;
+        }
+        let ts = [seconds, 0u64];
+        // SAFETY: the word is shared memory that both sides have mapped; the time is a `struct timespec`.
+        let _woken =
+            unsafe { host!(libc::SYS_futex, self.turn.as_ptr(), libc::FUTEX_WAIT, not, ts.as_ptr(), 0usize, 0usize) };
+        self.turn.load(Ordering::Acquire)
+    }
+
+    /// Gives the turn to the other side, unless one of the two is gone. Answers whether it did.
+    pub(crate) fn pass(&self, from: u32, to: u32) -> bool {
+        if self.turn.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return false;
+        }
+        self.wake();
+        true
+    }
+
+    /// One of the two is gone.
+    pub(crate) fn end(&self) {
+        self.turn.store(turn::OVER, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // SAFETY: as in `sleep`.
+        let _woken = unsafe { host!(libc::SYS_futex, self.turn.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+    }
+}
+
+/// The lines of one process, mapped here.
+#[derive(Debug)]
+pub(crate) struct Window {
+    table: *mut u8,
+    fd: i32,
+}
+
+// SAFETY: what is in it is atomic, or guarded by a line's turn.
+unsafe impl Send for Window {}
+// SAFETY: the same.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// Makes the memory for the lines of this process.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `EMFILE`
+    pub(crate) fn create() -> Result<Self> {
+        // SAFETY: a C string.
+        let fd = unsafe { host!(libc::SYS_memfd_create, c"lkl-lines".as_ptr(), libc::MFD_CLOEXEC) }? as i32;
+        // SAFETY: no pointers.
+        if let Err(e) = unsafe { host!(libc::SYS_ftruncate, fd, WINDOW) } {
+            sys::close(fd);
+            return Err(e);
+        }
+        Self::open(fd)
+    }
+
+    /// Maps the lines of another process. The descriptor is the window's from now on.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `EINVAL` if it is no such memory.
+    pub(crate) fn open(fd: i32) -> Result<Self> {
+        let mut st = [0u64; 18];
+        // SAFETY: `struct stat` has 144 bytes.
+        let size = unsafe { host!(libc::SYS_fstat, fd, st.as_mut_ptr()) }.map(|_| st[6]);
+        let table = match size {
+            Ok(n) if n == WINDOW as u64 => map(fd, 0, TABLE),
+            Ok(_) => Err(Errno::EINVAL),
+            Err(e) => Err(e),
+        };
+        match table {
+            Ok(table) => Ok(Self { table, fd }),
+            Err(e) => {
+                sys::close(fd);
+                Err(e)
+            }
+        }
+    }
+
+    /// The memory's descriptor.
+    pub(crate) fn fd(&self) -> i32 {
+        self.fd
+    }
+
+    /// Moves the descriptor to another number.
+    pub(crate) fn renumber(&mut self, to: impl FnOnce(i32) -> i32) {
+        self.fd = to(self.fd);
+    }
+
+    /// A line. `None` if there are not so many.
+    pub(crate) fn line(&self, i: usize) -> Option<&Line> {
+        if i >= LINES {
+            return None;
+        }
+        // SAFETY: inside the table, which is mapped as long as `self`; any bytes are a `Line`.
+        Some(unsafe { &*self.table.add(i * LINE).cast::<Line>() })
+    }
+
+    /// Maps the buffer of a line.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `EINVAL`
+    pub(crate) fn buffer(&self, i: usize) -> Result<Buffer> {
+        if i >= LINES {
+            return Err(Errno::EINVAL);
+        }
+        map(self.fd, TABLE + i * BUFFER, BUFFER).map(|at| Buffer { at })
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `open`; references to lines do not outlive `self`.
+        unsafe { alloc::unmap(self.table, TABLE) };
+        sys::close(self.fd);
+    }
+}
+
+fn map(fd: i32, at: usize, len: usize) -> Result<*mut u8> {
+    const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new map at an address of the host's choice.
+    unsafe { host!(libc::SYS_mmap, 0usize, len, PROT, libc::MAP_SHARED, fd, at) }.map(|p| p as usize as *mut u8)
+}
+
+/// The buffer beside a line, mapped. Only the side whose turn it is touches it.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    at: *mut u8,
+}
+
+// SAFETY: plain shared memory; whose turn it is says who may touch it.
+unsafe impl Send for Buffer {}
+
+impl Buffer {
+    /// Where it is.
+    pub(crate) fn at(&self) -> *mut u8 {
+        self.at
+    }
+
+    /// The bytes from `from` on, as many as `to` has.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub(crate) fn copy_out(&self, from: usize, to: &mut [u8]) {
+        assert!(from + to.len() <= BUFFER);
+        // SAFETY: inside the map, as just checked; a torn read by a process that breaks the rules gives it wrong bytes.
+        unsafe { core::ptr::copy_nonoverlapping(self.at.add(from), to.as_mut_ptr(), to.len()) };
+    }
+
+    /// Puts bytes in from `to` on.
+    ///
+    /// # Panics
+    /// If there is no room.
+    pub(crate) fn copy_in(&self, to: usize, from: &[u8]) {
+        assert!(to + from.len() <= BUFFER);
+        // SAFETY: inside the map, as just checked.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), self.at.add(to), from.len()) };
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `Window::buffer`.
+        unsafe { alloc::unmap(self.at, BUFFER) };
+    }
+}
