@@ -1,6 +1,6 @@
 //! Bad images: cut off, with changed bytes, with structures that lead in circles. Nothing may panic or hang; errors are expected.
 //!
-//! `LKL_FUZZ_ROUNDS` is how many seeds each kind of image takes, `LKL_SEED` the first.
+//! Each seed changes structures of one kind. `LKL_FUZZ_ROUNDS` is how many seeds each kind of image takes, `LKL_SEED` the first.
 
 mod common;
 
@@ -146,20 +146,52 @@ const KINDS: &[(&str, &str)] = &[
     ("-t ext4 -b 4096 -N 700", "16M"),
 ];
 
-/// Changes some bytes of blocks that are in use, most of them in the first part, where metadata are.
-fn mutate(bytes: &mut [u8], used: &[usize], rng: &mut Rng) {
+/// Kinds of structure, and where they are: blocks of 1024 bytes.
+fn structures(image: &[u8]) -> Vec<(&'static str, Vec<usize>)> {
+    let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap());
+    let block_size = 1024 << word(1024 + 24);
+    let per = block_size / 1024;
+    let descriptors = if per == 1 { 2 } else { per };
+    let table = word(descriptors * 1024 + 8) as usize * per;
+    let bitmaps = [word(descriptors * 1024) as usize * per, word(descriptors * 1024 + 4) as usize * per];
+    let mut kinds: Vec<(&str, Vec<usize>)> = vec![
+        ("superblock", vec![1]),
+        ("group descriptors", vec![descriptors]),
+        ("bitmaps", bitmaps.to_vec()),
+        ("inodes", (table..table + 40).collect()),
+    ];
+    let mut found: [(&str, Vec<usize>); 6] =
+        ["extents", "attributes", "journal", "directory", "index", "anything"].map(|name| (name, Vec::new()));
+    for n in 1..image.len() / 1024 {
+        let block = &image[n * 1024..][..1024];
+        let kind = match block {
+            [0x0a, 0xf3, ..] => 0,
+            [0, 0, 2, 0xea, ..] => 1,
+            [0xc0, 0x3b, 0x39, 0x98, ..] => 2,
+            [_, _, _, _, 12, 0, 1, _, b'.', ..] if block[28] != 0 && block[29] == 8 => 4,
+            [_, _, _, _, 12, 0, 1, _, b'.', ..] => 3,
+            [_, _, 0, 0, len, 0, 4..=255, 1 | 2, b'0'..=b'z', ..] if len % 4 == 0 => 3,
+            _ if block.iter().any(|&b| b != 0) => 5,
+            _ => continue,
+        };
+        found[kind].1.push(n);
+    }
+    kinds.extend(found);
+    kinds.retain(|k| !k.1.is_empty());
+    kinds
+}
+
+/// Changes some bytes of structures of one kind.
+fn mutate(bytes: &mut [u8], blocks: &[usize], rng: &mut Rng) {
     for _ in 0..=rng.below(6) {
-        let block = used[match rng.below(3) {
-            0 => rng.below(used.len() as u64 / 8 + 1) as usize,
-            _ => rng.below(used.len() as u64) as usize,
-        }];
+        let block = blocks[rng.below(blocks.len() as u64) as usize];
         // Heads of structures, or anywhere.
         let at = block * 1024 + if rng.below(2) == 0 { rng.below(64) } else { rng.below(1024) } as usize;
         match rng.below(6) {
             0 => bytes[at] ^= 1 << rng.below(8),
             1 => bytes[at] = [0, 1, 127, 128, 255][rng.below(5) as usize],
             2 => {
-                let from = used[rng.below(used.len() as u64) as usize] * 1024 + rng.below(255) as usize * 4;
+                let from = blocks[rng.below(blocks.len() as u64) as usize] * 1024 + rng.below(255) as usize * 4;
                 let word: [u8; 4] = bytes[from..from + 4].try_into().unwrap();
                 bytes[at / 4 * 4..][..4].copy_from_slice(&word);
             }
@@ -173,17 +205,19 @@ fn mutate(bytes: &mut [u8], used: &[usize], rng: &mut Rng) {
 #[test]
 fn changed_bytes() {
     let number = |name: &str, own: u64| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(own);
-    let (rounds, first) = (number("LKL_FUZZ_ROUNDS", 60), number("LKL_SEED", 1));
+    let (rounds, first) = (number("LKL_FUZZ_ROUNDS", 50), number("LKL_SEED", 1));
     let dir = tempfile::tempdir().unwrap();
     for (args, size) in KINDS {
         let image = filled(args, size, dir.path());
-        let used: Vec<usize> =
-            (1..image.len() / 1024).filter(|n| image[n * 1024..][..1024].iter().any(|&b| b != 0)).collect();
-        let mut mounted = 0;
+        let (mut mounted, kinds) = (0, structures(&image));
+        assert!(kinds.len() >= 6, "{args}: structures");
         for seed in first..first + rounds {
             let mut rng = Rng(seed);
             let mut bytes = image.clone();
-            mutate(&mut bytes, &used, &mut rng);
+            let at = seed as usize % kinds.len();
+            let (name, blocks) = &kinds[at];
+            mutate(&mut bytes, blocks, &mut rng);
+            println!("seed {seed}: {name} of {args}");
             let started = Instant::now();
             if let Ok(mut fs) = mount(bytes.clone(), true) {
                 look(&mut fs, 300);

@@ -5,7 +5,7 @@ mod common;
 use common::model::{at, Bounds, Model};
 use common::*;
 use lkl_abi::Errno;
-use lkl_ext4::{New, ROOT};
+use lkl_ext4::{Ext4, New, Space, ROOT};
 
 /// Arguments of mke2fs, and the size of the image.
 const KINDS: &[(&str, &str)] = &[
@@ -34,6 +34,27 @@ fn bounds(args: &str) -> Bounds {
     }
 }
 
+/// What `debugfs` takes out of an image must be what we read.
+fn read_back(fs: &mut Ext4, image: &[u8], what: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, tree) = (dir.path().join("image"), dir.path().join("tree"));
+    write_sparse(&path, image);
+    std::fs::create_dir(&tree).unwrap();
+    run("debugfs", &["-R", &format!("rdump / {}", tree.display()), path.to_str().unwrap()]);
+    let (ours, mut compared) = (our_tree(fs), 0);
+    for (name, node) in ours.iter().filter(|(_, n)| n.mode & 0o170_000 == 0o100_000) {
+        let theirs = tree.join(String::from_utf8(name.clone()).unwrap());
+        let mut data = std::fs::read(&theirs).unwrap_or_else(|e| panic!("{what}: {}: {e}", theirs.display()));
+        if what.contains("inline_data") {
+            // It takes out all that could be in the inode.
+            data.truncate(node.data.len());
+        }
+        assert!(data == node.data, "{what}: {}", theirs.display());
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared} files");
+}
+
 #[test]
 fn random_operations() {
     let steps = std::env::var("LKL_FUZZ_STEPS").ok().and_then(|s| s.parse().ok()).unwrap_or(1500);
@@ -57,7 +78,11 @@ fn random_operations() {
         fs.unmount().unwrap();
         drop(fs);
         fsck_bytes(&disk.contents(), args);
-        model.compare(&mut mount_ro(disk), &format!("{args}, mounted again"));
+        let mut fs = mount_ro(disk.clone());
+        model.compare(&mut fs, &format!("{args}, mounted again"));
+        if n % 4 == 2 {
+            read_back(&mut fs, &disk.contents(), args);
+        }
         std::fs::remove_file(&image).unwrap();
     }
 }
@@ -98,6 +123,58 @@ fn many_names() {
         }
         assert_eq!(listed, count as usize + 3);
         assert_eq!(fs.lookup(dir, b"none"), Err(Errno::ENOENT));
+        fs.unmount().unwrap();
+        fsck_bytes(&disk.contents(), args);
+        std::fs::remove_file(&image).unwrap();
+    }
+}
+
+/// A file in thousands of pieces, which come and go in any order, beside a vector.
+#[test]
+fn many_extents() {
+    let images = tempfile::tempdir().unwrap();
+    let image = images.path().join("image");
+    for args in ["-t ext4 -b 1024", "-t ext4 -b 1024 -O ^extents,^64bit"] {
+        mkfs(&image, args, "24M", None);
+        let disk = memory(&image);
+        let mut fs = mount_rw(disk.clone());
+        let file = fs.create(ROOT, b"file", &New::mode(0o100_644), at(1)).unwrap();
+        let mut model = vec![0u8; 6000 * 1024];
+        fs.truncate(file, model.len() as u64, at(1)).unwrap();
+        let mut rng = Rng(4);
+        let mut order: Vec<u64> = (0..3000).collect();
+        for n in (1..order.len()).rev() {
+            order.swap(n, rng.below(n as u64 + 1) as usize);
+        }
+        for &n in &order {
+            let (at_byte, data) = (n * 2048, vec![n as u8 | 1; 1024]);
+            assert_eq!(fs.write(file, at_byte, &data, at(2)), Ok(1024));
+            model[at_byte as usize..][..1024].copy_from_slice(&data);
+        }
+        let check = |fs: &mut Ext4, model: &[u8], what: &str| {
+            let mut data = vec![0xee; model.len()];
+            assert_eq!(fs.read(file, 0, &mut data), Ok(model.len()));
+            assert!(data == model, "{args}: {what}");
+            fs.commit().unwrap();
+        };
+        check(&mut fs, &model, "in pieces");
+        for _ in 0..60 {
+            let (from, len) = (rng.below(5000) * 1024, (1 + rng.below(200)) * 1024);
+            fs.fallocate(file, Space::Punch, from, len, true, at(3)).unwrap();
+            model[from as usize..(from + len) as usize].fill(0);
+        }
+        check(&mut fs, &model, "with holes");
+        // Filled up, it needs few extents again.
+        for n in 0..6000 {
+            if model[n * 1024] == 0 {
+                fs.write(file, n as u64 * 1024, &[9; 1024], at(4)).unwrap();
+                model[n * 1024..][..1024].fill(9);
+            }
+        }
+        check(&mut fs, &model, "filled");
+        fs.truncate(file, 3_000_000, at(5)).unwrap();
+        model.truncate(3_000_000);
+        check(&mut fs, &model, "cut");
         fs.unmount().unwrap();
         fsck_bytes(&disk.contents(), args);
         std::fs::remove_file(&image).unwrap();
