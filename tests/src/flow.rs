@@ -1,15 +1,18 @@
 //! Flows that send as fast as they may over a bottleneck: what of it comes through.
 
-use crate::machine::{addresses, Machine};
+use crate::machine::{addresses, Machine, INET, NONBLOCK};
+use crate::peer::Peer;
 use crate::transfer::connect;
 use lkl_abi::{nr, Errno};
 use lkl_ops::sim::{Link, Side, Verdict, Wire, World};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const SOL_TCP: u64 = 6;
 const TCP_INFO: u64 = 11;
 const TCP_CONGESTION: u64 = 13;
+const LEAST_QUEUE: usize = 16 * 1514;
 /// Bytes of one call at most.
 const CHUNK: usize = 64 * 1024;
 
@@ -24,7 +27,8 @@ pub struct Path {
     pub loss: f64,
     /// Probability that one is held back by a quarter of the round trip time.
     pub reorder: f64,
-    /// Queue of the bottleneck, in products of bandwidth and round trip time.
+    /// Queue of the bottleneck, in products of bandwidth and round trip time; 16 frames at least, since segments go in
+    /// bursts of some.
     pub queue: f64,
 }
 
@@ -34,22 +38,31 @@ impl Path {
         (self.bandwidth as f64 / 8.0 * self.rtt.as_secs_f64()) as u64
     }
 
-    /// Makes two machines with the bottleneck from the first to the second.
-    pub fn machines(&self, world: &World) -> (Machine, Machine, Link) {
-        let wire = Wire {
+    fn wire(&self) -> Wire {
+        Wire {
             bandwidth: self.bandwidth,
             delay: self.rtt / 2,
             reorder: self.reorder,
             reorder_by: self.rtt / 4,
-            queue: ((self.bdp() as f64 * self.queue) as usize).max(4 * 1514),
+            queue: ((self.bdp() as f64 * self.queue) as usize).max(LEAST_QUEUE),
             ..Wire::default()
-        };
-        let (a, b, link) = Machine::pair(world, &wire);
+        }
+    }
+
+    /// Makes two machines with the bottleneck from the first to the second.
+    pub fn machines(&self, world: &World) -> (Machine, Machine, Link) {
+        let (a, b, link) = Machine::pair(world, &self.wire());
         // Acknowledgements come back over a wider way.
         link.set_from(Side::B, &Wire { delay: self.rtt / 2, ..Wire::default() });
+        self.lose(world, &link, Side::A);
+        (a, b, link)
+    }
+
+    /// Has frames with data lost that `side` sends.
+    fn lose(&self, world: &World, link: &Link, side: Side) {
         if self.loss > 0.0 {
             let (loss, rng) = (self.loss, Arc::new(Mutex::new(crate::Rng::new(world.random()))));
-            link.filter(Side::A, move |_, frame| {
+            link.filter(side, move |_, frame| {
                 let mut rng = rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if frame.len() > 200 && rng.chance(loss) {
                     Verdict::Drop
@@ -58,7 +71,6 @@ impl Path {
                 }
             });
         }
-        (a, b, link)
     }
 }
 
@@ -136,21 +148,96 @@ pub fn tcp_info(m: &Machine, fd: i32) -> Vec<u8> {
 /// Payload of a full frame, of its bytes on the wire.
 const PAYLOAD_SHARE: f64 = 1448.0 / 1514.0;
 
-/// Runs one flow for `warm` and then for `time`; answers the bytes that came in `time`, and the bytes of payload that the
-/// link can carry in it.
-pub fn goodput(path: &Path, congestion: &str, seed: u64, warm: Duration, time: Duration) -> (u64, u64) {
+impl Path {
+    /// Bytes of payload that the link can carry in `time`.
+    pub fn capacity(&self, time: Duration) -> u64 {
+        (self.bandwidth as f64 / 8.0 * PAYLOAD_SHARE * time.as_secs_f64()) as u64
+    }
+
+    /// What theory says of a long flow, as a share of the capacity. For CUBIC, RFC 9438, section 5.1, and what Reno would
+    /// get (Mathis et al.), whichever is more; for BBR all of it but what a round trip at the least window costs each ten
+    /// seconds, as long as the loss is less than a fifth.
+    pub fn theory(&self, congestion: &str) -> f64 {
+        if congestion == "bbr" {
+            return 0.98 * 0.99;
+        }
+        let segments_in_flight = self.bdp() as f64 / 1514.0;
+        if self.loss == 0.0 {
+            // A queue shorter than what the window falls by leaves the link idle for a while.
+            return (0.85 * (1.0 + self.queue)).min(1.0);
+        }
+        let (p, rtt) = (self.loss, self.rtt.as_secs_f64());
+        let cubic = 1.054 * (rtt / p).powf(0.75);
+        let reno = 1.31 / p.sqrt();
+        (cubic.max(reno) / segments_in_flight).min(1.0)
+    }
+}
+
+/// Runs flows side by side, first for `warm` and then for `time`; answers the bytes of each that came in `time`.
+pub fn share(path: &Path, congestion: &[&str], seed: u64, warm: Duration, time: Duration) -> Vec<u64> {
     let world = World::new(seed);
     let (a, b, _link) = path.machines(&world);
-    let mut flow = Flow::new(&world, &a, &b, congestion, 7000);
+    let ports = 7000..;
+    let mut flows: Vec<_> = congestion.iter().zip(ports).map(|(c, port)| Flow::new(&world, &a, &b, c, port)).collect();
+    let mut run = |end: lkl_ops::Instant| {
+        world.run_until(Some(end), || {
+            flows.iter_mut().for_each(Flow::step);
+            false
+        });
+        flows.iter().map(|f| f.got).collect::<Vec<u64>>()
+    };
     let begin = world.now() + warm;
-    world.run_until(Some(begin), || {
-        flow.step();
-        false
+    let before = run(begin);
+    run(begin + time).iter().zip(before).map(|(after, before)| after - before).collect()
+}
+
+/// The same with one flow.
+pub fn goodput(path: &Path, congestion: &str, seed: u64, warm: Duration, time: Duration) -> u64 {
+    share(path, &[congestion], seed, warm, time).into_iter().sum()
+}
+
+/// A flow to smoltcp, or from it.
+pub fn foreign_goodput(path: &Path, to_it: bool, seed: u64, warm: Duration, time: Duration) -> u64 {
+    let world = World::new(seed);
+    let (m, mut peer, link) = Peer::new(&world, &path.wire());
+    let (data, acks) = if to_it { (Side::A, Side::B) } else { (Side::B, Side::A) };
+    link.set_from(acks, &Wire { delay: path.rtt / 2, ..Wire::default() });
+    path.lose(&world, &link, data);
+    let at = SocketAddr::new(addresses(1)[0].0, 7);
+    let listener = m.socket(INET, 1 | NONBLOCK, 0).expect("socket");
+    m.bind(listener, at).expect("bind");
+    m.listen(listener, 1).expect("listen");
+    peer.connect(at, 50_000);
+    let mut fd = None;
+    world.run_until(Some(world.now() + Duration::from_secs(60)), || {
+        peer.poll();
+        fd = m.accept(listener, true).ok();
+        fd.is_some()
     });
-    let before = flow.got;
-    world.run_until(Some(begin + time), || {
-        flow.step();
-        false
-    });
-    (flow.got - before, (path.bandwidth as f64 / 8.0 * PAYLOAD_SHARE * time.as_secs_f64()) as u64)
+    let fd = fd.expect("a connection");
+    let mut got = 0;
+    let mut run = |end: lkl_ops::Instant| {
+        world.run_until(Some(end), || {
+            peer.poll();
+            if to_it {
+                while m.send(fd, &[0; CHUNK], 0) == Ok(CHUNK) {}
+                while peer.socket().can_recv() {
+                    got += peer.socket().recv(|d| (d.len(), d.len())).expect("it can receive") as u64;
+                }
+            } else {
+                while peer.socket().can_send() {
+                    peer.socket().send_slice(&[0; CHUNK]).expect("it can send");
+                }
+                while let Ok(d) = m.recv(fd, CHUNK, 0) {
+                    got += d.len() as u64;
+                }
+            }
+            peer.poll();
+            false
+        });
+        got
+    };
+    let begin = world.now() + warm;
+    let before = run(begin);
+    run(begin + time) - before
 }
