@@ -3,6 +3,7 @@
 //! With bigalloc a bit of a bitmap stands for a cluster of several blocks; without, for one block.
 
 mod inodes;
+mod promise;
 
 use crate::bytes::{bit, next_bit, set_bits};
 use crate::cache::Block;
@@ -47,7 +48,7 @@ impl Ext4 {
     /// Clusters that an operation may take now.
     fn available(&self) -> u64 {
         let kept = if self.privileged { 0 } else { self.sb.reserved_blocks };
-        self.sb.free_blocks.saturating_sub(kept) >> self.sb.cluster_bits
+        self.sb.free_blocks.saturating_sub(kept).saturating_sub(self.promised) >> self.sb.cluster_bits
     }
 
     /// The bitmap of a group in which also those clusters are taken that a crash could still bring back.

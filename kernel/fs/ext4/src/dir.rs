@@ -5,6 +5,7 @@
 pub(crate) mod change;
 mod hash;
 mod htree;
+mod names;
 
 use crate::bytes::{cut, le16, le32, put_bytes, put_le16, put_le32, put_u8, u8_at};
 use crate::cache::Block;
@@ -222,21 +223,24 @@ impl Ext4 {
                 }
             }
         }
-        if dir.has(flag::CASEFOLD) {
-            return self.find_folded(dir, name);
+        if dir.has(flag::CASEFOLD | flag::ENCRYPT) {
+            return self.find_other(dir, name);
         }
         Err(Errno::ENOENT)
     }
 
-    /// Looks a name up in a directory that ignores case.
-    fn find_folded(&mut self, dir: &Inode, name: &[u8]) -> Result<(u32, u8)> {
-        let fold = |name: &[u8]| core::str::from_utf8(name).map(str::to_lowercase).ok();
-        let Some(wanted) = fold(name) else { return Err(Errno::ENOENT) };
+    /// Looks a name up in a directory that ignores case, or is encrypted.
+    fn find_other(&mut self, dir: &Inode, name: &[u8]) -> Result<(u32, u8)> {
+        let folded = names::folded(name).filter(|_| !dir.has(flag::ENCRYPT));
         for lblk in 0..self.dir_blocks(dir) {
             let (place, data) = self.dir_leaf(dir, lblk)?;
             for e in self.entries(&data) {
                 let e = e.map_err(|what| corrupt(place, format_args!("directory {}: {what}", dir.ino)))?;
-                if e.ino != 0 && fold(e.name).as_ref() == Some(&wanted) {
+                let same = match &folded {
+                    Some(folded) => names::folded(e.name).as_ref() == Some(folded),
+                    None => dir.has(flag::ENCRYPT) && !e.is_dot() && names::is_shown_as(e.name, name),
+                };
+                if e.ino != 0 && same {
                     return Ok((e.ino, e.kind));
                 }
             }
@@ -315,7 +319,10 @@ impl Ext4 {
 
     /// An entry for a caller, who may take its name for a path: it must not be able to lead elsewhere.
     fn listed(&self, dir: &Inode, place: u64, e: &RawEntry<'_>, next: u64) -> Result<DirEntry> {
-        if !dir.has(flag::ENCRYPT) && e.name.iter().any(|&b| b == b'/' || b == 0) {
+        if dir.has(flag::ENCRYPT) && !e.is_dot() {
+            return Ok(DirEntry { ino: e.ino, kind: d_type(e.kind), name: names::shown(e.name, None), next });
+        }
+        if e.name.iter().any(|&b| b == b'/' || b == 0) {
             return Err(corrupt(place, format_args!("directory {}: a name with a slash or NUL", dir.ino)));
         }
         Ok(DirEntry { ino: e.ino, kind: d_type(e.kind), name: e.name.to_vec(), next })

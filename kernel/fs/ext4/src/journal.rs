@@ -157,6 +157,11 @@ impl Journal {
         })
     }
 
+    /// Blocks, all in all.
+    pub(crate) fn blocks(&self) -> u32 {
+        self.len
+    }
+
     /// The block of the disk that a block of the journal is, and how many follow it there.
     fn place(&self, n: u32) -> Result<(u64, u32)> {
         let at = self.runs.partition_point(|r| r.0 <= n);

@@ -76,11 +76,15 @@ pub struct Ext4 {
     /// A commit has failed.
     failed: bool,
     journal: Option<Journal>,
+    /// Blocks of the journal.
+    journal_blocks: u64,
     transaction: Transaction,
     /// Data was written since the disk was flushed last.
     unflushed: bool,
     /// When the operation under way happens.
     now: Time,
+    /// Blocks promised for data that is in memory still.
+    promised: u64,
     /// May the blocks be taken that are kept for root?
     privileged: bool,
     /// Groups whose longest run of free clusters is known since a search found nothing better.
@@ -132,6 +136,19 @@ pub struct Attr {
     pub project: u32,
 }
 
+/// A piece of a file that lies in one run on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// Where it starts in the file, in bytes.
+    pub offset: u64,
+    /// In bytes.
+    pub len: u64,
+    /// Where it starts on the disk, in bytes.
+    pub place: u64,
+    /// Nothing was written there yet: it reads as zeroes.
+    pub unwritten: bool,
+}
+
 /// What `statfs` says of a file system.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stat {
@@ -164,9 +181,11 @@ impl Ext4 {
             read_only,
             failed: false,
             journal: None,
+            journal_blocks: 0,
             transaction: Transaction::default(),
             unflushed: false,
             now: Time::default(),
+            promised: 0,
             privileged: true,
             full_groups: HashMap::new(),
             system: Vec::new(),
@@ -262,6 +281,28 @@ impl Ext4 {
         self.seek(&inode, offset, false)
     }
 
+    /// Where the pieces of a file are, from block `offset / block size` on, at most `limit` of them; holes are left out.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if the content is in the inode; `EIO`, `EUCLEAN`.
+    pub fn pieces(&mut self, ino: u32, offset: u64, limit: usize) -> Result<Vec<Piece>> {
+        let inode = self.inode(ino)?;
+        if inode.has(inode::flag::INLINE_DATA) || !inode.has_blocks() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let bs = self.sb.block_size as u64;
+        let (mut at, mut list) = (offset / bs, Vec::new());
+        while let (Ok(lblk), true) = (u32::try_from(at), list.len() < limit) {
+            let map = self.map(&inode, lblk)?;
+            if let Some(place) = map.place() {
+                let unwritten = matches!(map.state, map::State::Unwritten(_));
+                list.push(Piece { offset: at * bs, len: map.len * bs, place: place * bs, unwritten });
+            }
+            at = map.end();
+        }
+        Ok(list)
+    }
+
     /// The value of an extended attribute, by its full name (`user.mime`).
     ///
     /// # Errors
@@ -285,7 +326,7 @@ impl Ext4 {
         let sb = &self.sb;
         let overhead = self.overhead();
         let reserved = sb.reserved_blocks;
-        let free = sb.free_blocks;
+        let free = sb.free_blocks.saturating_sub(self.promised);
         let end = sb.label.iter().position(|&b| b == 0).unwrap_or(sb.label.len());
         Stat {
             block_size: sb.block_size as u32,
@@ -304,7 +345,8 @@ impl Ext4 {
         let sb = &self.sb;
         let per_group = 2 + self.inode_table_blocks();
         let base: u64 = (0..sb.groups).map(|g| u64::from(sb.base_meta_blocks(g))).sum();
-        u64::from(sb.first_data_block) + base + per_group * u64::from(sb.groups)
+        let journal = self.journal_blocks;
+        u64::from(sb.first_data_block) + base + per_group * u64::from(sb.groups) + journal
     }
 
     /// Whether nothing can be changed.
@@ -314,6 +356,11 @@ impl Ext4 {
 
     fn is_orphan(&self, ino: u32) -> bool {
         self.orphans.contains(&ino)
+    }
+
+    /// Whether the blocks that are kept for root may be used by what is called next; so it is at first.
+    pub fn set_privileged(&mut self, privileged: bool) {
+        self.privileged = privileged;
     }
 
     /// The disk below.

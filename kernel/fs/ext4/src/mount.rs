@@ -188,13 +188,20 @@ impl Ext4 {
     /// Replays the journal.
     fn recover(&mut self, now: Time) -> Result<()> {
         let journalled = self.sb.compat.contains(Compat::HAS_JOURNAL);
-        if !journalled || (self.read_only && !self.sb.has(Incompat::NEEDS_RECOVERY)) {
+        if !journalled {
+            return Ok(());
+        }
+        if self.read_only && !self.sb.has(Incompat::NEEDS_RECOVERY) {
+            // It is not needed, whatever state it is in.
+            let journal = Journal::open(self, self.sb.journal_inum);
+            self.journal_blocks = journal.map_or(0, |j| u64::from(j.blocks()));
             return Ok(());
         }
         if self.sb.journal_inum == 0 {
             return Err(refuse("its journal is on another device"));
         }
         let mut journal = Journal::open(self, self.sb.journal_inum)?;
+        self.journal_blocks = u64::from(journal.blocks());
         let disk = self.cache.disk.clone();
         let (blocks, bs) = (self.sb.blocks_count, self.sb.block_size);
         if self.sb.has(Incompat::NEEDS_RECOVERY) {

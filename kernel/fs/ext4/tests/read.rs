@@ -179,3 +179,30 @@ fn refusals() {
     flipped[1024 + 0x78] ^= 1;
     assert_eq!(mount(flipped, &ro), Some(Errno::EUCLEAN), "the checksum is wrong");
 }
+
+/// A directory that ignores case is read, but not written.
+#[test]
+fn ignoring_case() {
+    let images = tempfile::tempdir().unwrap();
+    let (image, tree) = (images.path().join("image"), images.path().join("tree"));
+    std::fs::create_dir_all(tree.join("d")).unwrap();
+    std::fs::write(tree.join("d/Gr\u{fc}n"), b"x").unwrap();
+    mkfs(&image, "-t ext4 -O casefold,encrypt", "8M", Some(&tree));
+    run("debugfs", &["-w", "-R", "set_inode_field d flags 0x40080000", image.to_str().unwrap()]);
+    let disk = memory(&image);
+    let mut fs = mount_rw(disk);
+    let d = walk(&mut fs, "d");
+    assert!(fs.lookup(d, "GR\u{dc}N".as_bytes()).is_ok());
+    assert_eq!(fs.lookup(d, b"grun"), Err(Errno::ENOENT));
+    let new = lkl_ext4::New::mode(0o100_644);
+    assert_eq!(fs.create(d, b"new", &new, model::at(1)), Err(Errno::EOPNOTSUPP));
+    assert!(fs.create(ROOT, b"new", &new, model::at(1)).is_ok());
+    fs.unmount().unwrap();
+    // The same, encrypted: names are shown in a form that leads nowhere, content is not.
+    run("debugfs", &["-w", "-R", "set_inode_field d flags 0x80800", image.to_str().unwrap()]);
+    let mut fs = mount_rw(memory(&image));
+    let names: Vec<_> = list(&mut fs, d).into_iter().map(|e| e.0).collect();
+    assert_eq!((names.len(), &names[2][..10]), (3, &b"AAAAAAAAAA"[..]));
+    assert!(fs.lookup(d, &names[2]).is_ok());
+    assert_eq!(fs.create(d, b"new", &new, model::at(1)), Err(Errno::ENOKEY));
+}

@@ -180,3 +180,30 @@ fn many_extents() {
         std::fs::remove_file(&image).unwrap();
     }
 }
+
+/// Blocks that are promised for data in memory are there when it is written, and nobody else gets them.
+#[test]
+fn promised_blocks() {
+    let images = tempfile::tempdir().unwrap();
+    let image = images.path().join("image");
+    mkfs(&image, "-t ext4 -b 1024 -J size=1", "8M", None);
+    let disk = memory(&image);
+    let mut fs = mount_rw(disk.clone());
+    let file = |fs: &mut Ext4, name: &[u8]| fs.create(ROOT, name, &New::mode(0o100_644), at(1)).unwrap();
+    let (a, b) = (file(&mut fs, b"a"), file(&mut fs, b"b"));
+    let free = fs.stat().free_blocks;
+    let promised = fs.reserve(a, 0, (free - 200) * 1024).unwrap();
+    assert_eq!(promised, free - 200);
+    assert_eq!(fs.stat().free_blocks, 200);
+    assert_eq!(fs.reserve(b, 0, 300 * 1024), Err(Errno::ENOSPC));
+    let room = fs.write(b, 0, &vec![1; 300 * 1024], at(2)).unwrap();
+    assert!((150..=200).contains(&(room / 1024)), "{room} bytes fit beside the promise");
+    fs.unlink(ROOT, b"b", at(2)).unwrap();
+    fs.evict(b, at(2)).unwrap();
+    fs.release(promised);
+    let data = vec![2; (free as usize - 200) * 1024];
+    assert_eq!(fs.write(a, 0, &data, at(3)), Ok(data.len()));
+    assert_eq!(fs.reserve(a, 0, data.len() as u64), Ok(0), "it is all there");
+    fs.unmount().unwrap();
+    fsck_bytes(&disk.contents(), "promised");
+}

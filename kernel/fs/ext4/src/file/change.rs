@@ -45,7 +45,7 @@ impl Ext4 {
     }
 
     /// Checks that the content of an inode can be changed.
-    pub(super) fn content_inode(&mut self, ino: u32) -> Result<Inode> {
+    pub(crate) fn content_inode(&mut self, ino: u32) -> Result<Inode> {
         let inode = self.inode(ino)?;
         if inode.is_dir() {
             return Err(Errno::EISDIR);
