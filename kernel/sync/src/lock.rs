@@ -12,6 +12,30 @@ pub enum Rank {
     Descriptors,
     /// Interest list of an epoll instance.
     EpollInterest,
+    /// The table of mounts of a kernel.
+    Mounts,
+    /// The tree of names of one mounted file system: shared for look-ups, exclusive for changes.
+    Names,
+    /// The cache of directory entries.
+    Dentries,
+    /// The cache of inodes; held while one is read from its file system.
+    Inodes,
+    /// The content and attributes of one file: shared for reads, exclusive for changes.
+    FileData,
+    /// The page cache.
+    Pages,
+    /// In a file system: one operation that is atomic in the journal.
+    FsOperation,
+    /// In a file system: an inode's own state.
+    FsInode,
+    /// In a file system: free blocks and inodes.
+    FsAllocation,
+    /// In a file system: the journal's own state.
+    FsJournal,
+    /// The table of a buffer cache; held while buffers are written back.
+    Buffers,
+    /// The content of a buffer.
+    Buffer,
     /// Held while the network's configuration is changed: one change at a time.
     Configuration,
     /// Network configuration that is changed seldom: links and their addresses.

@@ -1,0 +1,14 @@
+//! The virtual file system.
+//!
+//! * [`FileSystem`], [`SuperBlock`], [`Inode`]: what a file system is. `tmpfs` is one; `lkl-ext4` and its like are others.
+//!
+//! Below: `lkl-block`, `lkl-sync`. Above: the file systems implement the traits, `lkl-kernel` makes the system calls of it.
+
+#![forbid(unsafe_code)]
+
+mod fs;
+
+pub use fs::{
+    Attr, ChangeAttr, Data, DirEntry, FileSystem, Inode, InodeKind, MountOptions, NewInode, Range, Rename, Seek,
+    StatFs, SuperBlock, Timestamp, XattrSet,
+};
