@@ -291,12 +291,20 @@ impl Ext4 {
         if !dir.is_dir() {
             return Err(Errno::ENOTDIR);
         }
+        if let Some(list) = self.list_small(dir, from)? {
+            return Ok(list);
+        }
         if dir.has(flag::INLINE_DATA) {
             return self.list_inline(dir, from);
         }
         if let Some(list) = self.list_indexed(dir, from)? {
             return Ok(list);
         }
+        self.list_linear(dir, from)
+    }
+
+    /// Entries in the order in which they lie in their blocks.
+    fn list_linear(&mut self, dir: &Inode, from: u64) -> Result<Vec<DirEntry>> {
         let bits = self.sb.block_bits;
         let first = from >> bits;
         for lblk in first..u64::from(self.dir_blocks(dir)) {

@@ -83,6 +83,8 @@ pub struct Ext4 {
     unflushed: bool,
     /// When the operation under way happens.
     now: Time,
+    /// What is written does not change the times of the file.
+    keep_times: bool,
     /// Blocks promised for data that is in memory still.
     promised: u64,
     /// May the blocks be taken that are kept for root?
@@ -171,8 +173,9 @@ pub struct Stat {
 }
 
 impl Ext4 {
-    fn new(sb: Superblock, cache: Cache, read_only: bool) -> Self {
-        let generation = sb.uuid.iter().fold(u64::from(sb.mnt_count), |g, &b| g.rotate_left(9) ^ u64::from(b));
+    fn new(sb: Superblock, cache: Cache, read_only: bool, seed: &[u8]) -> Self {
+        let seeds = sb.uuid.iter().chain(seed);
+        let generation = seeds.fold(u64::from(sb.mnt_count), |g, &b| g.rotate_left(9) ^ u64::from(b));
         Self {
             sb,
             cache,
@@ -185,6 +188,7 @@ impl Ext4 {
             transaction: Transaction::default(),
             unflushed: false,
             now: Time::default(),
+            keep_times: false,
             promised: 0,
             privileged: true,
             full_groups: HashMap::new(),

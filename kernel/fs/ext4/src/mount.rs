@@ -27,11 +27,15 @@ pub struct Options {
     pub memory: usize,
     /// What time it is.
     pub now: Time,
+    /// Random bytes, from which the generation numbers of inodes are made.
+    pub seed: [u8; 16],
+    /// Do not replay the journal; only to read.
+    pub no_replay: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_only: false, memory: 16 << 20, now: Time::default() }
+        Self { read_only: false, memory: 16 << 20, now: Time::default(), seed: [0; 16], no_replay: false }
     }
 }
 
@@ -51,8 +55,10 @@ impl Ext4 {
             sb.check_writable()?;
         }
         let cache = Cache::new(disk, sb.block_size, sb.blocks_count, options.memory);
-        let mut fs = Self::new(sb, cache, options.read_only);
-        fs.recover(options.now)?;
+        let mut fs = Self::new(sb, cache, options.read_only, &options.seed);
+        if !(options.no_replay && options.read_only) {
+            fs.recover(options.now)?;
+        }
         if !options.read_only {
             fs.open_for_writing(options.now)?;
         }

@@ -5,6 +5,7 @@ use crate::dir::NAME_MAX;
 use crate::error::corrupt;
 use crate::features::{Incompat, RoCompat};
 use crate::inode::{flag, kind, Inode, Time, TimeField};
+use crate::xattr::change::SetMode;
 use crate::Ext4;
 use lkl_abi::{Errno, Result};
 
@@ -18,22 +19,22 @@ const FAST_LINK: usize = 59;
 pub struct New<'a> {
     /// Kind and permissions, as `st_mode`.
     pub mode: u16,
-    /// Permissions to take away, unless the directory has a default ACL.
-    pub umask: u16,
     /// Owner.
     pub uid: u32,
-    /// Group, unless the directory hands on its own (set-group-ID).
+    /// Group.
     pub gid: u32,
     /// Major and minor number of a device.
     pub rdev: (u32, u32),
     /// Where a symbolic link leads.
     pub target: &'a [u8],
+    /// Extended attributes, by their full names, with their values.
+    pub xattrs: &'a [(&'a [u8], &'a [u8])],
 }
 
 impl New<'_> {
     /// A regular file (or whatever `mode` says) of root.
     pub fn mode(mode: u16) -> Self {
-        Self { mode, umask: 0, uid: 0, gid: 0, rdev: (0, 0), target: b"" }
+        Self { mode, uid: 0, gid: 0, rdev: (0, 0), target: b"", xattrs: &[] }
     }
 }
 
@@ -126,13 +127,8 @@ impl Ext4 {
     fn make_inode(&mut self, parent: &Inode, new: &New<'_>) -> Result<Inode> {
         let directory = new.mode & kind::MASK == kind::DIR;
         let mut inode = self.take_inode(parent, directory)?;
-        let mut mode = new.mode;
-        let inherits = parent.mode() & 0o2000 != 0;
-        if inherits && directory {
-            mode |= 0o2000;
-        }
-        inode.set_mode(mode);
-        inode.set_owner(new.uid, if inherits { parent.gid() } else { new.gid });
+        inode.set_mode(new.mode);
+        inode.set_owner(new.uid, new.gid);
         for which in [TimeField::Access, TimeField::Change, TimeField::Modify, TimeField::Birth] {
             inode.set_time(which, self.now);
         }
@@ -154,7 +150,9 @@ impl Ext4 {
             kind::FIFO | kind::SOCK => {}
             _ => return Err(Errno::EINVAL),
         }
-        self.inherit_acls(parent, &mut inode, mode, new.umask & 0o777)?;
+        for (name, value) in new.xattrs {
+            self.set_xattr_of(&mut inode, name, value, SetMode::Any)?;
+        }
         match new.mode & kind::MASK {
             kind::DIR => self.init_dir(&mut inode, parent.ino)?,
             kind::LINK => self.init_link(&mut inode, new.target)?,
@@ -503,7 +501,9 @@ impl Ext4 {
                 }
                 inode.set_project(project)?;
             }
-            inode.set_time(TimeField::Change, set.ctime.unwrap_or(fs.now));
+            if let Some(time) = set.ctime {
+                inode.set_time(TimeField::Change, time);
+            }
             fs.put_inode(&mut inode)
         })
     }
@@ -535,7 +535,7 @@ pub struct SetAttr {
     pub atime: Option<Time>,
     /// Last change of the content.
     pub mtime: Option<Time>,
-    /// Last change of the inode, if not now.
+    /// Last change of the inode.
     pub ctime: Option<Time>,
     /// Flags, as `FS_IOC_SETFLAGS` has them.
     pub flags: Option<u32>,

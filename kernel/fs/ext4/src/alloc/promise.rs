@@ -14,35 +14,65 @@ impl Ext4 {
     /// `ENOSPC` if there is no room for them; `EFBIG` past the largest size; `EIO`, `EUCLEAN`, and as [`Ext4::write`] if the file
     /// cannot be written.
     pub fn reserve(&mut self, ino: u32, offset: u64, len: u64) -> Result<u64> {
+        let runs = self.missing(ino, offset, len)?;
+        let clusters = runs.iter().map(|r| r.1 - r.0).sum();
+        self.promise(clusters)?;
+        Ok(clusters << self.sb.cluster_bits)
+    }
+
+    /// Bytes in a cluster, the unit in which promises are made.
+    pub(crate) fn cluster_size(&self) -> u64 {
+        (self.sb.block_size as u64) << self.sb.cluster_bits
+    }
+
+    /// Which clusters of a file writing `len` bytes at `offset` will take: runs of them, from and to.
+    ///
+    /// # Errors
+    /// As [`Ext4::reserve`].
+    pub(crate) fn missing(&mut self, ino: u32, offset: u64, len: u64) -> Result<Vec<(u64, u64)>> {
         self.writable()?;
         let inode = self.content_inode(ino)?;
         let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
         if end > self.sb.max_file_size(inode.has(flag::EXTENTS)) {
             return Err(Errno::EFBIG);
         }
-        let bs = self.sb.block_size as u64;
-        let cluster = self.sb.cluster_blocks();
-        let mut at = offset / bs;
-        let mut blocks = 0;
+        let unit = self.cluster_size();
         if inode.has(flag::INLINE_DATA) {
-            blocks = end.max(inode.size()).div_ceil(bs).next_multiple_of(cluster);
-            at = u64::MAX;
+            // All of it may have to leave the inode.
+            return Ok(vec![(0, end.max(inode.size()).div_ceil(unit))]);
         }
-        while at < end.div_ceil(bs) {
-            let map = self.map(&inode, u32::try_from(at).map_err(|_| Errno::EFBIG)?)?;
-            let to = map.end().min(end.div_ceil(bs));
-            if map.state == State::Hole {
-                blocks += to.next_multiple_of(cluster) - at / cluster * cluster;
+        let bits = self.sb.cluster_bits;
+        let (mut at, to) = (offset / unit, end.div_ceil(unit));
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        while at < to {
+            let lblk = u32::try_from(at << bits).map_err(|_| Errno::EFBIG)?;
+            let map = self.map(&inode, lblk)?;
+            // A cluster is missing if none of its blocks is mapped.
+            let next = if map.state == State::Hole { map.end() >> bits } else { map.end().div_ceil(1 << bits) };
+            if map.state == State::Hole && next > at {
+                runs.push((at, next.min(to)));
             }
-            at = to;
+            at = next.max(at + 1);
         }
+        Ok(runs)
+    }
+
+    /// Promises so many clusters.
+    ///
+    /// # Errors
+    /// `ENOSPC`, `EIO`.
+    pub(crate) fn promise(&mut self, clusters: u64) -> Result<()> {
+        if clusters == 0 {
+            return Ok(());
+        }
+        let blocks = clusters << self.sb.cluster_bits;
         // The tree or the blocks of numbers above them need some as well.
-        let above = if blocks > 0 { blocks / 64 + 4 } else { 0 };
+        let above = blocks / 64 + 4;
         if blocks + above > self.available() << self.sb.cluster_bits && !self.reclaim(blocks + above)? {
             return Err(Errno::ENOSPC);
         }
         self.promised += blocks;
-        Ok(blocks)
+        Ok(())
     }
 
     /// Commits if that makes enough of the freed blocks usable.

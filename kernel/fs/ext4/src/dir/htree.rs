@@ -76,6 +76,11 @@ fn index_checksum(seed: u32, data: &[u8], start: usize) -> u32 {
     crc32c(crc32c(sum, cut(data, start + limit * INDEX_ENTRY, 4)), &[0; 4])
 }
 
+/// Where a name is in the order of hashes, behind `.` and `..`.
+fn place_of(hash: NameHash) -> u64 {
+    ((u64::from(hash.major) >> 1) << 32 | u64::from(hash.minor)).max(2)
+}
+
 impl Ext4 {
     /// Entries that fit into a block of the index.
     pub(super) fn index_limit(&self, start: usize) -> usize {
@@ -220,7 +225,6 @@ impl Ext4 {
     /// Some entries of an indexed directory in the order of their hashes, so that listing goes on at the right place even when blocks
     /// are split meanwhile; `None` if there is no index.
     pub(super) fn list_indexed(&mut self, dir: &Inode, from: u64) -> Result<Option<Vec<DirEntry>>> {
-        let key = |hash: NameHash| ((u64::from(hash.major) >> 1) << 32 | u64::from(hash.minor)).max(2);
         let Some(mut path) = self.index_path(dir, |_| (from >> 31) as u32 & !1)? else { return Ok(None) };
         let (seed, kind) = (self.sb.hash_seed, path.kind);
         let mut list: Vec<(u64, DirEntry)> = Vec::new();
@@ -241,7 +245,7 @@ impl Ext4 {
             for e in self.entries(&data) {
                 let e = e.map_err(|what| corrupt(place, format_args!("directory {}: {what}", dir.ino)))?;
                 if e.ino != 0 {
-                    let at = key(kind.hash(e.name, &seed));
+                    let at = place_of(kind.hash(e.name, &seed));
                     list.push((at, self.listed(dir, place, &e, at + 1)?));
                 }
             }
@@ -253,6 +257,28 @@ impl Ext4 {
         }
         list.sort_by_key(|(at, _)| *at);
         Ok(Some(list.into_iter().map(|(_, e)| e).collect()))
+    }
+
+    /// The entries of a directory that has no index yet but may get one while it is listed: in the same order as then. `None` if it is
+    /// another kind of directory.
+    pub(super) fn list_small(&mut self, dir: &Inode, from: u64) -> Result<Option<Vec<DirEntry>>> {
+        let small = dir.has(flag::INLINE_DATA) || self.dir_blocks(dir) == 1;
+        let kind = HashKind::new(self.sb.def_hash_version, self.sb.hash_unsigned);
+        let (Some(kind), true) = (kind, small && self.sb.compat.contains(Compat::DIR_INDEX)) else { return Ok(None) };
+        if dir.has(flag::ENCRYPT | flag::CASEFOLD) {
+            return Ok(None);
+        }
+        let all = if dir.has(flag::INLINE_DATA) { self.list_inline(dir, 0)? } else { self.list_linear(dir, 0)? };
+        let seed = self.sb.hash_seed;
+        let place = |name: &[u8]| match name {
+            b"." => 0,
+            b".." => 1,
+            _ => place_of(kind.hash(name, &seed)),
+        };
+        let mut list: Vec<DirEntry> = all.into_iter().map(|e| DirEntry { next: place(&e.name) + 1, ..e }).collect();
+        list.retain(|e| e.next > from);
+        list.sort_by_key(|e| e.next);
+        Ok(Some(list))
     }
 
     /// The inode of `..` in a directory with blocks.

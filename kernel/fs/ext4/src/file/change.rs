@@ -44,6 +44,17 @@ impl Ext4 {
         Ok(done)
     }
 
+    /// The same for data that was in memory for a while: the times of the file stay as they are.
+    ///
+    /// # Errors
+    /// As [`Ext4::write`].
+    pub fn write_back(&mut self, ino: u32, offset: u64, data: &[u8]) -> Result<usize> {
+        self.keep_times = true;
+        let done = self.write(ino, offset, data, self.now);
+        self.keep_times = false;
+        done
+    }
+
     /// Checks that the content of an inode can be changed.
     pub(crate) fn content_inode(&mut self, ino: u32) -> Result<Inode> {
         let inode = self.inode(ino)?;
@@ -84,7 +95,9 @@ impl Ext4 {
         if end > inode.size() {
             self.resize(&mut inode, end);
         }
-        self.touch(&mut inode);
+        if !self.keep_times {
+            self.touch(&mut inode);
+        }
         self.put_inode(&mut inode)?;
         Ok(written)
     }

@@ -127,17 +127,6 @@ impl Acl {
         self.set_perm(OTHER, mode & 7);
     }
 
-    /// The access ACL of a new file in a directory with this default ACL, limited to the mode that was asked for; answers the
-    /// permission bits of the file (`posix_acl_create_masq`).
-    pub(crate) fn limit_to(&mut self, mode: u16) -> u16 {
-        let group = if self.perm(MASK).is_some() { MASK } else { GROUP_OBJ };
-        for (tag, bits) in [(USER_OBJ, mode >> 6 & 7), (group, mode >> 3 & 7), (OTHER, mode & 7)] {
-            let limited = self.perm(tag).unwrap_or(0) & bits;
-            self.set_perm(tag, limited);
-        }
-        self.mode_bits()
-    }
-
     /// Whether it has no entries at all: setting it removes the ACL.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -177,7 +166,6 @@ mod tests {
     fn modes_follow() {
         let seen = xattr(&[(1, 7, NO_ID), (2, 6, 1000), (4, 5, NO_ID), (16, 7, NO_ID), (32, 5, NO_ID)]);
         let mut acl = Acl::parse_xattr(&seen).unwrap();
-        assert_eq!(acl.limit_to(0o640), 0o640);
         acl.set_mode_bits(0o705);
         assert_eq!((acl.mode_bits(), acl.perm(GROUP_OBJ)), (0o705, Some(5)));
     }

@@ -31,6 +31,19 @@ impl Ext4 {
     /// `EEXIST`, `ENODATA` as `mode` says; `EOPNOTSUPP` if there cannot be one of that name; `E2BIG` over 64 KiB; `EINVAL` if it is no
     /// valid ACL; `ERANGE` if the name is too long; `ENOSPC`, `EROFS`, `EIO`, `EUCLEAN`.
     pub fn set_xattr(&mut self, ino: u32, name: &[u8], value: &[u8], mode: SetMode, now: Time) -> Result<()> {
+        self.op(now, |fs| {
+            let mut inode = fs.inode(ino)?;
+            fs.set_xattr_of(&mut inode, name, value, mode)?;
+            inode.set_time(TimeField::Change, fs.now);
+            fs.put_inode(&mut inode)
+        })
+    }
+
+    /// The same for an inode that the caller writes.
+    ///
+    /// # Errors
+    /// As [`Ext4::set_xattr`].
+    pub(crate) fn set_xattr_of(&mut self, inode: &mut Inode, name: &[u8], value: &[u8], mode: SetMode) -> Result<()> {
         let (index, rest) = split_name(name)?;
         if (index, rest) == INLINE {
             return Err(Errno::EOPNOTSUPP);
@@ -41,16 +54,10 @@ impl Ext4 {
         if value.len() > VALUE_MAX {
             return Err(Errno::E2BIG);
         }
-        self.op(now, |fs| {
-            let mut inode = fs.inode(ino)?;
-            if index != ACL_ACCESS && index != ACL_DEFAULT {
-                fs.put_xattr(&mut inode, index, rest, Some(value), mode)?;
-            } else {
-                fs.put_acl(&mut inode, index, value)?;
-            }
-            inode.set_time(TimeField::Change, fs.now);
-            fs.put_inode(&mut inode)
-        })
+        if index == ACL_ACCESS || index == ACL_DEFAULT {
+            return self.put_acl(inode, index, value);
+        }
+        self.put_xattr(inode, index, rest, Some(value), mode)
     }
 
     /// Removes an extended attribute.
@@ -88,34 +95,6 @@ impl Ext4 {
             Err(Errno::ENODATA) if remove => Ok(()),
             other => other,
         }
-    }
-
-    /// Gives a new inode the ACLs that its directory's default ACL asks for; answers its mode.
-    ///
-    /// # Errors
-    /// `ENOSPC`, `EIO`, `EUCLEAN`.
-    pub(crate) fn inherit_acls(&mut self, dir: &Inode, inode: &mut Inode, mode: u16, umask: u16) -> Result<()> {
-        if inode.is_symlink() {
-            return Ok(());
-        }
-        let found = match self.find_xattr(dir, ACL_DEFAULT, b"") {
-            Ok(raw) => Acl::parse_disk(&raw).filter(|acl| !acl.is_empty()),
-            Err(Errno::ENODATA) => None,
-            Err(e) => return Err(e),
-        };
-        let Some(mut acl) = found else {
-            inode.set_mode(mode & !umask);
-            return Ok(());
-        };
-        if inode.is_dir() {
-            self.put_xattr(inode, ACL_DEFAULT, b"", Some(&acl.to_disk()), SetMode::Any)?;
-        }
-        let bits = acl.limit_to(mode & 0o777);
-        inode.set_mode(mode & !0o777 | bits);
-        if !acl.is_plain() {
-            self.put_xattr(inode, ACL_ACCESS, b"", Some(&acl.to_disk()), SetMode::Any)?;
-        }
-        Ok(())
     }
 
     /// Lets an access ACL follow a change of the permission bits.
