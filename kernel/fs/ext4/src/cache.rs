@@ -28,6 +28,8 @@ pub(crate) struct Cache {
     young_limit: usize,
     /// What the operation under way has changed: the dirty block before, if it was dirty.
     undo: Option<BTreeMap<u64, Option<Block>>>,
+    /// `committed` is what a journal held, and the disk is not changed.
+    pub(crate) replayed_in_memory: bool,
 }
 
 impl Cache {
@@ -43,6 +45,7 @@ impl Cache {
             old: HashMap::new(),
             young_limit: (memory / block_size / 2).max(32),
             undo: None,
+            replayed_in_memory: false,
         }
     }
 
@@ -206,6 +209,11 @@ impl Cache {
             crate::bytes::put_bytes(buf, (from - offset) as usize, source);
         }
         Ok(())
+    }
+
+    /// Whether what the disk holds of file content is what it should: it is, but when a journal was replayed in memory.
+    pub(crate) fn committed_is_home(&self) -> bool {
+        !self.replayed_in_memory
     }
 
     /// Blocks given are clean now: they are in their place.

@@ -7,6 +7,7 @@ use crate::bytes::cut;
 use crate::error::corrupt;
 use crate::inode::{flag, kind, Inode};
 use crate::map::State;
+use crate::vfs::inode::Part;
 use crate::Ext4;
 use lkl_abi::{Errno, Result};
 
@@ -60,6 +61,43 @@ impl Ext4 {
         }
         self.read_mapped(inode, offset, buf)?;
         Ok(len)
+    }
+
+    /// How to fill `buf` from a file: the parts that are on the device in one run each, and those that are zeroes. What cannot be had from
+    /// the device is in `buf` already.
+    ///
+    /// # Errors
+    /// As [`Ext4::read`].
+    pub(crate) fn plan_read(&mut self, ino: u32, offset: u64, buf: &mut [u8]) -> Result<Vec<Part>> {
+        let inode = self.inode(ino)?;
+        if inode.has(flag::INLINE_DATA | flag::ENCRYPT) || !inode.is_reg() || !self.cache.committed_is_home() {
+            let done = self.read_inode(&inode, offset, buf)?;
+            buf.get_mut(done..).unwrap_or(&mut []).fill(0);
+            return Ok(Vec::new());
+        }
+        let bs = self.sb.block_size as u64;
+        let len = inode.size().saturating_sub(offset).min(buf.len() as u64) as usize;
+        let (mut parts, mut done): (Vec<Part>, usize) = (Vec::new(), 0);
+        while done < len {
+            let at = offset + done as u64;
+            let Ok(lblk) = u32::try_from(at / bs) else { break };
+            let map = self.map(&inode, lblk)?;
+            let part = (map.len.saturating_mul(bs) - at % bs).min((len - done) as u64) as usize;
+            let place = match map.state {
+                State::Written(place) => Some(place * bs + at % bs),
+                _ => None,
+            };
+            match parts.last_mut() {
+                // Extents that follow each other on the device are one request.
+                Some(last) if last.place.map(|p| p + last.len as u64) == place => last.len += part,
+                _ => parts.push(Part { at: done, len: part, place }),
+            }
+            done += part;
+        }
+        if done < buf.len() {
+            parts.push(Part { at: done, len: buf.len() - done, place: None });
+        }
+        Ok(parts)
     }
 
     /// Where a symbolic link leads.

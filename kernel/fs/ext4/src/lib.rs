@@ -15,9 +15,11 @@
 //! | `dir`, `xattr`, `file` | what is in directories, attributes and files |
 //! | `name`, `orphan` | creating, linking, removing, renaming; inodes without a name |
 //!
+//! `vfs` is the other half: the same behind the traits of `lkl-vfs`, with a lock.
+//!
 //! Damage on the disk is `EUCLEAN` and a log line that names the block.
 //!
-//! Below: `lkl-abi`, `lkl-ops`.
+//! Below: `lkl-abi`, `lkl-ops`; for `vfs` also `lkl-vfs`, `lkl-block`, `lkl-sync`.
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +43,7 @@ mod name;
 mod orphan;
 mod sb;
 mod transaction;
+mod vfs;
 mod xattr;
 
 pub use dir::{DirEntry, NAME_MAX};
@@ -48,6 +51,7 @@ pub use file::space::Space;
 pub use inode::Time;
 pub use mount::Options;
 pub use name::{New, Rename, SetAttr};
+pub use vfs::{ExtType, EXT2, EXT3, EXT4};
 pub use xattr::change::SetMode;
 pub use xattr::VALUE_MAX;
 
@@ -229,6 +233,28 @@ impl Ext4 {
             generation: inode.generation(),
             project: inode.project(),
         }
+    }
+
+    /// The same of an inode that a program may see: not of one that the file system keeps for itself.
+    ///
+    /// # Errors
+    /// As [`Ext4::attr`]; `EUCLEAN` if it is such a one, to which no name should lead.
+    pub(crate) fn file_attr(&mut self, ino: u32) -> Result<Attr> {
+        let inode = self.inode(ino)?;
+        if inode.has(inode::flag::EA_INODE) || (ino < self.sb.first_ino && ino != ROOT) {
+            return Err(error::corrupt(0, format_args!("a name leads to inode {ino}, which is no file")));
+        }
+        Ok(self.attr_of(&inode))
+    }
+
+    /// The largest size that a new file may get, in bytes.
+    pub(crate) fn largest_file(&self) -> u64 {
+        self.sb.max_file_size(self.sb.has(features::Incompat::EXTENTS))
+    }
+
+    /// Whether there are inodes without a name that are in use.
+    pub(crate) fn has_orphans(&self) -> bool {
+        !self.orphans.is_empty()
     }
 
     /// Looks a name up in a directory.

@@ -211,6 +211,7 @@ impl Ext4 {
         let disk = self.cache.disk.clone();
         let (blocks, bs) = (self.sb.blocks_count, self.sb.block_size);
         if self.sb.has(Incompat::NEEDS_RECOVERY) {
+            self.cache.replayed_in_memory = self.read_only;
             let replayed = if self.read_only {
                 let memory = &mut self.cache.committed;
                 journal.replay(&*disk, blocks, &mut |batch| {

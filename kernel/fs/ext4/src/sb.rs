@@ -88,7 +88,7 @@ impl Superblock {
     /// # Errors
     /// `EINVAL` if it is none, or has features that cannot be read; `EUCLEAN` if what it says cannot be.
     pub(crate) fn parse(raw: &[u8], disk_size: u64) -> Result<Self> {
-        if raw.len() != SUPERBLOCK_SIZE || le16(raw, 0x38) != MAGIC {
+        if !Self::is_one(raw) {
             return Err(refuse("no ext2, ext3 or ext4 superblock: wrong magic number"));
         }
         let bad = |what: &str| corrupt(0, format_args!("superblock: {what}"));
@@ -211,6 +211,26 @@ impl Superblock {
             groups,
             mnt_count: le16(raw, at::MNT_COUNT),
         })
+    }
+
+    /// Are these the bytes of a superblock?
+    pub(crate) fn is_one(raw: &[u8]) -> bool {
+        raw.len() == SUPERBLOCK_SIZE && le16(raw, 0x38) == MAGIC
+    }
+
+    /// Whether a superblock has only features of `ext2`, `ext3` (and a journal) or `ext4` (as Linux's `is_ext2_sb` and `is_ext3_sb`).
+    pub(crate) fn is_of_type(raw: &[u8], name: &str) -> bool {
+        let journal = Compat::from_bits_retain(le32(raw, 0x5c)).contains(Compat::HAS_JOURNAL);
+        let mut incompat = Incompat::FILETYPE | Incompat::META_BG;
+        let ro_compat = RoCompat::SPARSE_SUPER | RoCompat::LARGE_FILE | RoCompat::BTREE_DIR;
+        match name {
+            "ext2" if journal => return false,
+            "ext2" => {}
+            "ext3" if !journal => return false,
+            "ext3" => incompat |= Incompat::NEEDS_RECOVERY,
+            _ => return true,
+        }
+        le32(raw, 0x60) & !incompat.bits() == 0 && le32(raw, 0x64) & !ro_compat.bits() == 0
     }
 
     /// Writes the fields that change into the raw superblock, and its checksum.

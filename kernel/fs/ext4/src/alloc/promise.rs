@@ -84,6 +84,11 @@ impl Ext4 {
         Ok(blocks <= self.available() << self.sb.cluster_bits)
     }
 
+    /// Takes back a promise of so many clusters.
+    pub(crate) fn release_clusters(&mut self, clusters: u64) {
+        self.release(clusters << self.sb.cluster_bits);
+    }
+
     /// Takes back a promise of so many blocks.
     pub fn release(&mut self, blocks: u64) {
         self.promised = self.promised.saturating_sub(blocks);

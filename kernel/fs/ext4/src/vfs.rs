@@ -1,0 +1,237 @@
+//! The other half: [`Ext4`] behind the traits of the VFS. One lock around each mounted file system makes its operations atomic; file
+//! content is read without it, and an inode's attributes are kept beside it.
+//!
+//! `inode` has the files, `promises` what was promised to each of them.
+
+pub(crate) mod inode;
+mod promises;
+
+use crate::inode::Time;
+use crate::mount::Options;
+use crate::sb::{Superblock, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::{Ext4, New};
+use inode::Ext4Inode;
+use lkl_abi::{Errno, Result};
+use lkl_block::BlockDevice;
+use lkl_ops::Disk;
+use lkl_sync::{Mutex, Rank};
+use lkl_vfs::{FileSystem, Inode, MountOptions, NewInode, StatFs, SuperBlock, Timestamp};
+use std::any::Any;
+use std::sync::Arc;
+
+/// `f_type` of all three (`EXT4_SUPER_MAGIC`).
+const MAGIC: u64 = 0xef53;
+/// More links than that a file cannot have.
+const LINK_MAX: u32 = 65000;
+
+/// A type of file system: what it is called, and what images it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExtType {
+    name: &'static str,
+}
+
+/// ext4, which takes images of the other two as well, as in Linux.
+pub const EXT4: ExtType = ExtType { name: "ext4" };
+/// ext3: with a journal, without what ext4 has added.
+pub const EXT3: ExtType = ExtType { name: "ext3" };
+/// ext2: without a journal.
+pub const EXT2: ExtType = ExtType { name: "ext2" };
+
+/// A block device as the format half wants it.
+struct Device(Arc<BlockDevice>);
+
+impl Disk for Device {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.0.sector_size()
+    }
+
+    fn read_only(&self) -> bool {
+        self.0.read_only()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.0.read(offset, buf)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
+        self.0.write(offset, buf)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.0.flush()
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> Result<()> {
+        self.0.discard(offset, len)
+    }
+}
+
+fn time(t: Timestamp) -> Time {
+    Time { sec: t.secs, nsec: t.nanos }
+}
+
+fn timestamp(t: Time) -> Timestamp {
+    Timestamp { secs: t.sec, nanos: t.nsec }
+}
+
+/// The number of a file, which has 32 bits here.
+fn number(ino: u64) -> Result<u32> {
+    u32::try_from(ino).map_err(|_| Errno::ESTALE)
+}
+
+impl ExtType {
+    /// What is said of a device's superblock; `None` if there is none of the ext family.
+    fn superblock(device: &BlockDevice) -> Result<Option<Vec<u8>>> {
+        if device.size() < SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE as u64 {
+            return Ok(None);
+        }
+        let mut raw = vec![0; SUPERBLOCK_SIZE];
+        device.read(SUPERBLOCK_OFFSET, &mut raw)?;
+        Ok(Superblock::is_one(&raw).then_some(raw))
+    }
+
+    fn options(options: &MountOptions) -> Result<Options> {
+        let mut own =
+            Options { read_only: options.read_only, now: time(options.now), seed: options.seed, ..Options::default() };
+        if let Some(memory) = &options.memory {
+            own.memory = (memory.limit() / 4).clamp(1 << 20, own.memory);
+        }
+        for word in options.data.split(',').filter(|w| !w.is_empty()) {
+            match word {
+                "noload" | "norecovery" => own.no_replay = true,
+                // What is always so.
+                "acl" | "user_xattr" | "delalloc" | "barrier" | "barrier=1" | "data=ordered" | "errors=remount-ro" => {}
+                _ => {
+                    tracing::error!(target: "lkl::ext4", "not mounted: unknown option {word}");
+                    return Err(Errno::EINVAL);
+                }
+            }
+        }
+        if own.no_replay && !own.read_only {
+            tracing::error!(target: "lkl::ext4", "not mounted: noload is for read-only mounts");
+            return Err(Errno::EINVAL);
+        }
+        Ok(own)
+    }
+}
+
+impl FileSystem for ExtType {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs_device(&self) -> bool {
+        true
+    }
+
+    fn probe(&self, device: &BlockDevice) -> Result<bool> {
+        let raw = Self::superblock(device)?;
+        Ok(raw.is_some_and(|raw| Superblock::is_of_type(&raw, self.name)))
+    }
+
+    fn mount(&self, options: &MountOptions) -> Result<Arc<dyn SuperBlock>> {
+        let device = options.device.clone().ok_or(Errno::ENOTBLK)?;
+        let own = Self::options(options)?;
+        let raw = Self::superblock(&device)?;
+        if raw.is_some_and(|raw| !Superblock::is_of_type(&raw, self.name)) {
+            return Err(crate::error::refuse(format_args!("it has features that {} has not", self.name)));
+        }
+        let fs = Ext4::mount(Arc::new(Device(device.clone())), &own)?;
+        Ok(Arc::new_cyclic(|this| Mounted { this: this.clone(), fs: Mutex::new(Rank::FsOperation, fs), device }))
+    }
+}
+
+/// A file system that is mounted.
+struct Mounted {
+    this: std::sync::Weak<Self>,
+    fs: Mutex<Ext4>,
+    device: Arc<BlockDevice>,
+}
+
+impl Mounted {
+    /// What a new file is to be, in the terms of the format half; `xattrs` are those it gets from the start.
+    fn new_inode<'a>(new: &'a NewInode<'a>) -> New<'a> {
+        New {
+            mode: (new.kind.mode() | new.mode & 0o7777) as u16,
+            uid: new.uid,
+            gid: new.gid,
+            rdev: new.rdev,
+            target: new.target,
+            xattrs: new.xattrs,
+        }
+    }
+}
+
+impl SuperBlock for Mounted {
+    fn root(&self) -> u64 {
+        u64::from(crate::ROOT)
+    }
+
+    fn inode(&self, ino: u64) -> Result<Arc<dyn Inode>> {
+        let ino = number(ino)?;
+        let attr = self.fs.lock().file_attr(ino)?;
+        let this = self.this.upgrade().ok_or(Errno::ESTALE)?;
+        Ok(Arc::new(Ext4Inode::new(this, ino, &attr)))
+    }
+
+    fn statfs(&self) -> Result<StatFs> {
+        let fs = self.fs.lock();
+        let stat = fs.stat();
+        let (low, high) = stat.uuid.split_at(8);
+        let half = |bytes: &[u8]| crate::bytes::le64(bytes, 0);
+        Ok(StatFs {
+            magic: MAGIC,
+            block_size: stat.block_size,
+            blocks: stat.blocks,
+            blocks_free: stat.free_blocks,
+            blocks_available: stat.available_blocks,
+            files: stat.inodes,
+            files_free: stat.free_inodes,
+            fsid: half(low) ^ half(high),
+            link_max: LINK_MAX,
+            size_max: fs.largest_file(),
+        })
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.fs.lock().commit()
+    }
+
+    fn remount(&self, options: &MountOptions) -> Result<()> {
+        let own = ExtType::options(options)?;
+        let mut fs = self.fs.lock();
+        if fs.is_read_only() == own.read_only {
+            return Ok(());
+        }
+        if !own.read_only && self.device.read_only() {
+            return Err(Errno::EROFS);
+        }
+        if fs.has_orphans() {
+            // The mount that follows would remove files that are in use.
+            return Err(Errno::EBUSY);
+        }
+        fs.unmount()?;
+        *fs = Ext4::mount(Arc::new(Device(self.device.clone())), &own)?;
+        Ok(())
+    }
+
+    fn unmount(&self) -> Result<()> {
+        self.fs.lock().unmount()
+    }
+
+    fn create_unnamed(&self, dir: u64, new: &NewInode<'_>) -> Result<u64> {
+        let mut fs = self.fs.lock();
+        fs.create_unnamed(number(dir)?, &Self::new_inode(new), time(new.now)).map(u64::from)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;
