@@ -217,6 +217,37 @@ impl BlockDevice {
     }
 }
 
+/// For those who know disks only: a partition is one as well.
+impl Disk for BlockDevice {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.disk.sector_size()
+    }
+
+    fn read_only(&self) -> bool {
+        self.disk.read_only()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.read(offset, buf)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
+        self.write(offset, buf)
+    }
+
+    fn flush(&self) -> Result<()> {
+        Self::flush(self)
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> Result<()> {
+        Self::discard(self, offset, len)
+    }
+}
+
 impl core::fmt::Debug for BlockDevice {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "BlockDevice({}, {} bytes)", self.name, self.size)

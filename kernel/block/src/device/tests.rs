@@ -33,3 +33,14 @@ fn failures_are_counted() {
     assert_eq!((device.stats().errors, device.stats().reads), (2, 2));
     assert_eq!(device.partition(2, 0, 512).unwrap().name(), "nvme0n1p2");
 }
+
+#[test]
+fn a_partition_is_a_disk() {
+    let disk = Arc::new(MemDisk::new(vec![7; 4096]));
+    let part: Arc<dyn Disk> = BlockDevice::new(disk.clone(), "vda").partition(1, 512, 1024).unwrap();
+    part.write_at(&[1; 4], 1020).unwrap();
+    assert_eq!(part.write_at(&[1; 4], 1021), Err(Errno::ENXIO));
+    assert_eq!(disk.contents()[1532..1537], [1, 1, 1, 1, 7]);
+    part.flush().unwrap();
+    assert_eq!((part.size(), disk.flushes()), (1024, 1));
+}
