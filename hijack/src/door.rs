@@ -92,9 +92,9 @@ pub(crate) fn open() -> bool {
     PHASE.load(Ordering::Acquire) != phase::CLOSED
 }
 
-/// Is the kernel in this memory?
+/// Is the kernel in this memory, and called directly? Not once other processes use it ([`keeper::shared`]).
 pub(crate) fn direct() -> bool {
-    !INSTANCE.load(Ordering::Acquire).is_null()
+    instance().is_some()
 }
 
 /// From now on calls are looked at. A kernel is booted, unless the process belongs to a tree that has one.
@@ -122,7 +122,7 @@ fn boot() -> core::result::Result<(), String> {
         claim_device(name);
     }
     let (kernel, host) = start::boot(&config)?;
-    let process = kernel.process(sys::getpid(), Arc::new(Own), Arc::new(fds::HostNumbers));
+    let process = kernel.process(sys::getpid(), Arc::new(Own), Arc::new(keeper::FirstNumbers));
     let instance: &'static Instance = Box::leak(Box::new(Instance { kernel, host, process }));
     if start::wants_keeper() {
         let (kernel, host, process) = (&instance.kernel, &instance.host, &instance.process);
@@ -166,7 +166,9 @@ pub(crate) fn available() -> bool {
 /// `ENETDOWN` if there is no kernel to be had; those of [`Client::new`].
 pub(crate) fn caller(t: &'static Thread) -> Result<&'static Caller> {
     let mut caller = t.caller.get();
-    if caller.is_null() {
+    // SAFETY: as below.
+    let outdated = keeper::shared() && matches!(unsafe { caller.as_ref() }, Some(Caller::Direct { .. }));
+    if caller.is_null() || outdated {
         caller = register(t)?;
     }
     // SAFETY: set by `register`, and taken back only when the thread ends; the answer is used by this thread, during
@@ -176,8 +178,7 @@ pub(crate) fn caller(t: &'static Thread) -> Result<&'static Caller> {
 
 #[cold]
 fn register(t: &'static Thread) -> Result<*mut Caller> {
-    // SAFETY: instances are leaked.
-    let caller = match unsafe { INSTANCE.load(Ordering::Acquire).as_ref() } {
+    let caller = match instance() {
         Some(instance) => {
             let parker = ThreadParker::new(&instance.host);
             let task = Kernel::task(&instance.process, sys::gettid(), parker.clone());
@@ -193,8 +194,12 @@ fn register(t: &'static Thread) -> Result<*mut Caller> {
     // SAFETY: asks who we are.
     let me = unsafe { libc::pthread_self() } as usize;
     let sleeper = Sleeper { thread: &t.cancelled, caller };
-    let _none = THREADS.with(|m| m.insert(me, sleeper));
-    t.caller.set(caller);
+    let _older = THREADS.with(|m| m.insert(me, sleeper));
+    let older = t.caller.replace(caller);
+    if !older.is_null() {
+        // SAFETY: from this function; nobody else has it any more.
+        drop(unsafe { Box::from_raw(older) });
+    }
     let key = KEY.load(Ordering::Acquire);
     if key != u32::MAX {
         // SAFETY: our key; the destructor takes the pointer back.
@@ -431,9 +436,15 @@ fn operation(number: u64, args: [u64; 6]) -> Result<u64> {
     }
 }
 
+/// Is the kernel in this memory?
+pub(crate) fn is_here() -> bool {
+    !INSTANCE.load(Ordering::Acquire).is_null()
+}
+
+/// The kernel in this memory, if it is called directly.
 fn instance() -> Option<&'static Instance> {
     // SAFETY: instances are leaked.
-    unsafe { INSTANCE.load(Ordering::Acquire).as_ref() }
+    unsafe { INSTANCE.load(Ordering::Acquire).as_ref() }.filter(|_| !keeper::shared())
 }
 
 /// Wakes whoever waits for `fd`, so that he looks again.
@@ -513,7 +524,7 @@ pub(crate) fn finish(t: &'static Thread) {
         tree::bye();
     } else if let (Some(i), Ok(_)) = (instance(), caller(t)) {
         i.process.close_all();
-        keeper::linger::until_quiet(&i.kernel, || true);
+        keeper::linger::until_quiet(&i.kernel, core::time::Duration::ZERO, || true);
     }
 }
 
@@ -558,9 +569,7 @@ extern "C" fn after_fork_child() {
         // SAFETY: our key.
         unsafe { libc::pthread_setspecific(key, core::ptr::null()) };
     }
-    if direct() {
-        INSTANCE.store(null_mut(), Ordering::Release);
-    }
+    INSTANCE.store(null_mut(), Ordering::Release);
     FINISHED.store(false, Ordering::Release);
     if open() {
         tree::after_fork_child();

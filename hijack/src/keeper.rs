@@ -22,15 +22,19 @@ mod serve;
 use crate::fds::{self, state};
 use crate::raw;
 use crate::signal;
+use crate::start::nap;
 use crate::sys::{self, host};
 use crate::thread;
 use crate::tree::line::Window;
 use crate::tree::message::{self, kind, Message};
+pub(crate) use remote::FirstNumbers;
 pub(crate) use serve::id_of;
 
-use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::RealHost;
+use lkl_inet::tcp::Held;
 use lkl_kernel::{Kernel, OpenFile, Process};
 use member::Member;
 use remote::Memory;
@@ -51,6 +55,8 @@ pub(crate) struct Keeper {
     /// An eventfd that the program has too, and what it wants rung: the eventfds of members are open only here.
     bell: i32,
     rung: Mutex<Vec<Arc<AtomicI32>>>,
+    /// Counts how often the thread that minds the members has come through ([`linger::watch`]).
+    beats: Arc<AtomicU64>,
 }
 
 impl Keeper {
@@ -96,6 +102,15 @@ fn hush(event: i32) {
     let _hushed = unsafe { host!(libc::SYS_read, event, &raw mut count, 8usize) };
 }
 
+/// Others than the program whose memory this is have used the kernel.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Do other processes use the kernel in this memory? Then the program does not call it directly any more: it could be
+/// killed in the middle of a call, holding locks, and they would never get them.
+pub(crate) fn shared() -> bool {
+    SHARED.load(Ordering::Relaxed)
+}
+
 /// The keeper, for the program in whose memory it is. Leaked.
 static KEEPER: AtomicPtr<Keeper> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -131,7 +146,9 @@ pub(crate) fn start(kernel: Arc<Kernel>, real: Arc<RealHost>, process: Arc<Proce
     let ours = [meeting[0], first[0]];
     let private = fds::in_range(0, i32::MAX).filter(|fd| fds::get(*fd) == state::PRIVATE);
     let kept: Vec<i32> = private.filter(|fd| !ours.contains(fd)).collect();
+    let beats = Arc::new(AtomicU64::new(0));
     let keeper = Arc::new(Keeper {
+        beats,
         kernel,
         host: real,
         flights: Mutex::new(BTreeMap::new()),
@@ -186,9 +203,7 @@ fn orphan(run: Box<dyn FnOnce() + Send>) -> Result<()> {
 
 /// Leaves everything of the program's but its memory. A fault here is not for the program's handlers.
 fn detach(kept: &[i32]) {
-    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT] {
-        signal::reset(signal);
-    }
+    signal::detach();
     // SAFETY: none of these touches memory but the strings, and the names end with a nul.
     unsafe {
         let _session = host!(libc::SYS_setsid);
@@ -260,17 +275,19 @@ struct Desk {
     who: BTreeMap<i32, Who>,
     /// Somebody outside has asked for the end.
     stopped: bool,
+    /// Peers of connections that are lost are about to be told.
+    resets: AtomicBool,
 }
 
 impl Desk {
     fn new(keeper: Arc<Keeper>) -> Self {
         // SAFETY: no pointers.
         let epoll = unsafe { host!(libc::SYS_epoll_create1, libc::EPOLL_CLOEXEC) }.map_or(-1, |fd| own(fd as i32));
-        Self { keeper, epoll, who: BTreeMap::new(), stopped: false }
+        Self { keeper, epoll, who: BTreeMap::new(), stopped: false, resets: AtomicBool::new(false) }
     }
 
     fn open(&mut self, pid: i32, process: Arc<Process>, meeting: i32, first: i32, [listener, device]: [i32; 2]) {
-        let member = Member::direct(&self.keeper, process);
+        let member = Member::first(&self.keeper, process);
         self.add(own(meeting), Who::Meeting);
         self.follow(pid, &member);
         self.add(own(first), Who::Member(member));
@@ -309,10 +326,34 @@ impl Desk {
     }
 
     fn bury(&self, pid: i32, member: &Arc<Member>) {
-        if member.window.is_none() {
+        if member.first {
+            let _watched = linger::watch(&self.keeper.beats);
             self.keeper.host.disown(pid);
+            let lost = self.lost();
+            if !shared() {
+                member.bury_killed(&lost);
+            }
         }
         member.bury();
+        self.keeper.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connections that the first process held when it ended: their peers are told. Answers their inodes.
+    fn lost(&self) -> Vec<u64> {
+        /// Longer than anybody else holds one.
+        const PATIENCE: u32 = 20;
+        let net = self.keeper.kernel.net();
+        let mut held = net.servers_gone();
+        for _ in 0..PATIENCE {
+            if held.is_empty() {
+                break;
+            }
+            nap(Duration::from_millis(5));
+            held.retain(Held::still);
+        }
+        held.iter().for_each(|h| net.tcp_forsake(h));
+        self.resets.store(!held.is_empty(), Ordering::Relaxed);
+        held.iter().map(Held::ino).collect()
     }
 
     /// Is there a process, or may one come?
@@ -323,6 +364,7 @@ impl Desk {
     fn run(&mut self) -> ! {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 32];
         while self.anybody() && !self.stopped {
+            self.keeper.beats.fetch_add(1, Ordering::Relaxed);
             // SAFETY: room for this many events.
             let n = unsafe { host!(libc::SYS_epoll_wait, self.epoll, events.as_mut_ptr(), events.len(), -1i32) };
             for e in events.iter().take(n.unwrap_or(0) as usize) {
@@ -332,7 +374,11 @@ impl Desk {
         }
         self.close_all();
         let kernel = self.keeper.kernel.clone();
-        linger::until_quiet(&kernel, || self.device_wanted());
+        let least = if self.resets.load(Ordering::Relaxed) { linger::RESETS } else { Duration::ZERO };
+        linger::until_quiet(&kernel, least, || {
+            self.keeper.beats.fetch_add(1, Ordering::Relaxed);
+            self.device_wanted()
+        });
         // The device first: who waits for it waits for the end of a socket.
         self.keeper.host.release();
         sys::exit(0)
@@ -454,6 +500,7 @@ impl Desk {
                 self.stopped = true;
                 Ok(())
             }
+            kind::WINDOW => self.window(fd, &mut m),
             kind::JOIN => return self.join(m),
             kind::CLAIM => self.claim(fd, &mut m),
             kind::EXEC => self.exec(fd, &mut m),
@@ -473,6 +520,7 @@ impl Desk {
     }
 
     fn join(&mut self, mut m: Message) {
+        SHARED.store(true, Ordering::Release);
         let (Some(connection), window) = (m.take_fd(), m.take_fd()) else { return };
         let connection = own(connection);
         let made = window.ok_or(Errno::EBADF).and_then(|w| Window::open(own(w)));
@@ -490,6 +538,14 @@ impl Desk {
         }
     }
 
+    fn window(&mut self, fd: i32, m: &mut Message) -> Result<()> {
+        let window = Window::open(own(m.take_fd().ok_or(Errno::EBADF)?))?;
+        match self.who.get(&fd) {
+            Some(Who::Member(member)) => member.set_window(window),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     fn claim(&mut self, fd: i32, m: &mut Message) -> Result<()> {
         let window = Window::open(own(m.take_fd().ok_or(Errno::EBADF)?))?;
         let Some(Who::Child(expected)) = self.who.get(&fd) else { return Err(Errno::EINVAL) };
@@ -500,6 +556,7 @@ impl Desk {
     }
 
     fn exec(&mut self, fd: i32, m: &mut Message) -> Result<()> {
+        SHARED.store(true, Ordering::Release);
         let window = Window::open(own(m.take_fd().ok_or(Errno::EBADF)?))?;
         let kept = m.words[1..].chunks_exact(2).map(|pair| (pair[0] as i32, pair[1]));
         let (before, old) = match self.who.get(&fd) {
@@ -529,6 +586,7 @@ impl Desk {
 
     fn fork(&mut self, fd: i32, m: &mut Message) -> Result<()> {
         let child = own(m.take_fd().ok_or(Errno::EBADF)?);
+        SHARED.store(true, Ordering::Release);
         match self.who.get(&fd) {
             Some(Who::Member(parent)) => {
                 let expected = parent.fork();

@@ -139,9 +139,30 @@ fn installed(sig: i32, wanted: &Action) -> Action {
     }
 }
 
-/// Gives a signal back to the host, in a process that has a table of its own.
-pub(crate) fn reset(sig: i32) {
-    host_sigaction(sig, Some(&Action::default()), None);
+/// In a process that shares the program's memory, but has a table of handlers of its own: faults are not the program's.
+pub(crate) fn detach() {
+    for sig in [libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT] {
+        host_sigaction(sig, Some(&Action::default()), None);
+    }
+    for sig in [libc::SIGSEGV, libc::SIGBUS] {
+        let flags = libc::SA_SIGINFO as u64 | SA_RESTORER;
+        let restorer = lkl_hijack_restore as *const () as usize;
+        host_sigaction(sig, Some(&Action { handler: on_fault as *const () as usize, flags, restorer, mask: 0 }), None);
+    }
+}
+
+/// A fault in such a process.
+unsafe extern "C" fn on_fault(sig: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
+    let uc: *mut libc::ucontext_t = context.cast();
+    // SAFETY: the host passes it.
+    let pc = unsafe { &mut (*uc).uc_mcontext.gregs[libc::REG_RIP as usize] };
+    match mem::fix(*pc as u64) {
+        Some(on) => *pc = on as i64,
+        // It comes again, and ends the process.
+        None => {
+            host_sigaction(sig, Some(&Action::default()), None);
+        }
+    }
 }
 
 /// Takes over what the process was started with.

@@ -111,12 +111,8 @@ pub(crate) fn window() -> Result<&'static Window> {
         let mut window = Window::create()?;
         let result = match STANDING.load(Ordering::Acquire) {
             standing::STRANGER => join(&window),
-            standing::EXPECTED => {
-                let connection = CONNECTION.load(Ordering::Acquire);
-                message::send(connection, &[kind::CLAIM], &[window.fd()], 0)
-                    .map_err(|_| Errno::EIO)
-                    .and_then(|()| answer(connection))
-            }
+            standing::EXPECTED => come(kind::CLAIM, &window),
+            standing::MEMBER => come(kind::WINDOW, &window),
             _ => Err(Errno::EIO),
         };
         if result.is_err() {
@@ -133,6 +129,13 @@ fn enter(window: Window) -> &'static Window {
     WINDOW.store(core::ptr::from_ref(window).cast_mut(), Ordering::Release);
     STANDING.store(standing::MEMBER, Ordering::Release);
     window
+}
+
+/// Tells the keeper, on the connection that there is, where this process's calls come in.
+fn come(how: u64, window: &Window) -> Result<()> {
+    let connection = CONNECTION.load(Ordering::Acquire);
+    message::send(connection, &[how], &[window.fd()], 0).map_err(|_| Errno::EIO)?;
+    answer(connection)
 }
 
 /// Comes to the meeting place.

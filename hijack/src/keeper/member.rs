@@ -11,7 +11,7 @@ use lkl_abi::{Errno, Result};
 use lkl_host::{RealHost, ThreadParker};
 use lkl_kernel::{Kernel, OpenFile, Process};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// Stack of a thread that makes calls.
 const STACK: usize = 512 << 10;
@@ -19,8 +19,10 @@ const STACK: usize = 512 << 10;
 /// One process.
 pub(super) struct Member {
     pub(super) process: Arc<Process>,
-    /// Where its calls come in; none for the process whose memory this is, which calls directly.
-    pub(super) window: Option<Window>,
+    /// Where its calls come in; none yet if it calls directly.
+    window: OnceLock<Window>,
+    /// It is the process whose memory this is.
+    pub(super) first: bool,
     host: Arc<RealHost>,
     pub(super) keeper: Weak<Keeper>,
     /// By line.
@@ -29,15 +31,29 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The process that calls directly.
-    pub(super) fn direct(keeper: &Arc<Keeper>, process: Arc<Process>) -> Arc<Self> {
-        Arc::new(Self::with(keeper, process, None))
+    /// The process whose memory this is. It calls directly.
+    pub(super) fn first(keeper: &Arc<Keeper>, process: Arc<Process>) -> Arc<Self> {
+        Arc::new(Self { first: true, ..Self::with(keeper, process, None) })
+    }
+
+    /// Where its calls come in.
+    pub(super) fn window(&self) -> Option<&Window> {
+        self.window.get()
+    }
+
+    /// It does not call directly any more.
+    ///
+    /// # Errors
+    /// `EINVAL` if it never did, or has said so before.
+    pub(super) fn set_window(&self, window: Window) -> Result<()> {
+        self.window.set(window).map_err(|_| Errno::EINVAL)
     }
 
     fn with(keeper: &Arc<Keeper>, process: Arc<Process>, window: Option<Window>) -> Self {
         Self {
             process,
-            window,
+            window: window.map_or_else(OnceLock::new, OnceLock::from),
+            first: false,
             host: keeper.host.clone(),
             keeper: Arc::downgrade(keeper),
             workers: Mutex::new(BTreeMap::new()),
@@ -99,7 +115,7 @@ impl Member {
     /// # Errors
     /// `EINVAL` for a line that is not there, `EAGAIN`, `ENOMEM`
     pub(super) fn thread(self: &Arc<Self>, index: usize) -> Result<()> {
-        let line = self.window.as_ref().filter(|_| index < LINES).and_then(|w| w.line(index)).ok_or(Errno::EINVAL)?;
+        let line = self.window().filter(|_| index < LINES).and_then(|w| w.line(index)).ok_or(Errno::EINVAL)?;
         if self.workers().contains_key(&index) {
             return Ok(());
         }
@@ -140,12 +156,21 @@ impl Member {
 
     /// The process is gone: its calls end, its files are closed.
     pub(super) fn bury(&self) {
+        self.bury_with(Process::abandon);
+    }
+
+    /// The process is gone, killed while it called directly; `lost` are the inodes of what it has locked for ever.
+    pub(super) fn bury_killed(&self, lost: &[u64]) {
+        self.bury_with(|process| process.abandon_killed(lost));
+    }
+
+    fn bury_with(&self, abandon: impl FnOnce(&Process)) {
         if self.gone.swap(true, Ordering::AcqRel) {
             return;
         }
         let workers = core::mem::take(&mut *self.workers());
         for (index, worker) in workers {
-            if let Some(line) = self.window.as_ref().and_then(|w| w.line(index)) {
+            if let Some(line) = self.window().and_then(|w| w.line(index)) {
                 line.end();
             }
             worker.parker.interrupt();
@@ -154,7 +179,7 @@ impl Member {
                 sys::close(event);
             }
         }
-        self.process.abandon();
+        abandon(&self.process);
     }
 
     /// What runs in the process.

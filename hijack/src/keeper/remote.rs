@@ -3,7 +3,9 @@
 //! Its memory is reached by `process_vm_readv`, or, where the host forbids that, by asking the thread whose call it is; the bytes
 //! of most calls come and go in the buffer beside its line. Numbers are its host's, so the thread is asked for them.
 
+use crate::fds::HostNumbers;
 use crate::sys::host;
+use crate::thread;
 use crate::tree::line::{ask, turn, Buffer, Line, BUFFER};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -195,5 +197,45 @@ impl Descriptors for Numbers {
 
     fn set_cloexec(&self, fd: i32, on: bool) {
         let _set = question(ask::SET_CLOEXEC, [fd as u64, u64::from(on), 0]);
+    }
+}
+
+/// Those of the process whose memory this is: its threads may call, and the keeper's for them.
+#[derive(Debug)]
+pub(crate) struct FirstNumbers;
+
+impl FirstNumbers {
+    fn who() -> &'static dyn Descriptors {
+        if thread::is_ours() {
+            &Numbers
+        } else {
+            &HostNumbers
+        }
+    }
+}
+
+impl Descriptors for FirstNumbers {
+    fn alloc(&self, kind: FileKind, min: i32, cloexec: bool) -> Result<i32> {
+        Self::who().alloc(kind, min, cloexec)
+    }
+
+    fn dup(&self, fd: i32, min: i32, cloexec: bool) -> Result<i32> {
+        Self::who().dup(fd, min, cloexec)
+    }
+
+    fn dup_to(&self, fd: i32, to: i32, cloexec: bool) -> Result<()> {
+        Self::who().dup_to(fd, to, cloexec)
+    }
+
+    fn free(&self, fd: i32) {
+        Self::who().free(fd);
+    }
+
+    fn cloexec(&self, fd: i32) -> bool {
+        Self::who().cloexec(fd)
+    }
+
+    fn set_cloexec(&self, fd: i32, on: bool) {
+        Self::who().set_cloexec(fd, on);
     }
 }

@@ -55,7 +55,7 @@ struct Session<'a> {
 
 /// Makes the calls that come by a line, until the member is gone.
 pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
-    let Some(window) = &member.window else { return };
+    let Some(window) = member.window() else { return };
     let Some(line) = window.line(index) else { return };
     let Ok(buffer) = window.buffer(index) else {
         line.end();

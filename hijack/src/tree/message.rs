@@ -32,6 +32,8 @@ pub(crate) mod kind {
     pub(crate) const FLIGHT: u64 = 9;
     /// `(line)`: with the eventfd that wakes that thread. Not answered.
     pub(crate) const EVENT: u64 = 10;
+    /// From the process that has called directly: with its window.
+    pub(crate) const WINDOW: u64 = 14;
     /// Who is there? Answered with a text.
     pub(crate) const STATUS: u64 = 11;
     /// End, whoever is there.

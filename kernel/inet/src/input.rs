@@ -53,6 +53,17 @@ impl Net {
         true
     }
 
+    /// Threads that served the network are gone, in the middle of it: others may take their places as readers of devices,
+    /// of the loopback queue, and as senders of connections. Answers the connections whose locks are held: by threads that
+    /// are there, or, for ever, by those that are gone ([`Net::tcp_forsake`]).
+    pub fn servers_gone(&self) -> Vec<crate::tcp::Held> {
+        for link in self.config.read().links.values() {
+            link.reading.store(false, Release);
+        }
+        self.loopback.abandon();
+        self.tcp_senders_gone()
+    }
+
     fn read_device(&self, link: &Arc<Link>) -> bool {
         let Some(dev) = &link.dev else { return false };
         if link.reading.swap(true, AcqRel) {

@@ -41,6 +41,13 @@ impl Default for Loopback {
     }
 }
 
+impl Loopback {
+    /// Whoever ran the queue is gone.
+    pub(crate) fn abandon(&self) {
+        self.running.store(false, Ordering::SeqCst);
+    }
+}
+
 impl Net {
     /// Puts a packet into the queue; the caller runs it later ([`Net::run_loopback`]).
     pub(crate) fn loop_back(&self, packet: LoopPacket) {

@@ -4,10 +4,12 @@
 //! * `socket`: a socket. `calls`: the calls of the program. `listen`: connections being made. `syncookie`: and when there are
 //!   too many. `fastopen`: data in the SYN. `option`: its options.
 //! * `work`: what is to be done once a socket's lock is released: segments to send, waiters to wake, timers to set.
+//! * `abandon`: sockets whose users have gone in the middle of a call.
 //! * `show`: what `sock_diag` and `/proc/net/tcp` show.
 //!
 //! Order of locks: ports, then one socket, then the table. Segments are sent holding none.
 
+mod abandon;
 mod calls;
 mod fastopen;
 mod listen;
@@ -19,6 +21,7 @@ mod syncookie;
 mod table;
 mod work;
 
+pub use abandon::Held;
 pub(crate) use fastopen::{parse_keys, show_keys, Key};
 pub use show::TcpSockInfo;
 pub use table::TcpTable;

@@ -50,6 +50,11 @@ impl Default for OutQueue {
 }
 
 impl OutQueue {
+    /// Whoever sent is gone.
+    pub(super) fn abandon(&self) {
+        self.sending.store(false, SeqCst);
+    }
+
     fn put(&self, segments: impl IntoIterator<Item = SegmentOut>) {
         let mut all = self.segments.lock();
         all.extend(segments);
