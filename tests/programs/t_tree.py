@@ -1,0 +1,197 @@
+"""Processes that share one kernel: servers with workers, sudden ends, what is left afterwards."""
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+from lab import check, has, test, until
+
+SECONDS = float(os.environ.get("TEST_SOAK", 10))
+
+SERVER = r"""
+import os, signal, socket, sys
+
+def serve(listener):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while True:
+        try:
+            c, _ = listener.accept()
+        except OSError:
+            os._exit(3)
+        with c:
+            data = c.recv(65536)
+            while data:
+                c.sendall(data)
+                data = c.recv(65536)
+
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family, backlog=128)
+workers = set()
+def start():
+    pid = os.fork()
+    if pid == 0:
+        serve(listener)
+    workers.add(pid)
+    print("worker", pid, flush=True)
+for _ in range(int(sys.argv[3])):
+    start()
+print("ready", flush=True)
+while True:
+    pid, _ = os.wait()
+    workers.discard(pid)
+    start()
+"""
+
+
+def kernels():
+    """The processes `lkl-kernel` in this network namespace."""
+    here = os.readlink("/proc/thread-self/ns/net")
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+            if name == "lkl-kernel" and rest.split()[0] != "Z" and os.readlink(f"/proc/{pid}/ns/net") == here:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+def echo_once(lab, v, port, size=2000):
+    """One connection; answers whether all came back."""
+    family = socket.AF_INET6 if v == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as s:
+        s.settimeout(5)
+        s.connect((lab.me[v], port))
+        data = os.urandom(size)
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while len(got) < size:
+            more = s.recv(65536)
+            if not more:
+                return False
+            got += more
+        return got == data
+
+
+def workers_of(p):
+    """The workers that run, as the server has said."""
+    pids = [int(line.split()[1]) for line in p.out.splitlines() if line.startswith("worker")]
+    return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+@test(v=(4, 6), seconds=180)
+def soak(lab, v):
+    """Workers are killed at any moment, at last the process that had booted: the others serve on, and nothing is left."""
+    lab.tap()
+    # In a group of their own each, so that one signal ends one.
+    p = lab.spawn("python3", "-c", SERVER, lab.me[v], 7000, 4, ours=True)
+    p.wait_for("ready", 20)
+    stop, done, failed = threading.Event(), [0], []
+
+    def client():
+        while not stop.is_set():
+            try:
+                ok = echo_once(lab, v, 7000)
+            except OSError as e:
+                # Its worker was killed; refused or silent would mean that the others suffer.
+                if isinstance(e, (ConnectionRefusedError, TimeoutError)):
+                    failed.append(repr(e))
+                continue
+            if ok:
+                done[0] += 1
+
+    # They must be in this namespace, which a new thread inherits.
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(3)]
+    for t in threads:
+        t.start()
+    end = time.monotonic() + SECONDS
+    kills = 0
+    try:
+        while time.monotonic() < end:
+            time.sleep(random.uniform(0.01, 0.15))
+            alive = workers_of(p)
+            if alive:
+                os.kill(random.choice(alive), signal.SIGKILL)
+                kills += 1
+        before = done[0]
+        check(before > 20 and kills > 20, f"{before} echoes, {kills} kills", p)
+        # The one that booted the kernel.
+        os.kill(p.pid, signal.SIGKILL)
+        until(lambda: done[0] > before + 10, 20, lambda: f"nobody serves after the first process was killed: {failed[-3:]}\n{p}")
+        check(not failed, f"{len(failed)} connections failed", failed[:5], p)
+    finally:
+        stop.set()
+    for t in threads:
+        t.join()
+    for pid in workers_of(p):
+        os.kill(pid, signal.SIGKILL)
+    # No peer is left to talk to but those in TIME_WAIT.
+    until(lambda: not kernels(), 75, lambda: f"kernels are left: {kernels()}", 0.2)
+
+
+@test(v=(4,), seconds=60)
+def killed_at_once(lab, v):
+    """`kill -9` of a program in the middle of a transfer: its peer sees the end."""
+    lab.tap()
+    for _ in range(5):
+        ended = threading.Event()
+
+        def sink(c):
+            try:
+                while c.recv(65536):
+                    pass
+            except ConnectionResetError:
+                # It was killed with its hands in the connection.
+                pass
+            ended.set()
+
+        port = lab.server(v, sink)
+        p = lab.spawn(
+            "python3", "-c",
+            "import socket, sys\nc = socket.create_connection((sys.argv[1], int(sys.argv[2])))\nprint('on', flush=True)\nwhile True: c.sendall(bytes(50000))",
+            lab.peer[v], port, ours=True,
+        )
+        p.wait_for("on")
+        time.sleep(random.uniform(0.05, 0.3))
+        os.kill(p.pid, signal.SIGKILL)
+        check(ended.wait(10), "the peer does not see the end", p)
+
+
+@test(v=(4, 6))
+def one_state(lab, v):
+    """What one command configures the next one sees; a program that its parent does not wait for goes on."""
+    lab.tap()
+    extra = "10.99.0.1/24" if v == 4 else "fd99::1/64"
+    done = lab.ours(
+        "bash", "-c",
+        f"ip addr add {extra} dev lo; ip -br addr show dev lo; x=$(ip route get {lab.peer[v]}); echo \"got: $x\"; (ip link set lo down; ip -br link show lo) | cat;"
+        f"env -i /bin/ip -br addr show dev eth0; sh -c 'exec ping -c 1 -W 3 {lab.peer[v]}' >/dev/null && echo reached",
+    )
+    for what in (extra, "got: " + lab.peer[v], "lo +DOWN", "eth0 +UP.*" + lab.me[v], "reached"):
+        has(done.out, what.replace(".", r"\.").replace(r"\.*", ".*"))
+    p = lab.spawn("bash", "-c", "python3 -m http.server 8000 >/dev/null 2>&1 & echo started", ours=True)
+    p.wait_for("started")
+    p.wait(20)
+    lab.connect(v, 8000).close() if v == 4 else None
+    if v == 4:
+        has(lab.run("curl", "-s", f"http://{lab.me[v]}:8000/").out, "Directory listing")
+        os.killpg(p.pid, signal.SIGTERM)
+        until(lambda: not kernels(), 75, "a kernel is left", 0.2)
+
+
+@test(v=(4,), seconds=90)
+def one_after_another(lab, v):
+    """The next program gets the device although connections of the last one are in TIME_WAIT."""
+    lab.tap()
+    port = lab.server(v, lambda c: (c.recv(10), c.sendall(b"x"), c.close()))
+    for _ in range(10):
+        lab.python(
+            "import socket, sys\nc = socket.create_connection((sys.argv[1], int(sys.argv[2])))\nc.sendall(b'x')\nc.shutdown(1)\nassert c.recv(1) == b'x'",
+            lab.peer[v], port,
+        )
