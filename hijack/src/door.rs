@@ -54,6 +54,8 @@ static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 static CANCELS: AtomicBool = AtomicBool::new(false);
 /// The threads that may sleep in the kernel, by their `pthread_t`.
 static THREADS: Threads = Threads { lock: Spin::new(), map: UnsafeCell::new(BTreeMap::new()) };
+/// The kernel in this memory was asked for anything.
+static USED: AtomicBool = AtomicBool::new(false);
 /// The process ends.
 static FINISHED: AtomicBool = AtomicBool::new(false);
 
@@ -140,6 +142,23 @@ fn boot() -> core::result::Result<(), String> {
     Ok(())
 }
 
+/// The program is about to become another one. If nobody has used its kernel, that ends, and gives its device back. Answers
+/// whether it did.
+pub(crate) fn give_up() -> bool {
+    if !direct() || USED.load(Ordering::Acquire) || !tree::dissolve() {
+        return false;
+    }
+    INSTANCE.store(null_mut(), Ordering::Release);
+    true
+}
+
+/// It did not become another one after all.
+pub(crate) fn boot_again() {
+    if let Err(line) = boot() {
+        sys::say(&line);
+    }
+}
+
 /// The address at which a kernel is asked for its device.
 fn device_door(name: &str) -> String {
     format!("lkl-hijack/device/{name}")
@@ -180,6 +199,7 @@ pub(crate) fn caller(t: &'static Thread) -> Result<&'static Caller> {
 fn register(t: &'static Thread) -> Result<*mut Caller> {
     let caller = match instance() {
         Some(instance) => {
+            USED.store(true, Ordering::Release);
             let parker = ThreadParker::new(&instance.host);
             let task = Kernel::task(&instance.process, sys::gettid(), parker.clone());
             Caller::Direct { instance, task, parker }

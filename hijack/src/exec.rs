@@ -9,7 +9,7 @@ use crate::mem;
 use crate::signal;
 use crate::sys::{self, Args};
 use crate::thread::Thread;
-use crate::{fds, tree};
+use crate::{door, fds, tree};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use lkl_abi::Errno;
@@ -204,7 +204,9 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
         libc::SYS_rt_sigaction => signal::sigaction(a),
         libc::SYS_execve | libc::SYS_execveat => {
             let at = if number as i64 == libc::SYS_execve { 2 } else { 3 };
-            let passed = tree::passed(t);
+            // One that has not used its kernel leaves the next image to boot its own, which then calls directly.
+            let fresh = !t.spawning.get() && executable(a, at) && door::give_up();
+            let passed = if fresh { None } else { tree::passed(t) };
             let env = Box::new(environment(a[at], passed)?);
             let mut args = *a;
             args[at] = env.pointers.as_ptr() as u64;
@@ -223,6 +225,9 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
             let ret = unsafe { sys::raw(number, &args) };
             t.depth.set(depth);
             handed.iter().for_each(|fd| close_on_exec(*fd, true));
+            if fresh {
+                door::boot_again();
+            }
             Some(ret)
         }
         // The child closes what it does not want to hand down. What is ours it does not know of.
@@ -233,6 +238,13 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
         libc::SYS_close_range => Some(crate::route::close_range(a[0] as u32, a[1] as u32, a[2], true)),
         _ => None,
     }
+}
+
+/// Will the host find a program to execute?
+fn executable(a: &Args, at: usize) -> bool {
+    let Some(path) = path(a, at) else { return false };
+    // SAFETY: a C string.
+    unsafe { sys::host!(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK) }.is_ok()
 }
 
 fn close_on_exec(fd: i32, on: bool) {

@@ -18,7 +18,7 @@ use crate::door;
 use crate::fds::{self, state};
 use crate::sys::{self, host};
 use crate::thread::Thread;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU8, Ordering};
 use line::Window;
 use lkl_abi::{Errno, Result};
 use message::kind;
@@ -44,6 +44,8 @@ static STANDING: AtomicU8 = AtomicU8::new(standing::STRANGER);
 static WINDOW: AtomicPtr<Window> = AtomicPtr::new(core::ptr::null_mut());
 /// Held while a message is answered, or the standing changes: the thread that holds it. It can be held across a fork.
 static TALKING: AtomicU32 = AtomicU32::new(0);
+/// This process has had children, which may come to the meeting place at any time.
+static PARENT: AtomicBool = AtomicBool::new(false);
 /// The connection of the child that `fork` is about to make.
 static CHILD: AtomicI32 = AtomicI32::new(-1);
 
@@ -155,6 +157,26 @@ fn join(window: &Window) -> Result<()> {
     }
 }
 
+/// The keeper of a kernel that nobody has used ends, and this process belongs to no tree any more. Answers whether it does.
+pub(crate) fn dissolve() -> bool {
+    if PARENT.load(Ordering::Acquire)
+        || STANDING.load(Ordering::Acquire) != standing::MEMBER
+        || !WINDOW.load(Ordering::Acquire).is_null()
+    {
+        return false;
+    }
+    let connection = CONNECTION.load(Ordering::Acquire);
+    if talking(|| message::send(connection, &[kind::STOP], &[], 0)).is_err() {
+        return false;
+    }
+    // Answers, then the end.
+    while message::receive(connection, 0).is_ok() {}
+    let_go(CONNECTION.swap(-1, Ordering::AcqRel));
+    let_go(MEETING.swap(-1, Ordering::AcqRel));
+    STANDING.store(standing::STRANGER, Ordering::Release);
+    true
+}
+
 /// The keeper is to have `fd` at the same number.
 pub(crate) fn mirror(fd: i32) -> bool {
     !any() || request(&[kind::MIRROR, fd as u64], &[fd]).is_ok()
@@ -201,6 +223,7 @@ fn let_go(fd: i32) {
 
 /// Before `fork`.
 pub(crate) fn before_fork() {
+    PARENT.store(true, Ordering::Release);
     fds::mix_epolls();
     CHILD.store(announce().unwrap_or(-1), Ordering::Release);
     // So that the child finds nobody in the middle of a talk.
@@ -235,6 +258,7 @@ pub(crate) fn after_fork_child() {
 
 /// Before a child that lends this process's memory (`vfork`) is made.
 pub(crate) fn before_spawn(t: &Thread) {
+    PARENT.store(true, Ordering::Release);
     if fds::any_kernel() && any() {
         let _marked = fds::tag::all();
         t.child.set(announce().unwrap_or(-1));
