@@ -169,3 +169,26 @@ def git_over_http(lab, v):
     lab.sh("git -C clone fsck --strict; cmp src/f3 clone/f3")
     done = lab.ours("git", "ls-remote", f"http://{url(lab.peer[v])}:{port}/repo.git", env=env)
     has(done.out, r"refs/heads/main")
+
+
+@test(v=(4, 6), need=("git", "lighttpd"))
+def git_push_over_http(lab, v):
+    """The protocol of git itself, by requests with bodies, both ways."""
+    lab.tap()
+    repository(lab)
+    lab.sh("git -C repo.git config http.receivepack true")
+    backend = lab.sh("git --exec-path").strip() + "/git-http-backend"
+    conf = write(
+        lab,
+        "git.conf",
+        f'server.modules = ("mod_alias", "mod_cgi", "mod_setenv")\nserver.document-root = "{lab.dir}"\nserver.bind = "{url(lab.peer[v])}"\nserver.port = 8000\n'
+        f'alias.url = ("/git" => "{backend}")\ncgi.assign = ("" => "")\n'
+        f'setenv.add-environment = ("GIT_PROJECT_ROOT" => "{lab.dir}", "GIT_HTTP_EXPORT_ALL" => "1", "PATH" => "/usr/bin:/bin")\n',
+    )
+    lab.spawn("lighttpd", "-D", "-f", conf)
+    lab.connect(v, 8000, "peer").close()
+    env = {"HOME": lab.dir, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+    lab.ours("git", "clone", "-q", f"http://{url(lab.peer[v])}:8000/git/repo.git", "clone", env=env)
+    lab.sh("cmp src/f3 clone/f3; cd clone; git config user.email a@b; git config user.name n; head -c 300000 /dev/urandom >new; git add .; git commit -qm new")
+    lab.ours("git", "-C", lab.path("clone"), "push", "-q", env=env)
+    check(lab.sh("git -C clone rev-parse HEAD") == lab.sh("git -C repo.git rev-parse main"), "what was pushed")
