@@ -17,6 +17,7 @@ use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
+use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::{RealHost, Slept, ThreadParker};
 use lkl_kernel::{unpark, Kernel, PollFd, PollRegistration, Process, Task};
@@ -165,14 +166,26 @@ fn device_door(name: &str) -> String {
 }
 
 /// A kernel whose programs have ended may still have the device, because a connection is in `TIME_WAIT`. It is asked to
-/// end, and waited for.
+/// end, and waited for. If a program is left, as when a child ends a moment after the program that a shell waited for,
+/// it is given [`PATIENCE`].
 fn claim_device(name: &str) {
-    let Ok(fd) = message::connect_to(&device_door(name)) else { return };
-    if message::send(fd, &[kind::YIELD], &[], 0).is_ok() {
-        let _answer = message::receive(fd, 0);
+    const STEP: Duration = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
+        let Ok(fd) = message::connect_to(&device_door(name)) else { return };
+        let answer = match message::send(fd, &[kind::YIELD], &[], 0) {
+            Ok(_) => message::receive(fd, 0).map(|m| m.word(0)),
+            Err(e) => Err(e),
+        };
+        sys::close(fd);
+        if answer.is_err() {
+            return;
+        }
+        start::nap(STEP);
     }
-    sys::close(fd);
 }
+
+/// How long the last programs of a kernel may take to end after the one that was waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Can there be a kernel?
 pub(crate) fn available() -> bool {
@@ -327,6 +340,14 @@ impl Caller {
                 Ok((ready, Watch::Direct(set)))
             }
             Self::Remote(client) => Ok((client.watch(fds)?, Watch::Remote(client))),
+        }
+    }
+
+    /// Makes what the thread will need to sleep.
+    pub(crate) fn prepare(&self) {
+        if let Self::Remote(client) = self {
+            // It is tried again when it is needed.
+            let _made = client.make_event();
         }
     }
 

@@ -140,6 +140,7 @@ pub(crate) fn start(kernel: Arc<Kernel>, real: Arc<RealHost>, process: Arc<Proce
     let first = message::pair()?.map(fds::privatise);
     // Before anybody can send.
     message::tell_senders(meeting[1]);
+    message::tell_senders(first[1]);
     // SAFETY: no pointers.
     let bell = unsafe { host!(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }?;
     let bell = fds::privatise(bell as i32);
@@ -490,7 +491,7 @@ impl Desk {
                 if let (Some(Who::Member(member)), Some(event)) = (self.who.get(&fd), m.take_fd()) {
                     member.set_event(index, own(event));
                 }
-                return;
+                Ok(())
             }
             kind::STATUS => return self.status(fd),
             // If nobody is left, the end of the socket is the answer.

@@ -9,7 +9,7 @@ use crate::fds::{self, state};
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
-use crate::{exec, mixed, paths, ring, signal, thread, transfer, xlate};
+use crate::{exec, mixed, paths, ring, signal, thread, transfer, tree, xlate};
 use lkl_abi::{nr, Errno, Result};
 
 /// Numbers that [`KIND`] covers.
@@ -78,6 +78,10 @@ const fn kinds() -> [u8; KINDS] {
         libc::SYS_execveat,
         libc::SYS_io_uring_setup,
         libc::SYS_exit_group,
+        libc::SYS_prctl,
+        libc::SYS_seccomp,
+        libc::SYS_setrlimit,
+        libc::SYS_prlimit64,
     ];
     let mut i = 0;
     while i < look.len() {
@@ -169,10 +173,25 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
             door::finish(t);
             None
         }
+        libc::SYS_prctl if fd0 == libc::PR_SET_SECCOMP => prepare(t),
+        libc::SYS_seccomp if fd0 != libc::SECCOMP_GET_ACTION_AVAIL as i32 => prepare(t),
+        libc::SYS_setrlimit => prepare(t),
+        libc::SYS_prlimit64 if a[2] != 0 => prepare(t),
         // It would reach the host's network past every net.
         libc::SYS_io_uring_setup => Some(-(Errno::ENOSYS.0 as isize)),
         _ => None,
     }
+}
+
+/// The process is about to take rights from itself, and goes on with the files that it has: what it needs to use them is made
+/// while it can be.
+fn prepare(t: &'static Thread) -> Option<isize> {
+    if fds::any_kernel() && tree::any() && !door::direct() {
+        if let Ok(caller) = door::caller(t) {
+            caller.prepare();
+        }
+    }
+    None
 }
 
 /// A call on a descriptor that is not the host's.

@@ -110,8 +110,11 @@ pub unsafe extern "C-unwind" fn __ppoll_chk(
 
 /// A time-out that may be changed; a pointer that cannot be read stays what it is.
 fn copy_timeout(timeout: *const timespec, copy: &mut [u64; 2]) -> u64 {
+    if timeout.is_null() {
+        return 0;
+    }
     match crate::mem::get::<[u64; 2]>(timeout as u64) {
-        Ok(t) if !timeout.is_null() => {
+        Ok(t) => {
             *copy = t;
             copy.as_mut_ptr() as u64
         }

@@ -8,6 +8,7 @@ use crate::door;
 use crate::fds::{self, HostNumbers};
 use crate::mem::Own;
 use crate::sys::{self, host};
+use crate::thread;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -225,18 +226,29 @@ impl Client {
         self.poll_op(op::LOOK, fds, 0)
     }
 
-    /// The same; from now on until [`Client::unwatch`], a change ends [`Client::sleep`].
+    /// Makes what ends [`Client::sleep`], if it is not there yet.
+    ///
+    /// # Errors
+    /// `EMFILE`, `EIO`
+    pub(crate) fn make_event(&self) -> Result<()> {
+        if self.event() >= 0 {
+            return Ok(());
+        }
+        let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
+        // SAFETY: no pointers.
+        let fd = fds::privatise(unsafe { host!(libc::SYS_eventfd2, 0, flags) }? as i32);
+        // Answered, so that nothing can happen before the keeper has it.
+        super::request(&[kind::EVENT, self.index as u64], &[fd])?;
+        self.event.store(fd, Ordering::Release);
+        Ok(())
+    }
+
+    /// The same as [`Client::look`]; from now on until [`Client::unwatch`], a change ends [`Client::sleep`].
     ///
     /// # Errors
     /// `EMFILE`, `EIO`
     pub(crate) fn watch(&self, fds: &mut [PollFd]) -> Result<usize> {
-        if self.event() < 0 {
-            let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
-            // SAFETY: no pointers.
-            let fd = fds::privatise(unsafe { host!(libc::SYS_eventfd2, 0, flags) }? as i32);
-            tell(&[kind::EVENT, self.index as u64], &[fd], 0);
-            self.event.store(fd, Ordering::Release);
-        }
+        self.make_event()?;
         Ok(self.poll_op(op::WATCH, fds, 1))
     }
 
@@ -287,6 +299,8 @@ impl Client {
             Err(e) => Slept::Failed(e),
             Ok(0) => Slept::TimedOut,
             Ok(n) if n as usize > usize::from(rung) => Slept::Host(n as usize - usize::from(rung)),
+            // A signal that came before the wait rang too.
+            Ok(_) if thread::current().deferred.get() != 0 => Slept::Interrupted,
             Ok(_) => Slept::Unparked,
         }
     }
