@@ -565,7 +565,7 @@ pub(crate) fn finish(t: &'static Thread) {
         tree::bye();
     } else if let (Some(i), Ok(_)) = (instance(), caller(t)) {
         i.process.close_all();
-        keeper::linger::until_quiet(&i.kernel, core::time::Duration::ZERO, || true);
+        keeper::linger::until_quiet(&i.kernel, Duration::ZERO, || true);
     }
 }
 
