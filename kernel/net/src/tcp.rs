@@ -29,7 +29,7 @@ mod tests;
 
 pub use config::{Config, FastOpen, Settings};
 pub use cong::Congestion;
-pub use conn::{Connection, Event, FastOpenOutcome, Info, Read, Stats};
+pub use conn::{Connection, Event, FastOpenOutcome, Info, MemoryLevel, Read, Stats};
 pub use request::{Request, RequestVerdict};
 pub use segment::{
     Cookie, Ecn, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN,

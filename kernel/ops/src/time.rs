@@ -1,48 +1,60 @@
 //! Monotonic time.
 
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A point in monotonic time, in nanoseconds since an arbitrary start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+/// A point in monotonic time, in nanoseconds since an arbitrary start. One more than that is kept, so that an
+/// `Option<Instant>` takes no more room: a connection has many.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Instant {
-    nanos: u64,
+    nanos_plus_one: NonZeroU64,
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
+    }
 }
 
 impl Instant {
     /// The start of time.
-    pub const ZERO: Self = Self { nanos: 0 };
+    pub const ZERO: Self = Self::from_nanos(0);
     /// Later than any deadline.
-    pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
+    pub const FAR_FUTURE: Self = Self::from_nanos(u64::MAX);
 
     /// The instant `nanos` nanoseconds after the start.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self { nanos }
+        let nanos_plus_one = match NonZeroU64::new(nanos.saturating_add(1)) {
+            Some(n) => n,
+            None => NonZeroU64::MIN,
+        };
+        Self { nanos_plus_one }
     }
 
     /// The instant `millis` milliseconds after the start.
     pub const fn from_millis(millis: u64) -> Self {
-        Self { nanos: millis * 1_000_000 }
+        Self::from_nanos(millis * 1_000_000)
     }
 
     /// Nanoseconds since the start.
     pub const fn as_nanos(self) -> u64 {
-        self.nanos
+        self.nanos_plus_one.get() - 1
     }
 
     /// Whole microseconds since the start.
     pub const fn as_micros(self) -> u64 {
-        self.nanos / 1_000
+        self.as_nanos() / 1_000
     }
 
     /// Whole milliseconds since the start.
     pub const fn as_millis(self) -> u64 {
-        self.nanos / 1_000_000
+        self.as_nanos() / 1_000_000
     }
 
     /// Time from `earlier` to `self`; zero if `earlier` is the later one.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
+        Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
     }
 }
 
@@ -51,7 +63,7 @@ impl Add<Duration> for Instant {
 
     fn add(self, d: Duration) -> Self {
         let nanos = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        Self { nanos: self.nanos.saturating_add(nanos) }
+        Self::from_nanos(self.as_nanos().saturating_add(nanos))
     }
 }
 
@@ -66,6 +78,6 @@ impl Sub<Duration> for Instant {
 
     fn sub(self, d: Duration) -> Self {
         let nanos = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        Self { nanos: self.nanos.saturating_sub(nanos) }
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
     }
 }

@@ -118,6 +118,14 @@ impl File for TcpSocket {
         match &mut inner.phase {
             Phase::Connection(c) => {
                 c.close(now, abort);
+                if !matches!(c.state(), State::Closed | State::TimeWait) && self.net.tcp_too_many_orphans() {
+                    c.abort();
+                    self.net.snmp().tcp_ext.tcp_abort_on_memory.inc();
+                }
+                if !matches!(c.state(), State::Closed | State::TimeWait) {
+                    inner.orphan = true;
+                    self.net.tcp.count_orphan(true);
+                }
                 work = Some(self.collect(&mut inner, now));
                 if !inner.hashed {
                     free = Some(port);

@@ -32,9 +32,35 @@ const MAX_OPTIONS: u16 = 40;
 /// A key of `TCP_FASTOPEN_KEY` or `net.ipv4.tcp_fastopen_key`.
 pub(crate) type Key = [u8; 16];
 
-/// What a socket is told about Fast Open.
+/// What a socket is told about Fast Open; mostly nothing.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Wishes {
+pub(super) struct Wishes(Option<Box<Told>>);
+
+impl Wishes {
+    /// A connection that waits for the end of its handshake.
+    fn waiting(place: Arc<AtomicUsize>) -> Self {
+        Self(Some(Box::new(Told { waiting: Some(place), ..Told::default() })))
+    }
+
+    /// To change it.
+    pub(super) fn tell(&mut self) -> &mut Told {
+        self.0.get_or_insert_with(Box::default)
+    }
+}
+
+impl core::ops::Deref for Wishes {
+    type Target = Told;
+
+    fn deref(&self) -> &Told {
+        const NOTHING: &Told =
+            &Told { queue: 0, connect: false, no_cookie: false, keys: None, deferred: None, waiting: None };
+        self.0.as_deref().unwrap_or(NOTHING)
+    }
+}
+
+/// See [`Wishes`].
+#[derive(Clone, Default, Debug)]
+pub(super) struct Told {
     /// `TCP_FASTOPEN`: so many connections of a listening socket may wait for the end of their handshake.
     pub(super) queue: u32,
     /// `TCP_FASTOPEN_CONNECT`
@@ -121,12 +147,12 @@ impl TcpSocket {
         if offered.is_some_and(|c| c.is_empty()) {
             ext.tcp_fast_open_cookie_reqd.inc();
         }
-        let wishes = &mut inner.fast_open;
-        let room = if wishes.queue == 0 && mode & SERVER_ALL != 0 { u32::MAX } else { wishes.queue };
+        let queue = inner.fast_open.queue;
+        let room = if queue == 0 && mode & SERVER_ALL != 0 { u32::MAX } else { queue };
         if mode & SERVER == 0 || room == 0 || (offered.is_none() && payload.is_empty()) {
             return FastOpenVerdict::Ignore;
         }
-        let waiting = wishes.waiting.get_or_insert_with(Arc::default).clone();
+        let waiting = inner.fast_open.tell().waiting.get_or_insert_with(Arc::default).clone();
         if waiting.load(Relaxed) >= room as usize {
             ext.tcp_fast_open_listen_overflow.inc();
             return FastOpenVerdict::Ignore;
@@ -150,7 +176,7 @@ impl TcpSocket {
         let settings = inner.settings.clone();
         let fin = syn.has(Flags::FIN);
         let connection = Connection::accept_fast(request, settings.clone(), payload.clone(), fin, now);
-        let place = Wishes { waiting: Some(waiting.clone()), ..Wishes::default() };
+        let place = Wishes::waiting(waiting.clone());
         let child = self.child(tuple, connection, settings, inner.addr_locked, meta, place);
         if self.net.tcp.put_new(*tuple, Entry::Connection(child.clone())).is_err() {
             return FastOpenVerdict::Ignore;
@@ -194,7 +220,7 @@ impl TcpSocket {
         if mode & CLIENT == 0 || !(known || inner.fast_open.no_cookie || mode & CLIENT_WITHOUT_COOKIE != 0) {
             return false;
         }
-        inner.fast_open.deferred = Some((ip, port, scope));
+        inner.fast_open.tell().deferred = Some((ip, port, scope));
         true
     }
 

@@ -313,7 +313,7 @@ impl TcpSocket {
         &self,
         tuple: &Tuple,
         c: Connection,
-        settings: Settings,
+        settings: Arc<Settings>,
         addr_locked: bool,
         meta: &RxMeta,
         fast_open: Wishes,
@@ -333,6 +333,8 @@ impl TcpSocket {
             old_port: 0,
             shut: 0,
             fast_open,
+            charged: 0,
+            orphan: false,
         };
         let child = Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner);
         // As Linux has it: what the peer's segment came with.

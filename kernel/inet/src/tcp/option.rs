@@ -128,7 +128,7 @@ impl TcpSocket {
                 (Some(key), 32) => (*key, value.last_chunk::<16>().copied()),
                 _ => return Err(Errno::EINVAL),
             };
-            self.inner.lock().fast_open.keys = Some(keys);
+            self.inner.lock().fast_open.tell().keys = Some(keys);
             return Ok(());
         }
         let n = int(value)?;
@@ -215,7 +215,7 @@ impl TcpSocket {
             TCP_FASTOPEN => {
                 let n = u32::try_from(n).ok().filter(|_| early()).ok_or(Errno::EINVAL)?;
                 let most = u32::try_from(self.net.sysctl().somaxconn.get()).unwrap_or(u32::MAX);
-                self.inner.lock().fast_open.queue = n.min(most);
+                self.inner.lock().fast_open.tell().queue = n.min(most);
                 Ok(())
             }
             TCP_FASTOPEN_CONNECT => {
@@ -227,7 +227,7 @@ impl TcpSocket {
                 if !matches!(inner.phase, Phase::Idle) {
                     return Err(Errno::EINVAL);
                 }
-                inner.fast_open.connect = on;
+                inner.fast_open.tell().connect = on;
                 Ok(())
             }
             TCP_FASTOPEN_NO_COOKIE => {
@@ -235,7 +235,7 @@ impl TcpSocket {
                 if !early() {
                     return Err(Errno::EINVAL);
                 }
-                self.inner.lock().fast_open.no_cookie = on;
+                self.inner.lock().fast_open.tell().no_cookie = on;
                 Ok(())
             }
             TCP_NOTSENT_LOWAT => change(&|s| s.notsent_lowat = n as u32),
@@ -270,7 +270,7 @@ impl TcpSocket {
             Phase::Connection(c) => Some(c),
             _ => None,
         };
-        let s = connection.map_or(&inner.settings, |c| c.settings());
+        let s = connection.map_or(&*inner.settings, |c| c.settings());
         let whole = |d: Duration| answer(i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
         match name {
             TCP_NODELAY => answer(s.nodelay.into()),

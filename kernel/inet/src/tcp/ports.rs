@@ -1,7 +1,7 @@
 //! Who has which port. Shared by rules of `SO_REUSEADDR` and `SO_REUSEPORT` (`man 7 socket`), as Linux has them.
 
 use lkl_abi::{Errno, Result};
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::net::IpAddr;
 
 /// One user of a port.
@@ -50,10 +50,57 @@ impl Owner {
     }
 }
 
+/// The users of one port. Mostly there is one, and then no table is made for it.
+enum Users {
+    One(u64, Owner),
+    Many(HashMap<u64, Owner>),
+}
+
+impl Users {
+    fn iter(&self) -> impl Iterator<Item = (u64, &Owner)> {
+        let (one, many) = match self {
+            Self::One(id, owner) => (Some((*id, owner)), None),
+            Self::Many(all) => (None, Some(all.iter().map(|(id, owner)| (*id, owner)))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::One(..) => 1,
+            Self::Many(all) => all.len(),
+        }
+    }
+
+    fn get(&self, id: u64) -> Option<&Owner> {
+        match self {
+            Self::One(i, owner) => (*i == id).then_some(owner),
+            Self::Many(all) => all.get(&id),
+        }
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Owner> {
+        match self {
+            Self::One(i, owner) => (*i == id).then_some(owner),
+            Self::Many(all) => all.get_mut(&id),
+        }
+    }
+
+    fn insert(&mut self, id: u64, owner: Owner) {
+        match self {
+            Self::One(i, old) if *i == id => *old = owner,
+            Self::One(i, old) => *self = Self::Many(HashMap::from([(*i, *old), (id, owner)])),
+            Self::Many(all) => {
+                all.insert(id, owner);
+            }
+        }
+    }
+}
+
 /// The users of all ports.
 #[derive(Default)]
 pub(super) struct Ports {
-    by_port: HashMap<u16, HashMap<u64, Owner>>,
+    by_port: HashMap<u16, Users>,
 }
 
 impl Ports {
@@ -71,17 +118,22 @@ impl Ports {
 
     /// May `id` have `port`?
     pub(super) fn is_free(&self, port: u16, id: u64, owner: &Owner) -> bool {
-        self.by_port.get(&port).is_none_or(|users| users.iter().all(|(i, o)| *i == id || !owner.conflicts(o)))
+        self.by_port.get(&port).is_none_or(|users| users.iter().all(|(i, o)| i == id || !owner.conflicts(o)))
     }
 
     /// Notes a user without asking (a connection of a listening socket, or what stays of one).
     pub(super) fn put(&mut self, port: u16, id: u64, owner: Owner) {
-        self.by_port.entry(port).or_default().insert(id, owner);
+        match self.by_port.entry(port) {
+            Entry::Occupied(users) => users.into_mut().insert(id, owner),
+            Entry::Vacant(free) => {
+                free.insert(Users::One(id, owner));
+            }
+        }
     }
 
     /// Does nobody have the port, or only sockets that got it by `connect`?
     pub(super) fn is_connectable(&self, port: u16) -> bool {
-        self.by_port.get(&port).is_none_or(|users| users.len() < 64 && users.values().all(|o| o.by_connect))
+        self.by_port.get(&port).is_none_or(|users| users.len() < 64 && users.iter().all(|(_, o)| o.by_connect))
     }
 
     /// Is the port unused?
@@ -91,23 +143,28 @@ impl Ports {
 
     /// Changes what is known of a user.
     pub(super) fn update(&mut self, port: u16, id: u64, change: impl FnOnce(&mut Owner)) {
-        if let Some(owner) = self.by_port.get_mut(&port).and_then(|u| u.get_mut(&id)) {
+        if let Some(owner) = self.by_port.get_mut(&port).and_then(|u| u.get_mut(id)) {
             change(owner);
         }
     }
 
     /// What is known of a user.
     pub(super) fn get(&self, port: u16, id: u64) -> Option<Owner> {
-        self.by_port.get(&port)?.get(&id).copied()
+        self.by_port.get(&port)?.get(id).copied()
     }
 
     /// Gives the port back.
     pub(super) fn release(&mut self, port: u16, id: u64) {
-        if let Some(users) = self.by_port.get_mut(&port) {
-            users.remove(&id);
-            if users.is_empty() {
-                self.by_port.remove(&port);
+        let empty = match self.by_port.get_mut(&port) {
+            None => false,
+            Some(Users::One(i, _)) => *i == id,
+            Some(Users::Many(all)) => {
+                all.remove(&id);
+                all.is_empty()
             }
+        };
+        if empty {
+            self.by_port.remove(&port);
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Inner {
     /// The program has no descriptor of it any more.
     pub(super) released: bool,
     /// The options of the next connection.
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     pub(super) route: Option<Route>,
     pub(super) defer_accept_secs: u32,
     /// `TCP_QUICKACK` was switched off before there was a connection.
@@ -57,6 +57,19 @@ pub(super) struct Inner {
     /// `shutdown` of a socket without a connection.
     pub(super) shut: u8,
     pub(super) fast_open: super::fastopen::Wishes,
+    /// Bytes that it is known to hold.
+    pub(super) charged: u64,
+    /// It is counted as an orphan.
+    pub(super) orphan: bool,
+}
+
+impl Inner {
+    /// `connect` does not wait for data any more.
+    fn forget_deferred(&mut self) {
+        if self.fast_open.deferred.is_some() {
+            self.fast_open.tell().deferred = None;
+        }
+    }
 }
 
 /// A socket.
@@ -114,7 +127,7 @@ pub(super) fn default_settings(net: &Net) -> Settings {
 
 impl TcpSocket {
     pub(super) fn new(net: &Arc<Net>, family: u16) -> Arc<Self> {
-        let settings = default_settings(net);
+        let settings = net.tcp.shared_defaults(default_settings(net));
         let inner = Inner {
             phase: Phase::Idle,
             local: (crate::ip::unspecified(family == AF_INET6), 0),
@@ -129,6 +142,8 @@ impl TcpSocket {
             old_port: 0,
             shut: 0,
             fast_open: super::fastopen::Wishes::default(),
+            charged: 0,
+            orphan: false,
             settings,
         };
         let options = SockOptions::new(inner.settings.sndbuf, inner.settings.rcvbuf);
@@ -289,7 +304,7 @@ impl TcpSocket {
     }
 
     /// What a connection over `route` begins with.
-    pub(super) fn config(&self, tuple: &Tuple, route: &Route, settings: &Settings) -> Config {
+    pub(super) fn config(&self, tuple: &Tuple, route: &Route, settings: &Arc<Settings>) -> Config {
         let s = self.net.sysctl();
         Config {
             local_port: tuple.local.1,
@@ -328,7 +343,11 @@ impl TcpSocket {
         if meta.ttl < min_ttl {
             return;
         }
-        let _gone = self.on_connection(|c, now| c.on_segment(now, header, payload));
+        let level = self.net.tcp_memory_level();
+        let _gone = self.on_connection(|c, now| {
+            c.set_memory_level(level);
+            c.on_segment(now, header, payload);
+        });
     }
 
     pub(super) fn on_icmp_error(&self, error: &IcmpError, seq: u32) {
@@ -419,7 +438,7 @@ impl TcpSocket {
         if data.is_some() || inner.fast_open.connect {
             config.fast_open = self.fast_open_wanted(&inner.fast_open, tuple.remote.0, &route);
         }
-        inner.fast_open.deferred = None;
+        inner.forget_deferred();
         inner.route = Some(route);
         let now = self.net.now();
         let along = data.map_or(0, |d| d.len().min(config.fast_open.as_ref().map_or(0, |f| f.data.into())));
@@ -455,7 +474,8 @@ impl TcpSocket {
         inner.phase = Phase::Idle;
         inner.tuple = None;
         inner.route = None;
-        inner.fast_open.deferred = None;
+        inner.forget_deferred();
+        self.net.tcp.charge(core::mem::take(&mut inner.charged), 0);
         if !inner.addr_locked {
             inner.local.0 = crate::ip::unspecified(self.v6());
         }
@@ -525,6 +545,7 @@ impl TcpSocket {
             _ if c.write_closed() => return Err(Errno::EPIPE),
             _ => {}
         }
+        c.set_memory_level(self.net.tcp_memory_level());
         let room = c.send_room();
         let wanted = msg.data.remaining();
         if wanted == 0 {
@@ -664,10 +685,11 @@ impl TcpSocket {
     pub(super) fn change_settings(&self, change: impl Fn(&mut Settings)) {
         let mut inner = self.inner.lock();
         let now = self.net.now();
-        change(&mut inner.settings);
+        change(Arc::make_mut(&mut inner.settings));
+        let settings = inner.settings.clone();
         let work: Work = match &mut inner.phase {
             Phase::Connection(c) => {
-                c.change_settings(now, &change);
+                c.set_settings(now, settings);
                 self.collect(&mut inner, now)
             }
             _ => return,

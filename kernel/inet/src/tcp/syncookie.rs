@@ -7,6 +7,7 @@ use crate::Route;
 use bytes::Bytes;
 use lkl_net::tcp::{syncookie, Connection, Flags, Segment, Settings};
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 /// Salts of the two hashes.
 const FIRST: u64 = 0xc00c;
@@ -22,7 +23,7 @@ impl TcpSocket {
         &self,
         tuple: &Tuple,
         route: &Route,
-        settings: &Settings,
+        settings: &Arc<Settings>,
         syn: &Segment,
         now: Instant,
     ) {

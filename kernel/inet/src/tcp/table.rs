@@ -6,7 +6,7 @@ use crate::Net;
 use core::hash::{BuildHasher, Hasher};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use lkl_abi::{Errno, Result};
-use lkl_net::tcp::TimeWait;
+use lkl_net::tcp::{Settings, TimeWait};
 use lkl_ops::Instant;
 use lkl_sync::{Mutex, Rank, RwLock, TimerId, TimerTarget};
 use std::collections::HashMap;
@@ -56,6 +56,7 @@ impl TimeWaitEntry {
         net.snmp().tcp_ext.tw.inc();
         let limit = usize::try_from(net.sysctl().tcp_max_tw_buckets.get()).unwrap_or(0);
         if net.tcp.time_waits.load(Relaxed) >= limit {
+            net.snmp().tcp_ext.tcp_time_wait_overflow.inc();
             net.tcp.remove(&tuple, None);
             return;
         }
@@ -123,6 +124,9 @@ pub struct TcpTable {
     listeners: RwLock<Listeners>,
     pub(super) ports: Mutex<Ports>,
     pub(super) time_waits: AtomicUsize,
+    pub(super) memory: super::memory::Memory,
+    /// The options that sockets begin with, shared as long as they are the same.
+    defaults: Mutex<Arc<Settings>>,
     pub(super) peer_cookies: super::fastopen::PeerCookies,
 }
 
@@ -134,12 +138,23 @@ impl Default for TcpTable {
             listeners: RwLock::new(Rank::Demux, HashMap::new()),
             ports: Mutex::new(Rank::Ports, Ports::default()),
             time_waits: AtomicUsize::new(0),
+            memory: super::memory::Memory::default(),
+            defaults: Mutex::new(Rank::Leaf, Arc::default()),
             peer_cookies: super::fastopen::PeerCookies::default(),
         }
     }
 }
 
 impl TcpTable {
+    /// `settings`, shared with the socket before if that had the same.
+    pub(super) fn shared_defaults(&self, settings: Settings) -> Arc<Settings> {
+        let mut last = self.defaults.lock();
+        if **last != settings {
+            *last = Arc::new(settings);
+        }
+        last.clone()
+    }
+
     fn shard(&self, tuple: &Tuple) -> &Shard {
         let hash = self.hasher.hash_one(tuple);
         &self.shards[(hash >> 32) as usize % SHARDS]

@@ -96,6 +96,8 @@ impl TcpSocket {
             self.out.put(out);
             work.out = true;
         }
+        let held = c.memory();
+        self.net.tcp.charge(core::mem::replace(&mut inner.charged, held), held);
         let events = c.take_events();
         work.wake = events_of(events, c);
         work.stats = Some(c.take_stats());
@@ -108,8 +110,10 @@ impl TcpSocket {
             if let (Some(outcome), Some(tuple)) = (c.take_fast_open_outcome(), inner.tuple) {
                 self.note_fast_open(tuple.remote.0, outcome);
             }
-            if let Some(waiting) = inner.fast_open.waiting.take() {
-                waiting.fetch_sub(1, Relaxed);
+            if inner.fast_open.waiting.is_some() {
+                if let Some(waiting) = inner.fast_open.tell().waiting.take() {
+                    waiting.fetch_sub(1, Relaxed);
+                }
             }
         }
         if events.contains(Event::BUFFERS) {
@@ -119,6 +123,10 @@ impl TcpSocket {
         }
         if c.state() == State::TimeWait {
             work.time_wait = c.time_wait();
+        }
+        if inner.orphan && matches!(c.state(), State::Closed | State::TimeWait) {
+            inner.orphan = false;
+            self.net.tcp.count_orphan(false);
         }
         if c.state() == State::Closed {
             work.closed = inner.hashed;
@@ -227,6 +235,8 @@ impl TcpSocket {
             ext.tcp_loss_undo = loss_undo,
             ext.tcp_mtup_success = mtup_success,
             ext.tcp_mtup_fail = mtup_fail,
+            ext.ofo_pruned = ofo_pruned,
+            ext.tcp_rcv_q_drop = rcvq_drop,
             ext.tcp_sack_recovery = sack_recovery,
             ext.tcp_reno_recovery = reno_recovery,
             ext.tcp_challenge_ack = challenge_ack,

@@ -1,6 +1,7 @@
 //! What a connection is told: at its birth ([`Config`]) and by the program's options ([`Settings`]).
 
 use core::time::Duration;
+use std::sync::Arc;
 
 /// What is fixed when a connection begins.
 #[derive(Clone, Debug)]
@@ -27,8 +28,8 @@ pub struct Config {
     pub ecn: bool,
     /// RFC 7413: what the SYN says, and how much data goes with it.
     pub fast_open: Option<FastOpen>,
-    /// The program's options.
-    pub settings: Settings,
+    /// The program's options; mostly all connections have the same.
+    pub settings: Arc<Settings>,
 }
 
 /// Fast Open, of the side that opens (RFC 7413, section 3.1).
@@ -41,7 +42,7 @@ pub struct FastOpen {
 }
 
 /// What the program may change at any time. Defaults are Linux's.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// `TCP_NODELAY`
     pub nodelay: bool,
@@ -166,9 +167,9 @@ impl Settings {
         }
     }
 
-    /// The window that the receive buffer stands for, in bytes.
-    pub(super) fn window_space(&self) -> u32 {
-        let space = (self.rcvbuf / 2).max(1152);
+    /// The window that a receive buffer of `rcvbuf` bytes stands for, in bytes.
+    pub(super) fn window_space(&self, rcvbuf: u32) -> u32 {
+        let space = (rcvbuf / 2).max(1152);
         match self.window_clamp {
             0 => space,
             clamp => space.min(clamp),
@@ -177,7 +178,7 @@ impl Settings {
 
     /// The window of a SYN: whole segments, if there is room for one, and never scaled (RFC 7323, section 2.2).
     pub(super) fn syn_window(&self, mss: u16) -> u16 {
-        let space = self.window_space();
+        let space = self.window_space(self.rcvbuf);
         let mss = u32::from(mss.max(1));
         let whole = if space > mss { space / mss * mss } else { space };
         whole.min(65_535) as u16

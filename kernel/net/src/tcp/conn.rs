@@ -6,7 +6,7 @@
 //!
 //! * `input`: arriving segments, checks, states. `ack`: what acknowledgements say. `recovery`: what follows from that: loss
 //!   and congestion. `ecn`: marks of congestion. `fastopen`: data in the SYN. `receive`: data, and
-//!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `mtu`: how long. `timer`: deadlines. `user`: the program's
+//!   when to acknowledge it. `output`: segments to send. `pace`: at what rate. `mtu`: how long. `memory`: how much. `timer`: deadlines. `user`: the program's
 //!   calls. `info`: `TCP_INFO`.
 
 mod ack;
@@ -14,6 +14,7 @@ mod ecn;
 mod fastopen;
 mod info;
 mod input;
+mod memory;
 mod mtu;
 mod output;
 mod pace;
@@ -24,6 +25,7 @@ mod user;
 
 pub use fastopen::FastOpenOutcome;
 pub use info::Info;
+pub use memory::MemoryLevel;
 pub use user::Read;
 
 use super::config::{Config, Settings};
@@ -41,6 +43,7 @@ use super::State;
 use core::time::Duration;
 use lkl_abi::Errno;
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 /// The MSS of a peer that announces none (RFC 9293, section 3.7.1).
 pub(super) const DEFAULT_MSS: u16 = 536;
@@ -86,31 +89,33 @@ bitflags::bitflags! {
 pub struct Stats {
     pub out_segs: u32,
     pub retrans_segs: u32,
-    pub out_rsts: u32,
-    pub estab_resets: u32,
-    pub attempt_fails: u32,
-    pub timeouts: u32,
+    pub out_rsts: u16,
+    pub estab_resets: u16,
+    pub attempt_fails: u16,
+    pub timeouts: u16,
     pub fast_retrans: u32,
-    pub loss_probes: u32,
-    pub loss_probe_recovery: u32,
-    pub spurious_rtos: u32,
-    pub loss_undo: u32,
-    pub mtup_success: u32,
-    pub mtup_fail: u32,
-    pub sack_recovery: u32,
-    pub reno_recovery: u32,
-    pub challenge_ack: u32,
-    pub syn_challenge: u32,
-    pub paws_estab: u32,
-    pub delayed_acks: u32,
-    pub ofo_queue: u32,
-    pub dsack_old_sent: u32,
-    pub dsack_recv: u32,
-    pub abort_on_timeout: u32,
-    pub abort_on_data: u32,
-    pub abort_on_close: u32,
-    pub keepalive: u32,
-    pub undo: u32,
+    pub loss_probes: u16,
+    pub loss_probe_recovery: u16,
+    pub spurious_rtos: u16,
+    pub loss_undo: u16,
+    pub mtup_success: u16,
+    pub mtup_fail: u16,
+    pub ofo_pruned: u16,
+    pub rcvq_drop: u16,
+    pub sack_recovery: u16,
+    pub reno_recovery: u16,
+    pub challenge_ack: u16,
+    pub syn_challenge: u16,
+    pub paws_estab: u16,
+    pub delayed_acks: u16,
+    pub ofo_queue: u16,
+    pub dsack_old_sent: u16,
+    pub dsack_recv: u16,
+    pub abort_on_timeout: u16,
+    pub abort_on_data: u16,
+    pub abort_on_close: u16,
+    pub keepalive: u16,
+    pub undo: u16,
 }
 
 /// Where the sender stands after a loss.
@@ -204,7 +209,7 @@ struct Tx {
     /// End of the current round trip, and its number.
     round_end: u64,
     round: u32,
-    undo: Option<Undo>,
+    undo: Option<Box<Undo>>,
     /// The next lost segment goes out whatever the window says.
     force_lost: bool,
     /// The next segment goes out whatever Nagle or the congestion window say.
@@ -339,7 +344,11 @@ pub struct Connection {
     sack: bool,
     ecn: ecn::EcnState,
     fast: fastopen::FastOpenState,
-    mtu: mtu::MtuSearch,
+    mtu: Option<Box<mtu::MtuSearch>>,
+    memory_level: MemoryLevel,
+    /// Sizes of the buffers as they are, in bytes: they grow.
+    sndbuf: u32,
+    rcvbuf: u32,
     rtt: Rtt,
     deadlines: Deadlines,
     pending: Pending,
@@ -349,7 +358,7 @@ pub struct Connection {
     soft_error: Option<Errno>,
     events: Event,
     stats: Stats,
-    time_wait: Option<TimeWait>,
+    time_wait: Option<Box<TimeWait>>,
     /// When anything was last received.
     last_recv: Instant,
     last_ack_recv: Instant,
@@ -421,7 +430,8 @@ impl Connection {
             rtt: None,
             space_copied: 0,
             space_at: now,
-            space_max: u64::from(settings.window_space()).min(INITIAL_WINDOW * u64::from(cfg.advertised_mss)),
+            space_max: u64::from(settings.window_space(settings.rcvbuf))
+                .min(INITIAL_WINDOW * u64::from(cfg.advertised_mss)),
             bytes: 0,
         };
         let ack = Acking {
@@ -446,7 +456,10 @@ impl Connection {
             sack: false,
             ecn: ecn::EcnState::default(),
             fast: fastopen::FastOpenState::default(),
-            mtu: mtu::MtuSearch::default(),
+            mtu: None,
+            memory_level: MemoryLevel::Fine,
+            sndbuf: cfg.settings.sndbuf,
+            rcvbuf: cfg.settings.rcvbuf,
             rtt: Rtt::new(),
             deadlines: Deadlines::default(),
             pending: Pending::default(),
@@ -477,7 +490,7 @@ impl Connection {
 
     /// The connection that a listening socket's request becomes when the handshake's last segment comes. That segment is
     /// then given to [`Connection::on_segment`].
-    pub fn accept(request: &Request, settings: Settings, now: Instant) -> Self {
+    pub fn accept(request: &Request, settings: Arc<Settings>, now: Instant) -> Self {
         let mut cfg = request.config(settings);
         cfg.iss = request.iss();
         let mut c = Self::new(cfg, State::SynReceived, request.irs(), now);
@@ -518,7 +531,7 @@ impl Connection {
 
     fn update_mss(&mut self) {
         let mut mss = self.tx.peer_mss.min(self.tx.path_mss);
-        if let Some(limit) = self.mtu.limit() {
+        if let Some(limit) = self.mtu.as_ref().and_then(|m| m.limit()) {
             mss = mss.min(limit);
         }
         if self.cfg.settings.max_seg > 0 {
@@ -556,7 +569,7 @@ impl Connection {
     pub fn time_wait(&mut self) -> Option<TimeWait> {
         let tw = self.time_wait.take()?;
         self.state = State::Closed;
-        Some(tw)
+        Some(*tw)
     }
 
     /// Has the handshake been completed, in whatever state the connection is now? With Fast Open the side that answers
@@ -609,7 +622,7 @@ impl Connection {
             now,
         );
         tw.owe_ack(self.ack.now || self.ack.pending);
-        self.time_wait = Some(tw);
+        self.time_wait = Some(Box::new(tw));
         self.events |= Event::TIME_WAIT | Event::PEER_CLOSED | Event::READABLE | Event::WRITABLE;
     }
 

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// Payloads of at most this many bytes are copied together, so that they do not keep whole frames alive.
 const SMALL: usize = 512;
 const TAIL: usize = 4096;
+/// Size of the first buffer for them: one answer.
+const FIRST: usize = 512;
 /// Most pieces kept out of order; together with the window this bounds memory.
 const MAX_PIECES: usize = 8192;
 
@@ -30,7 +32,7 @@ impl RecvQueue {
         if data.len() <= SMALL {
             if self.tail.capacity() - self.tail.len() < data.len() {
                 self.freeze();
-                self.tail = BytesMut::with_capacity(TAIL);
+                self.tail = BytesMut::with_capacity(if self.chunks.is_empty() { FIRST } else { TAIL });
             }
             self.tail.extend_from_slice(&data);
             return;
@@ -74,6 +76,10 @@ impl RecvQueue {
             n -= chunk.len();
             self.chunks.pop_front();
         }
+        if self.len == 0 {
+            // An idle connection holds nothing.
+            self.clear();
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -81,9 +87,52 @@ impl RecvQueue {
     }
 }
 
-/// Segments that came before their turn.
+/// Segments that came before their turn. Mostly there are none, and then they take no room.
 #[derive(Default, Debug)]
-pub(super) struct OutOfOrder {
+pub(super) struct OutOfOrder(Option<Box<Pieces>>);
+
+impl OutOfOrder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Bytes in it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |p| p.ranges.len())
+    }
+
+    /// See [`Pieces::insert`].
+    pub(super) fn insert(&mut self, start: u64, data: &Bytes) -> Option<(u64, u64)> {
+        let twice = self.0.get_or_insert_with(Box::default).insert(start, data);
+        self.forget_if_empty();
+        twice
+    }
+
+    /// See [`Pieces::take`].
+    pub(super) fn take(&mut self, next: u64) -> Option<Bytes> {
+        let data = self.0.as_mut()?.take(next);
+        self.forget_if_empty();
+        data
+    }
+
+    /// See [`Pieces::blocks`].
+    pub(super) fn blocks(&mut self, max: usize) -> ArrayVec<(u64, u64), 4> {
+        self.0.as_mut().map_or_else(ArrayVec::new, |p| p.blocks(max))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    fn forget_if_empty(&mut self) {
+        if self.0.as_ref().is_some_and(|p| p.pieces.is_empty()) {
+            self.0 = None;
+        }
+    }
+}
+
+#[derive(Default, Debug)]
+struct Pieces {
     /// By position, none overlapping another.
     pieces: BTreeMap<u64, Bytes>,
     ranges: Ranges,
@@ -91,14 +140,10 @@ pub(super) struct OutOfOrder {
     recent: ArrayVec<u64, 4>,
 }
 
-impl OutOfOrder {
-    pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
+impl Pieces {
     /// Puts `data` in at `start`, without what is there already. Answers the first part that was there already, which
     /// D-SACK reports; `None` if all was new. Nothing is put in if there are too many pieces.
-    pub(super) fn insert(&mut self, start: u64, data: &Bytes) -> Option<(u64, u64)> {
+    fn insert(&mut self, start: u64, data: &Bytes) -> Option<(u64, u64)> {
         let end = start + data.len() as u64;
         if data.is_empty() {
             return None;
@@ -133,7 +178,7 @@ impl OutOfOrder {
     }
 
     /// Takes the piece that continues at `next`, without what is before it.
-    pub(super) fn take(&mut self, next: u64) -> Option<Bytes> {
+    fn take(&mut self, next: u64) -> Option<Bytes> {
         loop {
             let entry = self.pieces.first_entry()?;
             let start = *entry.key();
@@ -151,7 +196,7 @@ impl OutOfOrder {
     }
 
     /// The SACK blocks, at most `max`: that of the newest segment first (RFC 2018, section 4).
-    pub(super) fn blocks(&mut self, max: usize) -> ArrayVec<(u64, u64), 4> {
+    fn blocks(&mut self, max: usize) -> ArrayVec<(u64, u64), 4> {
         let mut out: ArrayVec<(u64, u64), 4> = ArrayVec::new();
         let ranges = &self.ranges;
         self.recent.retain(|p| ranges.containing(*p).is_some());
@@ -165,11 +210,5 @@ impl OutOfOrder {
             }
         }
         out
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.pieces.clear();
-        self.ranges.clear();
-        self.recent.clear();
     }
 }

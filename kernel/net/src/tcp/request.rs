@@ -7,6 +7,7 @@ use super::segment::{Ecn, Flags, Options, Segment, SegmentOut};
 use super::seq::{seq_after, seq_before};
 use core::time::Duration;
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 /// A request for a connection.
 #[derive(Clone, Debug)]
@@ -177,7 +178,7 @@ impl Request {
         n
     }
 
-    pub(super) fn config(&self, settings: Settings) -> Config {
+    pub(super) fn config(&self, settings: Arc<Settings>) -> Config {
         Config { settings, ..(*self.cfg).clone() }
     }
 

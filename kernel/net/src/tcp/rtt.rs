@@ -17,7 +17,6 @@ const MIN_WINDOW: Duration = Duration::from_secs(300);
 pub(super) struct Rtt {
     srtt: Option<Duration>,
     var: Duration,
-    latest: Duration,
     min: Duration,
     min_at: Instant,
     backoff: u32,
@@ -26,15 +25,7 @@ pub(super) struct Rtt {
 
 impl Rtt {
     pub(super) fn new() -> Self {
-        Self {
-            srtt: None,
-            var: Duration::ZERO,
-            latest: Duration::ZERO,
-            min: Duration::MAX,
-            min_at: Instant::ZERO,
-            backoff: 0,
-            rto: RTO_INIT,
-        }
+        Self { srtt: None, var: Duration::ZERO, min: Duration::MAX, min_at: Instant::ZERO, backoff: 0, rto: RTO_INIT }
     }
 
     /// Takes a sample in (RFC 6298, section 2). The variance has Linux's floor: the time-out is never nearer to the
@@ -52,7 +43,6 @@ impl Rtt {
                 self.srtt = Some((srtt * 7 + rtt) / 8);
             }
         }
-        self.latest = rtt;
         if rtt <= self.min || now.since(self.min_at) > MIN_WINDOW {
             self.min = rtt;
             self.min_at = now;

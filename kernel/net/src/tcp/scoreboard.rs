@@ -222,6 +222,10 @@ impl Scoreboard {
         }
         self.sacked.remove_below(ack);
         self.sack_acks = 0;
+        if self.records.is_empty() {
+            // An empty map keeps a node, which an idle connection has no need of.
+            (self.records, self.by_time, self.lost) = Default::default();
+        }
         d
     }
 

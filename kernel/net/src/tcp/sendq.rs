@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 
 /// Writes of at most this many bytes are put together in one buffer.
 const SMALL: usize = 2048;
-/// Size of such a buffer.
+/// Size of such a buffer, when much is put in; the first one is as small as that.
 const TAIL: usize = 16 * 1024;
+const FIRST: usize = 512;
 
 /// Bytes by position. Access at any position costs O(log n).
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl SendQueue {
         if data.len() <= SMALL {
             if self.tail.capacity() - self.tail.len() < data.len() {
                 self.freeze();
-                self.tail = BytesMut::with_capacity(TAIL);
+                let size = if self.chunks.is_empty() { FIRST.max(data.len()) } else { TAIL };
+                self.tail = BytesMut::with_capacity(size);
             }
             self.tail.extend_from_slice(&data);
             return;
@@ -79,6 +81,11 @@ impl SendQueue {
             self.chunks.pop_front();
         }
         self.start = position;
+        if self.start == self.end() {
+            // An idle connection holds nothing.
+            self.tail = BytesMut::new();
+            self.chunks = VecDeque::new();
+        }
     }
 
     /// The bytes of `from..to`, without a copy. What is not there is left out.

@@ -213,16 +213,24 @@ pub(super) fn sockstat(cx: &Context) -> String {
     let packet = sockets::packet(&cx.net).len();
     let used = c.tcp + c6.tcp + c.udp + c6.udp + c.raw + c6.raw + netlink + packet;
     let alloc = c.tcp + c6.tcp;
+    let tcp = cx.net.tcp_table();
     format!(
         concat!(
             "sockets: used {}\n",
-            "TCP: inuse {} orphan 0 tw {} alloc {} mem 0\n",
+            "TCP: inuse {} orphan {} tw {} alloc {} mem {}\n",
             "UDP: inuse {} mem 0\n",
             "UDPLITE: inuse 0\n",
             "RAW: inuse {}\n",
             "FRAG: inuse 0 memory 0\n",
         ),
-        used, c.tcp, tw, alloc, c.udp, c.raw
+        used,
+        c.tcp,
+        tcp.orphans(),
+        tw,
+        alloc,
+        tcp.memory_pages(),
+        c.udp,
+        c.raw
     )
 }
 

@@ -8,6 +8,7 @@ use crate::tcp::seq::BASE;
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 /// What the handshake of the side that opened says of Fast Open.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,7 +38,7 @@ pub(super) struct FastOpenState {
 impl Connection {
     /// The connection that a SYN with a good cookie makes at once (RFC 7413, section 4.2.2). The next segment is the
     /// SYN-ACK.
-    pub fn accept_fast(request: &Request, settings: Settings, payload: Bytes, fin: bool, now: Instant) -> Self {
+    pub fn accept_fast(request: &Request, settings: Arc<Settings>, payload: Bytes, fin: bool, now: Instant) -> Self {
         let mut c = Self::accept(request, settings, now);
         c.fast.passive = true;
         c.fast.taken = !payload.is_empty();

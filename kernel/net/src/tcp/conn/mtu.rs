@@ -60,29 +60,31 @@ impl Connection {
     /// The connection is established: the bounds are known.
     pub(super) fn start_mtu_search(&mut self, now: Instant) {
         let s = &self.cfg.settings;
-        let high = self.tx.peer_mss.min(self.tx.path_mss);
-        self.mtu = MtuSearch { on: s.mtu_probing > 1, low: s.base_mss.min(high), high, probe: None, at: Some(now) };
+        if s.mtu_probing > 0 {
+            let high = self.tx.peer_mss.min(self.tx.path_mss);
+            let search =
+                MtuSearch { on: s.mtu_probing > 1, low: s.base_mss.min(high), high, probe: None, at: Some(now) };
+            self.mtu = Some(Box::new(search));
+        }
         self.update_mss();
     }
 
     /// Nothing comes through any more (RFC 4821, section 7.7): perhaps because it is too long.
     pub(super) fn on_black_hole(&mut self, now: Instant) {
-        if self.cfg.settings.mtu_probing == 0 {
-            return;
+        let Some(m) = &mut self.mtu else { return };
+        if m.on {
+            let half = (m.low / 2).min(self.cfg.settings.base_mss);
+            m.low = half.max(MIN_MSS).min(m.low);
         }
-        if self.mtu.on {
-            let half = (self.mtu.low / 2).min(self.cfg.settings.base_mss);
-            self.mtu.low = half.max(MIN_MSS).min(self.mtu.low);
-        }
-        self.mtu.on = true;
-        self.mtu.probe = None;
-        self.mtu.at = Some(now);
+        m.on = true;
+        m.probe = None;
+        m.at = Some(now);
         self.update_mss();
     }
 
     /// A longer segment, if one is to be tried now (RFC 4821, section 7.3).
     pub(super) fn next_mtu_probe(&mut self, now: Instant) -> Option<SegmentOut> {
-        let m = self.mtu;
+        let m = **self.mtu.as_ref()?;
         let mss = self.tx.mss;
         let calm = self.tx.recovery == Recovery::Open && !self.tx.board.has_sacks() && self.rx.ooo.is_empty();
         if !m.on || m.probe.is_some() || !calm || self.tx.win.cwnd < WINDOW * mss {
@@ -91,8 +93,8 @@ impl Connection {
         if m.high.saturating_sub(m.low) < THRESHOLD {
             if m.at.is_some_and(|at| now.since(at) >= INTERVAL) {
                 // The path may have become a wider one.
-                self.mtu.high = self.tx.peer_mss.min(self.tx.path_mss);
-                self.mtu.at = Some(now);
+                let high = self.tx.peer_mss.min(self.tx.path_mss);
+                self.mtu = Some(Box::new(MtuSearch { high, at: Some(now), ..m }));
             }
             return None;
         }
@@ -108,7 +110,7 @@ impl Connection {
         let small = self.tx.small;
         let out = self.send_new(now, start, start + length, None);
         self.tx.small = small;
-        self.mtu.probe = Some(Probe { start, end: start + length, size });
+        self.mtu = Some(Box::new(MtuSearch { probe: Some(Probe { start, end: start + length, size }), ..m }));
         // It counts as more than it is: what follows must not come in a burst.
         self.tx.win.cwnd -= mss;
         Some(out)
@@ -116,10 +118,11 @@ impl Connection {
 
     /// Something was acknowledged: was a probe?
     pub(super) fn check_mtu_probe(&mut self, now: Instant) {
-        let Some(p) = self.mtu.probe.filter(|p| p.end <= self.tx.una) else { return };
-        self.mtu.probe = None;
-        self.mtu.low = p.size;
-        self.mtu.at = Some(now);
+        let Some(m) = &mut self.mtu else { return };
+        let Some(p) = m.probe.filter(|p| p.end <= self.tx.una) else { return };
+        m.probe = None;
+        m.low = p.size;
+        m.at = Some(now);
         self.stats.mtup_success += 1;
         self.update_mss();
         // The window stays what it is in bytes, in whole segments.
@@ -128,12 +131,13 @@ impl Connection {
 
     /// Something was taken for lost. Answers whether it was a probe and nothing else: that says nothing of congestion.
     pub(super) fn mtu_probe_was_lost(&mut self) -> bool {
-        let Some(p) = self.mtu.probe.filter(|p| p.start == self.tx.una) else { return false };
+        let Some(m) = &mut self.mtu else { return false };
+        let Some(p) = m.probe.filter(|p| p.start == self.tx.una) else { return false };
         if self.tx.board.lost_bytes() > p.end - p.start {
             return false;
         }
-        self.mtu.probe = None;
-        self.mtu.high = p.size - 1;
+        m.probe = None;
+        m.high = p.size - 1;
         self.stats.mtup_fail += 1;
         self.tx.win.cwnd += self.tx.mss;
         self.tx.force_lost = true;

@@ -35,6 +35,10 @@ impl Connection {
                 return;
             }
         }
+        if !data.is_empty() && self.must_refuse_data(data.len()) {
+            self.ack.now = true;
+            return;
+        }
         if fin {
             self.rx.fin = Some(end);
         }
@@ -152,7 +156,7 @@ impl Connection {
             }
         }
         let open = self.rx.edge.saturating_sub(self.rx.nxt);
-        let space = u64::from(self.cfg.settings.window_space());
+        let space = u64::from(self.window_space());
         if 2 * open <= space {
             let new = self.new_edge().saturating_sub(self.rx.nxt);
             if new > 0 && new >= 2 * open {
@@ -164,7 +168,7 @@ impl Connection {
     /// The end of the window that could be announced now; it never goes back, and goes on only by steps that are
     /// worth it (RFC 9293, section 3.8.6.2.2).
     pub(super) fn new_edge(&self) -> u64 {
-        let space = u64::from(self.cfg.settings.window_space());
+        let space = u64::from(self.window_space());
         let free = space.saturating_sub(self.rx.queue.len() as u64);
         let candidate = self.rx.nxt + free;
         let step = u64::from(self.ack.mss).min(space / 2);
@@ -183,7 +187,7 @@ impl Connection {
         let window = (edge - self.rx.nxt).min(most);
         // Rounded up where there is room for it, so that the edge does not seem to go back.
         let up = window.div_ceil(1 << scale).min(65_535);
-        let space = u64::from(self.cfg.settings.window_space());
+        let space = u64::from(self.window_space());
         let wire = if (up << scale) + self.rx.queue.len() as u64 <= space { up } else { window >> scale };
         self.rx.edge = self.rx.edge.max(self.rx.nxt + (wire << scale));
         wire as u16
@@ -253,15 +257,15 @@ impl Connection {
         let grown = read - self.rx.space_max;
         let old = self.rx.space_max.max(1);
         self.rx.space_max = read;
-        let s = &mut self.cfg.settings;
-        if s.rcvbuf_locked || !s.moderate_rcvbuf {
+        let s = &self.cfg.settings;
+        if s.rcvbuf_locked || !s.moderate_rcvbuf || self.memory_level != super::MemoryLevel::Fine {
             return;
         }
         let mut window = 2 * read + 16 * u64::from(self.cfg.advertised_mss);
         window += (u128::from(window) * 2 * u128::from(grown) / u128::from(old)).min(u128::from(u32::MAX)) as u64;
         let wanted = (2 * window).min(u64::from(s.rcvbuf_max)) as u32;
-        if wanted > s.rcvbuf {
-            s.rcvbuf = wanted;
+        if wanted > self.rcvbuf {
+            self.rcvbuf = wanted;
             self.events |= Event::BUFFERS;
         }
     }

@@ -69,7 +69,8 @@ impl Connection {
     pub(super) fn after_ack(&mut self, now: Instant, d: Delivered, news: News) {
         let News { progress, .. } = news;
         // RFC 3522, section 3.2: the first transmission is what was acknowledged.
-        if let (true, Some(echo), Some(Undo { stamp: Some(stamp), .. })) = (progress, news.echo, self.tx.undo) {
+        let stamp = self.tx.undo.as_ref().and_then(|u| u.stamp);
+        if let (true, Some(echo), Some(stamp)) = (progress, news.echo, stamp) {
             if self.tx.recovery != Recovery::Open && d.retransmitted && echo != 0 && seq_before(echo, stamp) {
                 self.tx.board.note_spurious(self.tx.una, self.tx.nxt);
                 self.undo_loss(now);
@@ -271,7 +272,8 @@ impl Connection {
 
     /// Keeps what an undo needs.
     pub(super) fn remember_window(&mut self) {
-        self.tx.undo = Some(Undo { cwnd: self.tx.win.cwnd, ssthresh: self.tx.win.ssthresh, resent: None, stamp: None });
+        let Window { cwnd, ssthresh, .. } = self.tx.win;
+        self.tx.undo = Some(Box::new(Undo { cwnd, ssthresh, resent: None, stamp: None }));
     }
 
     fn leave_recovery(&mut self) {

@@ -165,7 +165,7 @@ impl Connection {
         self.stats.timeouts += 1;
         // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
         let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
-        self.tx.frto = self.cfg.settings.frto && fresh && !self.mtu.probing();
+        self.tx.frto = self.cfg.settings.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
         if self.tx.retries >= self.cfg.settings.retries1 {
             self.on_black_hole(now);
         }

@@ -7,6 +7,7 @@ use crate::tcp::State;
 use bytes::Bytes;
 use lkl_abi::{Errno, Result};
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 /// What a look into the receive queue finds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,21 +28,31 @@ impl Connection {
         &self.cfg.settings
     }
 
+    /// The window that the receive buffer stands for, in bytes.
+    pub(super) fn window_space(&self) -> u32 {
+        self.cfg.settings.window_space(self.rcvbuf)
+    }
+
     /// `TCP_WINDOW_CLAMP` as Linux shows it: what was set, or else what the buffer stands for, once there was a handshake.
     pub fn window_clamp(&self) -> u32 {
         match (self.state(), self.cfg.settings.window_clamp) {
             (State::Closed, clamp) => clamp,
             (State::SynSent, 0) => u32::from(u16::MAX) << self.cfg.settings.window_scale(),
-            (_, 0) => self.cfg.settings.window_space(),
+            (_, 0) => self.window_space(),
             (_, clamp) => clamp,
         }
     }
 
     /// Changes the program's options, and does what follows from it.
-    pub fn change_settings(&mut self, now: Instant, change: impl FnOnce(&mut Settings)) {
-        let before = self.cfg.settings.clone();
-        change(&mut self.cfg.settings);
+    pub fn set_settings(&mut self, now: Instant, settings: Arc<Settings>) {
+        let before = core::mem::replace(&mut self.cfg.settings, settings);
         let after = &self.cfg.settings;
+        if before.sndbuf != after.sndbuf {
+            self.sndbuf = after.sndbuf;
+        }
+        if before.rcvbuf != after.rcvbuf {
+            self.rcvbuf = after.rcvbuf;
+        }
         let keep_changed = before.keepalive != after.keepalive || before.keep_idle != after.keep_idle;
         let mss_changed = before.max_seg != after.max_seg;
         let name = after.congestion;
@@ -65,16 +76,10 @@ impl Connection {
         self.tx.cc.name()
     }
 
-    /// Room for more bytes to send.
-    pub fn send_room(&self) -> usize {
-        let used = self.tx.queue.len();
-        usize::try_from(u64::from(self.cfg.settings.sndbuf).saturating_sub(used)).unwrap_or(usize::MAX)
-    }
-
     /// Is there room enough to tell the program (a third of the buffer, and `TCP_NOTSENT_LOWAT`)?
     pub fn can_write(&self) -> bool {
         let used = self.tx.queue.len();
-        let free = u64::from(self.cfg.settings.sndbuf).saturating_sub(used);
+        let free = u64::from(self.sndbuf).saturating_sub(used);
         free >= used / 2 && free > 0 && self.unsent() < u64::from(self.cfg.settings.unsent_limit())
     }
 
@@ -130,22 +135,23 @@ impl Connection {
 
     /// The send buffer grows with the congestion window, as Linux has it.
     pub(super) fn grow_sndbuf(&mut self) {
-        let s = &mut self.cfg.settings;
-        if s.sndbuf_locked {
+        let may_grow = self.may_grow();
+        let s = &self.cfg.settings;
+        if s.sndbuf_locked || !may_grow {
             return;
         }
         let window = self.tx.win.cwnd.max(super::INITIAL_WINDOW * self.tx.mss);
         // Some windows to keep it full, and the memory that goes with it.
         let wanted = (2 * self.tx.cc.sndbuf_factor() * window).min(u64::from(s.sndbuf_max)) as u32;
-        if wanted > s.sndbuf {
-            s.sndbuf = wanted;
+        if wanted > self.sndbuf {
+            self.sndbuf = wanted;
             self.events |= Event::BUFFERS | Event::WRITABLE;
         }
     }
 
     /// Send and receive buffer in bytes.
     pub fn buffers(&self) -> (u32, u32) {
-        (self.cfg.settings.sndbuf, self.cfg.settings.rcvbuf)
+        (self.sndbuf, self.rcvbuf)
     }
 
     /// Position of the next byte that the program reads.
@@ -178,7 +184,7 @@ impl Connection {
     /// Is there something to read: `lowat` bytes, the end, or an error?
     pub fn can_read(&self, lowat: usize) -> bool {
         let mut target = lowat.max(1);
-        target = target.min(self.cfg.settings.window_space() as usize);
+        target = target.min(self.window_space() as usize);
         self.readable() >= target || (self.readable() > 0 && self.at_mark()) || self.peer_closed()
     }
 
@@ -325,7 +331,9 @@ impl Connection {
             return;
         }
         self.tx.path_mss = path_mss.max(super::MIN_MSS);
-        self.mtu.at_most(self.tx.path_mss);
+        if let Some(m) = &mut self.mtu {
+            m.at_most(self.tx.path_mss);
+        }
         self.update_mss();
         self.tx.board.mark_longer(self.tx.mss);
         self.tx.force_lost = self.tx.board.next_lost().is_some();

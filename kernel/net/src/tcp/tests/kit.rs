@@ -4,6 +4,7 @@ use crate::tcp::{Config, Connection, Flags, Options, Segment, SegmentOut, Settin
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 pub(super) const ISS: u32 = 0xffff_ff00;
 pub(super) const IRS: u32 = 1_000_000;
@@ -22,7 +23,7 @@ pub(in crate::tcp) fn config(settings: Settings) -> Config {
         sack: true,
         ecn: false,
         fast_open: None,
-        settings,
+        settings: Arc::new(settings),
     }
 }
 

@@ -324,10 +324,9 @@ fn small_buffers() {
     for seed in 1..100 {
         let wire = Wire { loss: seed % 6, ..CLEAN };
         run(seed, wire, [30_000, 30_000], |c| {
-            c.settings.rcvbuf = 4600;
-            c.settings.rcvbuf_locked = true;
-            c.settings.sndbuf = 3000;
-            c.settings.sndbuf_locked = true;
+            let (rcvbuf, sndbuf) = (4600, 3000);
+            let own = Settings { rcvbuf, rcvbuf_locked: true, sndbuf, sndbuf_locked: true, ..Settings::default() };
+            c.settings = own.into();
         });
     }
 }

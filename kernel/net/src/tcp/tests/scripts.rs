@@ -610,7 +610,7 @@ fn requests() {
     assert!(matches!(r.on_segment(now, &wrong, 0, 0), RequestVerdict::Answer(a) if a.header.has(Flags::RST)));
     assert!(matches!(r.on_segment(now, &ack, 0, 1), RequestVerdict::Drop));
     assert!(matches!(r.on_segment(now, &ack, 3, 1), RequestVerdict::Accept));
-    let mut c = Connection::accept(&r, Settings::default(), now);
+    let mut c = Connection::accept(&r, Settings::default().into(), now);
     c.on_segment(now, &ack, Bytes::from_static(b"hey"));
     assert_eq!((c.state(), c.queued(), c.mss()), (State::Established, 3, 500));
     let mut sent = 0;
