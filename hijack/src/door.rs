@@ -400,7 +400,13 @@ pub(crate) fn call(number: usize, args: [u64; 6]) -> isize {
                 Ran::Interrupt => return -(Errno::EINTR.0 as isize),
                 Ran::Nothing | Ran::Restart => cancellation_point(t),
             },
-            other => return sys::uncheck(other),
+            other => {
+                // libc cancels a thread that was in the call when the cancellation came, even if something was moved.
+                if CANCELS.load(Ordering::Relaxed) && blocks(number) {
+                    cancellation_point(t);
+                }
+                return sys::uncheck(other);
+            }
         }
     }
 }

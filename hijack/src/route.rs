@@ -163,9 +163,9 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         libc::SYS_close_range => Some(close_range(a[0] as u32, a[1] as u32, a[2], false)),
         libc::SYS_sendfile => transfer::sendfile(a),
         libc::SYS_splice => transfer::splice(a),
-        libc::SYS_tee => (fds::ours(fd0) || fds::ours(a[1] as i32)).then_some(-(Errno::EINVAL.0 as isize)),
+        libc::SYS_tee => transfer::tee(a),
         libc::SYS_vmsplice => fds::ours(fd0).then_some(-(Errno::EBADF.0 as isize)),
-        libc::SYS_copy_file_range => (fds::ours(fd0) || fds::ours(a[2] as i32)).then_some(-(Errno::EINVAL.0 as isize)),
+        libc::SYS_copy_file_range => transfer::copy_file_range(a),
         libc::SYS_rt_sigaction => signal::sigaction(a),
         // SAFETY: by the caller's contract.
         libc::SYS_execve | libc::SYS_execveat => unsafe { exec::dispatch(t, number, a) },
@@ -344,10 +344,4 @@ pub(crate) fn mmap(a: &Args) -> Option<Result<u64>> {
     drop(inside);
     signal::deliver(t);
     Some(mapped.unwrap_or(Err(Errno::EINVAL)))
-}
-
-/// Is the host's descriptor non-blocking?
-pub(crate) fn host_nonblock(fd: i32) -> bool {
-    // SAFETY: no pointers.
-    unsafe { host!(libc::SYS_fcntl, fd, libc::F_GETFL) }.is_ok_and(|f| f as i32 & libc::O_NONBLOCK != 0)
 }

@@ -224,9 +224,28 @@ pub(super) fn nothing_to_do(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
     Ok(0)
 }
 
+/// `fchdir`
+pub(super) fn fchdir(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    let file = cx.file(fd)?;
+    // A directory of the kernel's is in no file system that a process can stand in.
+    Err(if file.file().mode() & S_IFMT == S_IFDIR { Errno::EACCES } else { Errno::ENOTDIR })
+}
+
+/// `sync_file_range`: for what has pages only.
+pub(super) fn sync_file_range(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
+    cx.file(fd)?;
+    Err(Errno::ESPIPE)
+}
+
+/// `SEEK_HOLE`, the last of them.
+const SEEK_MAX: u32 = 4;
+
 pub(super) fn lseek(cx: &Ctx<'_>, [fd, offset, whence, ..]: Args) -> Result<u64> {
     let file = cx.file(fd)?;
     let f = file.file();
+    if whence as u32 > SEEK_MAX {
+        return Err(Errno::EINVAL);
+    }
     if f.as_socket().is_some() {
         return Err(Errno::ESPIPE);
     }

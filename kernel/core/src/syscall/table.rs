@@ -92,6 +92,9 @@ calls! {
     FDATASYNC "fdatasync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";
     FTRUNCATE "ftruncate" (fd: Fd, len: Int) -> Int = fd::no_disk, "EINVAL, as on sockets";
     FALLOCATE "fallocate" (fd: Fd, mode: Int, offset: Int, len: Int) -> Int = fd::fallocate, "ENODEV, as on sockets";
+    READAHEAD "readahead" (fd: Fd, offset: Int, len: Uint) -> Int = fd::no_disk, "EINVAL, as on sockets";
+    SYNC_FILE_RANGE2 "sync_file_range" (fd: Fd, offset: Int, len: Int, flags: Int) -> Int = fd::sync_file_range, "ESPIPE, as on sockets";
+    FCHDIR "fchdir" (fd: Fd) -> Int = fd::fchdir, "no directory of the kernel's";
     FADVISE64 "fadvise64" (fd: Fd, offset: Int, len: Int, advice: Int) -> Int = fd::nothing_to_do, "";
     FCHMOD "fchmod" (fd: Fd, mode: Octal) -> Int = fd::nothing_to_do, "taken, without effect";
     FCHOWN "fchown" (fd: Fd, uid: Int, gid: Int) -> Int = fd::nothing_to_do, "taken, without effect";
