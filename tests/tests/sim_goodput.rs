@@ -123,12 +123,7 @@ fn table() {
     assert_eq!(kept.len(), cases.len(), "the table has other cases: LKL_UPDATE=1 makes it anew");
     let mut wrong = Vec::new();
     for ((case, got), line) in cases.iter().zip(&results).zip(kept) {
-        let fresh = row(case, *got);
         let was: f64 = line.split_whitespace().rev().nth(1).and_then(|w| w.parse().ok()).expect("a number");
-        // Which phase a flow is in, and where a loss meets it, differs from run to run.
-        if (got - was).abs() > 0.03 + 0.25 * was {
-            wrong.push(format!("was {was:.3}, is: {fresh}"));
-        }
         let theory = case.path.theory(case.who);
         let bound = match case.who {
             "bbr" if case.path.reorder == 0.0 => 0.9 * theory,
@@ -136,7 +131,20 @@ fn table() {
             "cubic" if case.path.reorder == 0.0 => 0.6 * theory,
             _ => 0.0,
         };
-        if *got < bound {
+        let strange = |got: f64| (got - was).abs() > 0.03 + 0.25 * was;
+        // Which phase a flow is in, and where a loss meets it, differs from run to run: of three runs the middle one counts.
+        let got = if strange(*got) || *got < bound {
+            let mut three = [*got, measure(case), measure(case)];
+            three.sort_by(f64::total_cmp);
+            three[1]
+        } else {
+            *got
+        };
+        let fresh = row(case, got);
+        if strange(got) {
+            wrong.push(format!("was {was:.3}, is: {fresh}"));
+        }
+        if got < bound {
             wrong.push(format!("below {bound:.3}: {fresh}"));
         }
     }
