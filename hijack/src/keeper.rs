@@ -67,39 +67,25 @@ impl Keeper {
     /// Rings the eventfd of a member's thread.
     fn ring(&self, event: &Arc<AtomicI32>) {
         if thread::is_ours() {
-            ring(event.load(Ordering::Acquire));
+            sys::ring(event.load(Ordering::Acquire));
             return;
         }
         // A thread of the program's.
         self.rung.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
-        ring(self.bell);
+        sys::ring(self.bell);
     }
 
     /// Rings what the program wanted rung.
     fn ring_all(&self) {
-        hush(self.bell);
+        sys::hush(self.bell);
         let all = core::mem::take(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner));
-        all.iter().for_each(|event| ring(event.load(Ordering::Acquire)));
+        all.iter().for_each(|event| sys::ring(event.load(Ordering::Acquire)));
     }
 
     /// The file in flight that was [`serve::id_of`] `id` to its sender.
     fn in_flight(&self, id: u64) -> Option<Arc<OpenFile>> {
         self.flights().values().find(|f| id_of(f) == id).cloned()
     }
-}
-
-/// Makes an eventfd readable.
-fn ring(event: i32) {
-    let one = 1u64;
-    // SAFETY: 8 bytes, as an eventfd takes them.
-    let _rung = unsafe { host!(libc::SYS_write, event, &raw const one, 8usize) };
-}
-
-/// Makes it unreadable.
-fn hush(event: i32) {
-    let mut count = 0u64;
-    // SAFETY: 8 bytes, as an eventfd gives them.
-    let _hushed = unsafe { host!(libc::SYS_read, event, &raw mut count, 8usize) };
 }
 
 /// Others than the program whose memory this is have used the kernel.

@@ -115,6 +115,20 @@ pub(crate) fn readable(fd: i32) -> bool {
     ready == Ok(1)
 }
 
+/// Makes an eventfd readable. Async-signal-safe.
+pub(crate) fn ring(event: i32) {
+    let one = 1u64;
+    // SAFETY: 8 bytes, as an eventfd takes them.
+    let _rung = unsafe { host!(libc::SYS_write, event, &raw const one, 8usize) };
+}
+
+/// Makes an eventfd unreadable.
+pub(crate) fn hush(event: i32) {
+    let mut count = 0u64;
+    // SAFETY: 8 bytes, as an eventfd gives them.
+    let _hushed = unsafe { host!(libc::SYS_read, event, &raw mut count, 8usize) };
+}
+
 /// Closes a descriptor of the host.
 pub(crate) fn close(fd: i32) {
     // SAFETY: the caller owns the number.

@@ -14,11 +14,12 @@ pub(crate) mod client;
 pub(crate) mod line;
 pub(crate) mod message;
 
+use crate::alloc::Spin;
 use crate::door;
 use crate::fds::{self, state};
 use crate::sys::{self, host};
 use crate::thread::Thread;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, Ordering};
 use line::Window;
 use lkl_abi::{Errno, Result};
 use message::kind;
@@ -42,8 +43,8 @@ static MEETING: AtomicI32 = AtomicI32::new(-1);
 static CONNECTION: AtomicI32 = AtomicI32::new(-1);
 static STANDING: AtomicU8 = AtomicU8::new(standing::STRANGER);
 static WINDOW: AtomicPtr<Window> = AtomicPtr::new(core::ptr::null_mut());
-/// Held while a message is answered, or the standing changes: the thread that holds it. It can be held across a fork.
-static TALKING: AtomicU32 = AtomicU32::new(0);
+/// Held while a message is answered, or the standing changes, and across a fork.
+static TALKING: Spin = Spin::new();
 /// This process has had children, which may come to the meeting place at any time.
 static PARENT: AtomicBool = AtomicBool::new(false);
 /// The connection of the child that `fork` is about to make.
@@ -63,13 +64,9 @@ pub(crate) fn begun(ends: crate::keeper::Ends) {
 
 /// Runs `f` while no other thread of the process talks to the keeper.
 fn talking<T>(f: impl FnOnce() -> T) -> T {
-    let me = sys::gettid() as u32;
-    while TALKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire).is_err() {
-        // SAFETY: no arguments.
-        let _ok = unsafe { host!(libc::SYS_sched_yield) };
-    }
+    TALKING.lock();
     let out = f();
-    TALKING.store(0, Ordering::Release);
+    TALKING.unlock();
     out
 }
 
@@ -84,11 +81,14 @@ fn answer(connection: i32) -> Result<()> {
 
 /// Asks the keeper for something.
 fn request(words: &[u64], fds: &[i32]) -> Result<()> {
-    talking(|| {
-        let connection = CONNECTION.load(Ordering::Acquire);
-        message::send(connection, words, fds, 0).map_err(|_| Errno::EIO)?;
-        answer(connection)
-    })
+    talking(|| ask(words, fds))
+}
+
+/// The same, for a thread that talks already.
+fn ask(words: &[u64], fds: &[i32]) -> Result<()> {
+    let connection = CONNECTION.load(Ordering::Acquire);
+    message::send(connection, words, fds, 0).map_err(|_| Errno::EIO)?;
+    answer(connection)
 }
 
 /// Tells the keeper something that it does not answer. Async-signal-safe.
@@ -113,8 +113,8 @@ pub(crate) fn window() -> Result<&'static Window> {
         let mut window = Window::create()?;
         let result = match STANDING.load(Ordering::Acquire) {
             standing::STRANGER => join(&window),
-            standing::EXPECTED => come(kind::CLAIM, &window),
-            standing::MEMBER => come(kind::WINDOW, &window),
+            standing::EXPECTED => ask(&[kind::CLAIM], &[window.fd()]),
+            standing::MEMBER => ask(&[kind::WINDOW], &[window.fd()]),
             _ => Err(Errno::EIO),
         };
         if result.is_err() {
@@ -131,13 +131,6 @@ fn enter(window: Window) -> &'static Window {
     WINDOW.store(core::ptr::from_ref(window).cast_mut(), Ordering::Release);
     STANDING.store(standing::MEMBER, Ordering::Release);
     window
-}
-
-/// Tells the keeper, on the connection that there is, where this process's calls come in.
-fn come(how: u64, window: &Window) -> Result<()> {
-    let connection = CONNECTION.load(Ordering::Acquire);
-    message::send(connection, &[how], &[window.fd()], 0).map_err(|_| Errno::EIO)?;
-    answer(connection)
 }
 
 /// Comes to the meeting place.
@@ -227,22 +220,18 @@ pub(crate) fn before_fork() {
     fds::mix_epolls();
     CHILD.store(announce().unwrap_or(-1), Ordering::Release);
     // So that the child finds nobody in the middle of a talk.
-    let me = sys::gettid() as u32;
-    while TALKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire).is_err() {
-        // SAFETY: no arguments.
-        let _ok = unsafe { host!(libc::SYS_sched_yield) };
-    }
+    TALKING.lock();
 }
 
 /// After `fork`, in the parent.
 pub(crate) fn after_fork_parent() {
-    TALKING.store(0, Ordering::Release);
+    TALKING.unlock();
     let_go(CHILD.swap(-1, Ordering::AcqRel));
 }
 
 /// After `fork`, in the child.
 pub(crate) fn after_fork_child() {
-    TALKING.store(0, Ordering::Release);
+    TALKING.unlock();
     if !any() {
         return;
     }

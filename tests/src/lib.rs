@@ -3,6 +3,7 @@
 //! * [`Machine`]: a kernel on a simulated host, with one process whose memory is an arena.
 //! * [`transfer`]: programs that move bytes and check each of them.
 //! * [`flow`]: flows that fill a bottleneck.
+//! * [`crowd`]: many connections of one machine with itself.
 //! * [`wire`]: frames built and read by hand, and packet scripts.
 //! * [`peer`]: a foreign TCP/IP stack (smoltcp) at the other end of a link.
 //!
@@ -10,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod crowd;
 pub mod flow;
 pub mod machine;
 pub mod peer;

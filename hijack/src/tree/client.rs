@@ -287,9 +287,7 @@ impl Client {
         let ready = unsafe { host!(libc::SYS_ppoll, all.as_mut_ptr(), all.len(), at, 0usize, 8usize) };
         let rung = all[0].revents != 0;
         if rung {
-            let mut count = 0u64;
-            // SAFETY: 8 bytes, as an eventfd gives them.
-            let _hushed = unsafe { host!(libc::SYS_read, self.event(), &raw mut count, 8usize) };
+            sys::hush(self.event());
         }
         for (to, from) in host.iter_mut().zip(&all[1..]) {
             to.revents = from.revents;
@@ -335,9 +333,7 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn interrupt(index: usize, event: i32) {
     tell(&[kind::INTERRUPT, index as u64], &[], libc::MSG_DONTWAIT);
     if event >= 0 {
-        let one = 1u64;
-        // SAFETY: 8 bytes, as an eventfd takes them.
-        let _rung = unsafe { host!(libc::SYS_write, event, &raw const one, 8usize) };
+        sys::ring(event);
     }
 }
 

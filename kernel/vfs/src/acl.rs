@@ -95,10 +95,10 @@ pub fn to_mode(entries: &[Entry]) -> (u32, bool) {
     (mode, entries.len() <= 3 && find(MASK).is_none())
 }
 
-/// The access ACL after `chmod`.
-pub fn with_mode(mut entries: Vec<Entry>, mode: u32) -> Vec<Entry> {
+/// Calls `f` for the entries that stand for a class of `mode`, with that class's bits.
+fn each_class(entries: &mut [Entry], mode: u32, f: impl Fn(&mut Entry, u16)) {
     let masked = entries.iter().any(|e| e.tag == MASK);
-    for e in &mut entries {
+    for e in entries {
         let bits = match e.tag {
             USER_OBJ => mode >> 6,
             MASK => mode >> 3,
@@ -106,24 +106,19 @@ pub fn with_mode(mut entries: Vec<Entry>, mode: u32) -> Vec<Entry> {
             OTHER => mode,
             _ => continue,
         };
-        e.perm = (bits & 7) as u16;
+        f(e, (bits & 7) as u16);
     }
+}
+
+/// The access ACL after `chmod`.
+pub fn with_mode(mut entries: Vec<Entry>, mode: u32) -> Vec<Entry> {
+    each_class(&mut entries, mode, |e, bits| e.perm = bits);
     entries
 }
 
 /// The access ACL of a file that is made with `mode` where this is the default ACL, and its permission bits.
 pub fn inherit(mut entries: Vec<Entry>, mode: u32) -> (Vec<Entry>, u32) {
-    let masked = entries.iter().any(|e| e.tag == MASK);
-    for e in &mut entries {
-        let bits = match e.tag {
-            USER_OBJ => mode >> 6,
-            MASK => mode >> 3,
-            GROUP_OBJ if !masked => mode >> 3,
-            OTHER => mode,
-            _ => continue,
-        };
-        e.perm &= (bits & 7) as u16;
-    }
+    each_class(&mut entries, mode, |e, bits| e.perm &= bits);
     let bits = to_mode(&entries).0;
     (entries, mode & !0o777 | bits)
 }

@@ -165,13 +165,7 @@ impl TcpSocket {
         let Some(me) = self.me.upgrade() else { return };
         let ext = &self.net.snmp().tcp_ext;
         // The route is looked up before the lock is taken.
-        let key = crate::FlowKey {
-            src: Some(tuple.local.0),
-            oif: tuple.scope,
-            ports: (tuple.local.1, tuple.remote.1),
-            proto: crate::ip::IPPROTO_TCP,
-            ..crate::FlowKey::to(tuple.remote.0)
-        };
+        let key = tuple.flow();
         let Ok(route) = self.net.route_output(&key) else {
             ext.listen_drops.inc();
             return;

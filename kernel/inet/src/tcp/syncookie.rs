@@ -43,13 +43,7 @@ impl TcpSocket {
         if cookies == 0 || ack.has(Flags::RST) {
             return false;
         }
-        let key = crate::FlowKey {
-            src: Some(tuple.local.0),
-            oif: tuple.scope,
-            ports: (tuple.local.1, tuple.remote.1),
-            proto: crate::ip::IPPROTO_TCP,
-            ..crate::FlowKey::to(tuple.remote.0)
-        };
+        let key = tuple.flow();
         // None is valid so long after the last that was sent.
         let now = self.net.now();
         let recent = match &self.inner.lock().phase {

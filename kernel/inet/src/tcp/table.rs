@@ -2,7 +2,7 @@
 
 use super::ports::{Owner, Ports};
 use super::socket::TcpSocket;
-use crate::Net;
+use crate::{FlowKey, Net};
 use core::hash::{BuildHasher, Hasher};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use lkl_abi::{Errno, Result};
@@ -27,6 +27,17 @@ impl Tuple {
     pub(super) fn new(local: (IpAddr, u16), remote: (IpAddr, u16), ifindex: u32) -> Self {
         let scope = if crate::ip::needs_scope(remote.0) || crate::ip::needs_scope(local.0) { ifindex } else { 0 };
         Self { local, remote, scope }
+    }
+
+    /// What the route of its segments is looked up by.
+    pub(super) fn flow(&self) -> FlowKey {
+        FlowKey {
+            src: Some(self.local.0),
+            oif: self.scope,
+            ports: (self.local.1, self.remote.1),
+            proto: crate::ip::IPPROTO_TCP,
+            ..FlowKey::to(self.remote.0)
+        }
     }
 }
 
