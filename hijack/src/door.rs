@@ -509,14 +509,14 @@ pub(crate) fn wake(fd: i32) {
 }
 
 /// The path that a kernel file was opened by.
-pub(crate) fn path_of(fd: i32) -> Option<String> {
+pub(crate) fn path_of(fd: i32) -> Option<Vec<u8>> {
     if let Some(i) = instance() {
-        return i.process.file(fd).ok()?.path().map(str::to_owned);
+        return i.process.file(fd).ok()?.path().map(<[u8]>::to_vec);
     }
     let mut buf = vec![0u8; 4096];
     let n = operation(op::PATH, [fd as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0]).ok()?;
     buf.truncate(n as usize);
-    String::from_utf8(buf).ok()
+    Some(buf)
 }
 
 /// What names the open file at `fd` in the whole tree, as long as it is open.

@@ -81,7 +81,7 @@ fn named(dirfd: i32, path: u64) -> Option<Path> {
     if head == b'/' {
         return ours(given);
     }
-    let mut whole = door::path_of(dirfd)?.into_bytes();
+    let mut whole = door::path_of(dirfd)?;
     whole.push(b'/');
     whole.extend_from_slice(given);
     ours(&whole)

@@ -144,7 +144,7 @@ impl Session<'_> {
             }
             op::PATH => {
                 let file = process.file(a[0] as i32)?;
-                let path = file.path().ok_or(Errno::ENOENT)?.as_bytes();
+                let path = file.path().ok_or(Errno::ENOENT)?;
                 if path.len() as u64 > a[2] {
                     return Err(Errno::ENAMETOOLONG);
                 }

@@ -5,26 +5,44 @@
 
 #![forbid(unsafe_code)]
 
+pub mod dirent;
 pub mod epoll;
 pub mod errno;
 pub mod errqueue;
 pub mod ethtool;
+pub mod fadvise;
+pub mod falloc;
 pub mod fcntl;
+pub mod fs;
 pub mod if_;
 pub mod if_ether;
 pub mod if_link;
 pub mod if_packet;
 pub mod inet_diag;
+pub mod inotify;
 pub mod ioctls;
+pub mod limits;
+pub mod memfd;
+pub mod mount;
 pub mod netlink;
 pub mod nr;
+pub mod openat2;
 pub mod poll;
 pub mod rtnetlink;
 pub mod socket;
 pub mod sockios;
 pub mod stat;
+pub mod statfs;
 pub mod time;
 pub mod udp;
 pub mod uio;
+pub mod xattr;
 
 pub use errno::{Errno, Result};
+
+/// Puts a member into a struct of bytes; what does not fit is let be.
+pub(crate) fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(to) = out.get_mut(at..at + bytes.len()) {
+        to.copy_from_slice(bytes);
+    }
+}

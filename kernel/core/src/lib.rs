@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`Kernel`]: the value that everything is in; [`Kernel::syscall`] is the door.
-//! * [`Process`], [`Task`]: who calls. [`OpenFile`]: what a descriptor refers to.
+//! * [`Process`], [`Task`]: who calls, as [`Credentials`] say. [`OpenFile`]: what a descriptor refers to.
 //! * [`Kernel::poll_set`], [`PollRegistration`]: for a caller that waits for the kernel's and its own files together.
 //! * [`Kernel::epoll_ready`], [`Kernel::epoll_watch`]: what an epoll instance has to tell now, and when there is more.
 //! * [`support_table`]: which calls there are, as a table in markdown.
@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cred;
 mod door;
 mod epoll;
 mod fdtable;
@@ -34,6 +35,7 @@ mod testkit;
 mod tests;
 mod user;
 
+pub use cred::{Credentials, Ids};
 pub use kernel::{BootOptions, Kernel};
 pub use lowest::Lowest;
 pub use openfile::{OpenFile, Owner};

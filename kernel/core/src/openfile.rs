@@ -27,7 +27,7 @@ pub struct OpenFile {
     offset: Mutex<u64>,
     owner: Mutex<Owner>,
     signal: AtomicI32,
-    path: Option<String>,
+    path: Option<Vec<u8>>,
     /// The epoll instances that are interested, as their items.
     pub(crate) watchers: Mutex<Vec<Weak<Item>>>,
 }
@@ -39,7 +39,7 @@ impl OpenFile {
     }
 
     /// The same, with the path that it was opened by.
-    pub fn with_path(file: Arc<dyn File>, flags: u32, path: Option<String>) -> Arc<Self> {
+    pub fn with_path(file: Arc<dyn File>, flags: u32, path: Option<Vec<u8>>) -> Arc<Self> {
         Arc::new(Self {
             file,
             flags: AtomicU32::new(flags),
@@ -87,7 +87,7 @@ impl OpenFile {
     }
 
     /// The path that it was opened by, if it has one.
-    pub fn path(&self) -> Option<&str> {
+    pub fn path(&self) -> Option<&[u8]> {
         self.path.as_deref()
     }
 

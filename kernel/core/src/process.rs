@@ -1,17 +1,28 @@
 //! Processes and tasks: whose call it is.
 
+use crate::cred::Credentials;
 use crate::fdtable::FdTable;
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use lkl_abi::Result;
 use lkl_ops::{Descriptors, Parker, UserMem};
+use lkl_sync::{Mutex, Rank};
+use lkl_vfs::cred::Cred;
 use std::sync::Arc;
 
-/// A process of the kernel: its memory and its descriptors. Dropping the last reference closes what is still open.
+/// The bits of a mode that `umask` may take.
+const UMASK_MAX: u32 = 0o777;
+/// `umask` of a process that nobody has given another one.
+const UMASK_DEFAULT: u32 = 0o022;
+
+/// A process of the kernel: its memory, its descriptors, and whom it acts as. Dropping the last reference closes what is still open.
 pub struct Process {
     kernel: Arc<Kernel>,
     pid: AtomicI32,
+    parent_pid: AtomicI32,
+    umask: AtomicU32,
+    cred: Mutex<Arc<Credentials>>,
     mem: Arc<dyn UserMem>,
     fds: Arc<dyn Descriptors>,
     table: FdTable,
@@ -19,13 +30,25 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn new(kernel: Arc<Kernel>, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Self> {
-        Arc::new(Self { kernel, pid: AtomicI32::new(pid), mem, fds, table: FdTable::new() })
+        Arc::new(Self {
+            kernel,
+            pid: AtomicI32::new(pid),
+            parent_pid: AtomicI32::new(0),
+            umask: AtomicU32::new(UMASK_DEFAULT),
+            cred: Mutex::new(Rank::Leaf, Arc::default()),
+            mem,
+            fds,
+            table: FdTable::new(),
+        })
     }
 
-    /// A child with the same open files at the same numbers (`fork`). `fds` hands out the child's numbers; those
+    /// A child with the same open files at the same numbers, credentials and `umask` (`fork`). `fds` hands out the child's numbers; those
     /// that are inherited are known to it already.
     pub fn fork(&self, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Self> {
         let child = Self::new(self.kernel.clone(), pid, mem, fds);
+        child.parent_pid.store(self.pid(), Relaxed);
+        child.umask.store(self.umask(), Relaxed);
+        *child.cred.lock() = self.credentials();
         for fd in self.descriptors() {
             if let Ok(file) = self.table.get(fd) {
                 let _nothing = child.table.put(fd, file);
@@ -47,6 +70,38 @@ impl Process {
     /// Sets its number: that of a child is known only after it was made.
     pub fn set_pid(&self, pid: i32) {
         self.pid.store(pid, Relaxed);
+    }
+
+    /// The number of the process that it is a child of, 0 for none.
+    pub fn parent_pid(&self) -> i32 {
+        self.parent_pid.load(Relaxed)
+    }
+
+    /// Whom it acts as: root, if nobody has said otherwise.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.cred.lock().clone()
+    }
+
+    /// Sets whom it acts as.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        *self.cred.lock() = Arc::new(credentials);
+    }
+
+    /// Sets whom it acts as, made from what it acts as now.
+    pub(crate) fn change_credentials(&self, f: impl FnOnce(&Credentials) -> Result<Credentials>) -> Result<()> {
+        let mut cred = self.cred.lock();
+        *cred = Arc::new(f(&cred)?);
+        Ok(())
+    }
+
+    /// The permission bits that files are made without.
+    pub fn umask(&self) -> u32 {
+        self.umask.load(Relaxed)
+    }
+
+    /// Sets them, and answers the old ones.
+    pub fn set_umask(&self, mask: u32) -> u32 {
+        self.umask.swap(mask & UMASK_MAX, Relaxed)
     }
 
     /// Its memory.
@@ -147,11 +202,13 @@ pub struct Task {
     tid: i32,
     parker: Arc<dyn Parker>,
     signals: AtomicU64,
+    /// Whom this thread alone reaches files as, as long as the process has these credentials (`setfsuid`).
+    fs: Mutex<Option<(Arc<Credentials>, Arc<Cred>)>>,
 }
 
 impl Task {
     pub(crate) fn new(process: Arc<Process>, tid: i32, parker: Arc<dyn Parker>) -> Self {
-        Self { process, tid, parker, signals: AtomicU64::new(0) }
+        Self { process, tid, parker, signals: AtomicU64::new(0), fs: Mutex::new(Rank::Leaf, None) }
     }
 
     /// Its process.
@@ -167,6 +224,22 @@ impl Task {
     /// Where it sleeps.
     pub fn parker(&self) -> &Arc<dyn Parker> {
         &self.parker
+    }
+
+    /// Whom it reaches files as.
+    pub fn fs_cred(&self) -> Arc<Cred> {
+        let all = self.process.credentials();
+        match &*self.fs.lock() {
+            Some((of, own)) if Arc::ptr_eq(of, &all) => own.clone(),
+            _ => all.fs().clone(),
+        }
+    }
+
+    /// Sets the user and the group that this thread alone reaches files as, until the process changes its credentials.
+    pub fn set_fs_ids(&self, uid: u32, gid: u32) {
+        let all = self.process.credentials();
+        let own = Arc::new(Cred { uid, gid, groups: all.groups().to_vec() });
+        *self.fs.lock() = Some((all, own));
     }
 
     /// Takes the signals that calls have raised for this thread (`SIGPIPE`): bit `n - 1` is signal `n`. To be looked

@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod cmsg;
 mod fd;
+mod ids;
 mod ioctl;
 mod msg;
 mod names;

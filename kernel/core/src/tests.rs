@@ -2,6 +2,7 @@
 
 mod blocking;
 mod descriptors;
+mod ids;
 mod loopback;
 mod messages;
 mod option_table;

@@ -1,5 +1,6 @@
 //! Typed access to the caller's memory. Every length that comes from the caller is checked here or capped by what asks.
 
+use lkl_abi::limits::PATH_MAX;
 use lkl_abi::socket::SOCKADDR_STORAGE;
 use lkl_abi::time::{timespec, TIMESPEC_SIZE};
 use lkl_abi::uio::{IOVEC_SIZE, IOV_MAX, MAX_RW_COUNT};
@@ -132,12 +133,16 @@ pub(crate) fn check_sigset(addr: u64, size: u64) -> Result<()> {
 /// Reads a path.
 ///
 /// # Errors
-/// `ENAMETOOLONG`, `EFAULT`; `ENOENT` if it is not UTF-8, as no path of ours is anything else.
-pub(crate) fn path(mem: &dyn UserMem, addr: u64) -> Result<String> {
-    const PATH_MAX: usize = 4096;
+/// `ENAMETOOLONG`, `EFAULT`.
+pub(crate) fn path(mem: &dyn UserMem, addr: u64) -> Result<Vec<u8>> {
+    c_string(mem, addr, PATH_MAX - 1)?.ok_or(Errno::ENAMETOOLONG)
+}
+
+/// Reads a string that ends with a NUL, which does not come with it. `None` if it has more than `max` bytes.
+pub(crate) fn c_string(mem: &dyn UserMem, addr: u64, max: usize) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let mut at = addr;
-    while bytes.len() < PATH_MAX {
+    while bytes.len() <= max {
         // Up to the next 64-byte line at a time: what lies behind the end may not be readable.
         let mut line = [0; 64];
         let n = 64 - (at % 64) as usize;
@@ -145,12 +150,12 @@ pub(crate) fn path(mem: &dyn UserMem, addr: u64) -> Result<String> {
         mem.read(at, piece)?;
         if let Some(end) = piece.iter().position(|b| *b == 0) {
             bytes.extend_from_slice(piece.get(..end).unwrap_or_default());
-            return String::from_utf8(bytes).map_err(|_| Errno::ENOENT);
+            return Ok((bytes.len() <= max).then_some(bytes));
         }
         bytes.extend_from_slice(piece);
         at = at.wrapping_add(n as u64);
     }
-    Err(Errno::ENAMETOOLONG)
+    Ok(None)
 }
 
 /// Memory of the kernel in the place of a program's, for copies between two files.

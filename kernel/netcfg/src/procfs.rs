@@ -138,14 +138,17 @@ pub fn proc_stat(net: &Arc<Net>, path: &str, follow: bool) -> Option<Result<Stat
         };
         let nlink = if matches!(node, Node::Dir(_)) { 2 } else { 1 };
         let now = net.host().realtime();
+        let now = (i64::try_from(now.as_secs()).unwrap_or(0), now.subsec_nanos());
         Stat {
-            dev: 0x15,
+            dev: (0, 0x15),
             ino: ino_of(path),
             mode,
             nlink,
             size,
             blksize: 1024,
-            time: (i64::try_from(now.as_secs()).unwrap_or(0), now.subsec_nanos()),
+            atime: now,
+            mtime: now,
+            ctime: now,
             ..Stat::default()
         }
     }))

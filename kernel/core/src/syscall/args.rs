@@ -77,6 +77,8 @@ pub(crate) enum Ret {
     Int,
     /// Open flags (`F_GETFL`) and other bits.
     Hex,
+    /// A mode.
+    Octal,
 }
 
 /// `AF_*`

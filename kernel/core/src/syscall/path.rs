@@ -3,35 +3,34 @@
 use super::socket::install;
 use super::{Args, Ctx};
 use crate::openfile::OpenFile;
-use crate::stack;
 use crate::user;
+use lkl_abi::dirent;
 use lkl_abi::fcntl::*;
 use lkl_abi::stat::{Stat, S_IFDIR, S_IFMT, S_IFSOCK};
 use lkl_abi::{Errno, Result};
 use lkl_file::File;
 use lkl_ops::FileKind;
-use std::sync::Arc;
 
 /// An absolute path without `.`, `..` and double slashes.
-fn normalise(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
+fn normalise(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|b| *b == b'/') {
         match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
             name => parts.push(name),
         }
     }
-    format!("/{}", parts.join("/"))
+    [b"/", &*parts.join(&b'/')].concat()
 }
 
 /// The path that a call names, absolute. A relative one needs a directory of ours to begin at; where the program stands
 /// is not known here, so the caller gives absolute paths instead of those relative to `AT_FDCWD`.
-fn resolve(cx: &Ctx<'_>, dirfd: u64, path: &str) -> Result<String> {
+fn resolve(cx: &Ctx<'_>, dirfd: u64, path: &[u8]) -> Result<Vec<u8>> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let absolute = if path.starts_with('/') {
+    let absolute = if path.starts_with(b"/") {
         normalise(path)
     } else if dirfd as i32 == AT_FDCWD {
         return Err(Errno::ENOENT);
@@ -40,27 +39,23 @@ fn resolve(cx: &Ctx<'_>, dirfd: u64, path: &str) -> Result<String> {
         if dir.file().mode() & S_IFMT != S_IFDIR {
             return Err(Errno::ENOTDIR);
         }
-        normalise(&format!("{}/{path}", dir.path().ok_or(Errno::ENOENT)?))
+        normalise(&[dir.path().ok_or(Errno::ENOENT)?, path].join(&b'/'))
     };
     Ok(own_process(cx, absolute))
 }
 
 /// Every name of the calling process in `/proc` means `/proc/self`.
-fn own_process(cx: &Ctx<'_>, path: String) -> String {
-    let Some(rest) = path.strip_prefix("/proc/") else { return path };
+fn own_process(cx: &Ctx<'_>, path: Vec<u8>) -> Vec<u8> {
+    let Some(rest) = core::str::from_utf8(&path).ok().and_then(|p| p.strip_prefix("/proc/")) else { return path };
     let (first, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let pid = cx.process().pid();
     let mine = first == "thread-self" || first.parse::<i32>().is_ok_and(|n| n == pid || n == cx.task.tid());
     if mine {
         // A thread's own directory is the process's, as far as the network goes.
         let rest = rest.strip_prefix("task/").and_then(|r| r.split_once('/')).map_or(rest, |(_, r)| r);
-        return format!("/proc/self/{rest}");
+        return format!("/proc/self/{rest}").into_bytes();
     }
     path
-}
-
-fn lookup(cx: &Ctx<'_>, path: &str) -> Result<Arc<dyn File>> {
-    stack::proc_open_with(cx.kernel.net(), cx.kernel.hub(), path).unwrap_or(Err(Errno::ENOENT))
 }
 
 pub(super) fn openat(cx: &Ctx<'_>, [dirfd, path, flags, ..]: Args) -> Result<u64> {
@@ -84,8 +79,8 @@ pub(super) fn openat2(cx: &Ctx<'_>, [dirfd, path, how, size, ..]: Args) -> Resul
     open(cx, path, flags)
 }
 
-fn open(cx: &Ctx<'_>, path: String, flags: u32) -> Result<u64> {
-    let file = lookup(cx, &path)?;
+fn open(cx: &Ctx<'_>, path: Vec<u8>, flags: u32) -> Result<u64> {
+    let file = cx.kernel.proc_open(&path).unwrap_or(Err(Errno::ENOENT))?;
     // Wrapped first, so that it is let go properly whatever happens.
     let kept = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_PATH | O_DIRECTORY | O_NOFOLLOW);
     let file = OpenFile::with_path(file, kept | O_LARGEFILE, Some(path));
@@ -109,9 +104,9 @@ fn open(cx: &Ctx<'_>, path: String, flags: u32) -> Result<u64> {
 fn stat_of(file: &dyn File) -> Stat {
     let mode = file.mode();
     let dev = match mode & S_IFMT {
-        S_IFSOCK => 9,
-        0 => 15,
-        _ => 22,
+        S_IFSOCK => (0, 9),
+        0 => (0, 15),
+        _ => (0, 22),
     };
     Stat {
         dev,
@@ -126,7 +121,7 @@ fn stat_of(file: &dyn File) -> Stat {
 
 fn stat_open(cx: &Ctx<'_>, fd: u64) -> Result<Stat> {
     let file = cx.file(fd)?;
-    match file.path().and_then(|path| stack::proc_stat(cx.kernel.net(), path, true)) {
+    match file.path().and_then(|path| cx.kernel.proc_stat(path, true)) {
         Some(Ok(stat)) => Ok(stat),
         _ => Ok(stat_of(&**file.file())),
     }
@@ -136,7 +131,7 @@ fn stat_open(cx: &Ctx<'_>, fd: u64) -> Result<Stat> {
 fn named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
     let path = match path {
         // Linux takes no path at all for an empty one.
-        0 if flags & AT_EMPTY_PATH != 0 => String::new(),
+        0 if flags & AT_EMPTY_PATH != 0 => Vec::new(),
         addr => user::path(cx.mem, addr)?,
     };
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
@@ -144,7 +139,7 @@ fn named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
     }
     let path = resolve(cx, dirfd, &path)?;
     let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
-    stack::proc_stat(cx.kernel.net(), &path, follow).unwrap_or(Err(Errno::ENOENT))
+    cx.kernel.proc_stat(&path, follow).unwrap_or(Err(Errno::ENOENT))
 }
 
 pub(super) fn fstat(cx: &Ctx<'_>, [fd, buf, ..]: Args) -> Result<u64> {
@@ -197,20 +192,18 @@ pub(super) fn faccessat2(cx: &Ctx<'_>, [dirfd, path, mode, flags, ..]: Args) -> 
 pub(super) fn readlinkat(cx: &Ctx<'_>, [dirfd, path, buf, room, ..]: Args) -> Result<u64> {
     let room = usize::try_from(room as i32).ok().filter(|n| *n > 0).ok_or(Errno::EINVAL)?;
     let path = resolve(cx, dirfd, &user::path(cx.mem, path)?)?;
-    let target = stack::proc_readlink(cx.kernel.net(), &path).unwrap_or(Err(Errno::ENOENT))?;
+    let target = cx.kernel.proc_readlink(&path).unwrap_or(Err(Errno::ENOENT))?;
     let part = target.as_bytes().get(..room.min(target.len())).unwrap_or_default();
     cx.mem.write(buf, part)?;
     Ok(part.len() as u64)
 }
 
 pub(super) fn getdents64(cx: &Ctx<'_>, [fd, buf, room, ..]: Args) -> Result<u64> {
-    /// Where the name begins in `struct linux_dirent64`.
-    const NAME: usize = 19;
     let room = room as u32 as usize;
     let file = cx.file(fd)?;
     let path = file.path().ok_or(Errno::ENOTDIR)?;
     let own = (file.file().ino(), S_IFDIR);
-    let names = stack::proc_readdir(cx.kernel.net(), path).unwrap_or(Err(Errno::ENOENT))?;
+    let names = cx.kernel.proc_readdir(path).unwrap_or(Err(Errno::ENOENT))?;
     let dots = [".", ".."].map(|name| (name.to_owned(), own));
     let names: Vec<_> = dots.into_iter().chain(names.into_iter().map(|e| (e.name, (e.ino, e.kind)))).collect();
     let mut offset = file.offset().lock();
@@ -218,21 +211,14 @@ pub(super) fn getdents64(cx: &Ctx<'_>, [fd, buf, room, ..]: Args) -> Result<u64>
     let start = usize::try_from(next).unwrap_or(usize::MAX);
     let mut out = Vec::new();
     for (name, (ino, kind)) in names.get(start..).unwrap_or_default() {
-        let len = (NAME + name.len() + 1).next_multiple_of(8);
-        if out.len() + len > room {
+        if out.len() + dirent::size(name.as_bytes()) > room {
             if out.is_empty() {
                 return Err(Errno::EINVAL);
             }
             break;
         }
-        let end = out.len() + len;
         next += 1;
-        out.extend(ino.to_ne_bytes());
-        out.extend(next.to_ne_bytes());
-        out.extend((len as u16).to_ne_bytes());
-        out.push(((kind & S_IFMT) >> 12) as u8);
-        out.extend(name.as_bytes());
-        out.resize(end, 0);
+        dirent::push(&mut out, name.as_bytes(), *ino, next, *kind);
     }
     if !out.is_empty() {
         cx.mem.write(buf, &out)?;

@@ -33,6 +33,7 @@ pub(crate) fn line(cx: &Ctx<'_>, call: &Call, args: Args, result: Result<u64>) -
     }
     let _infallible = match (result, call.ret) {
         (Ok(n), Ret::Hex) if call.number == nr::FCNTL && args[1] as u32 == F_GETFL => write!(out, ") = {n:#x}"),
+        (Ok(n), Ret::Octal) => write!(out, ") = {n:#o}"),
         (Ok(n), _) => write!(out, ") = {}", n as i64),
         (Err(e), _) => write!(out, ") = -1 {e:?} ({e})"),
     };
@@ -207,7 +208,7 @@ fn argument(cx: &Ctx<'_>, out: &mut String, kind: Arg, value: u64, args: &Args, 
         Arg::Octal => write!(out, "{:#o}", value as u32).ok(),
         Arg::Ptr if value == 0 => write!(out, "NULL").ok(),
         Arg::Ptr => None,
-        Arg::Path => user::path(cx.mem, value).ok().and_then(|p| write!(out, "{p:?}").ok()),
+        Arg::Path => user::path(cx.mem, value).ok().and_then(|p| write!(out, "\"{}\"", p.escape_ascii()).ok()),
         Arg::Flags(symbols) => {
             flags(out, symbols, u64::from(value as u32));
             Some(())

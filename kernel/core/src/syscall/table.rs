@@ -4,7 +4,7 @@ use super::args::{Arg, Ret, Symbols};
 use super::args::{
     ACCEPT, ACCESS, AT, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, LEVEL, MSG, NONE, OPEN, RWF, SHUT, WHENCE,
 };
-use super::{fd, ioctl, msg, path, rw, socket, sockopt, wait, Args, Ctx};
+use super::{fd, ids, ioctl, msg, path, rw, socket, sockopt, wait, Args, Ctx};
 use lkl_abi::{nr, Result};
 
 /// One call.
@@ -107,6 +107,26 @@ calls! {
     FACCESSAT2 "faccessat2" (dirfd: AtFd, path: Path, mode: flags(ACCESS), flags: flags(AT)) -> Int = path::faccessat2, "";
     READLINKAT "readlinkat" (dirfd: AtFd, path: Path, buf: Ptr, len: Uint) -> Int = path::readlinkat, "";
     GETDENTS64 "getdents64" (fd: Fd, buf: Ptr, len: Uint) -> Int = path::getdents64, "";
+    UMASK "umask" (mask: Octal) -> Octal = ids::umask, "";
+    GETPID "getpid" () -> Int = ids::getpid, "the number that the caller's host knows it by";
+    GETPPID "getppid" () -> Int = ids::getppid, "0 for a process that no other one has made";
+    GETTID "gettid" () -> Int = ids::gettid, "";
+    GETUID "getuid" () -> Int = ids::getuid, "";
+    GETEUID "geteuid" () -> Int = ids::geteuid, "";
+    GETGID "getgid" () -> Int = ids::getgid, "";
+    GETEGID "getegid" () -> Int = ids::getegid, "";
+    GETRESUID "getresuid" (ruid: IntPtr, euid: IntPtr, suid: IntPtr) -> Int = ids::getresuid, "";
+    GETRESGID "getresgid" (rgid: IntPtr, egid: IntPtr, sgid: IntPtr) -> Int = ids::getresgid, "";
+    GETGROUPS "getgroups" (count: Int, list: Ptr) -> Int = ids::getgroups, "";
+    SETUID "setuid" (uid: Int) -> Int = ids::setuid, "all threads of the process, as in the C library; user 0 has all capabilities, every other one none";
+    SETGID "setgid" (gid: Int) -> Int = ids::setgid, "all threads of the process";
+    SETREUID "setreuid" (ruid: Int, euid: Int) -> Int = ids::setreuid, "all threads of the process";
+    SETREGID "setregid" (rgid: Int, egid: Int) -> Int = ids::setregid, "all threads of the process";
+    SETRESUID "setresuid" (ruid: Int, euid: Int, suid: Int) -> Int = ids::setresuid, "all threads of the process";
+    SETRESGID "setresgid" (rgid: Int, egid: Int, sgid: Int) -> Int = ids::setresgid, "all threads of the process";
+    SETFSUID "setfsuid" (uid: Int) -> Int = ids::setfsuid, "this thread only";
+    SETFSGID "setfsgid" (gid: Int) -> Int = ids::setfsgid, "this thread only";
+    SETGROUPS "setgroups" (count: Uint, list: Ptr) -> Int = ids::setgroups, "all threads of the process";
     PPOLL "ppoll" (fds: Pollfds { len: 1 }, count: Uint, timeout: Timespec, sigmask: Ptr, size: Uint) -> Int = wait::ppoll, "the signal mask is the caller's part";
     PSELECT6 "pselect6" (n: Int, readfds: Ptr, writefds: Ptr, exceptfds: Ptr, timeout: Timespec, sigmask: Ptr) -> Int = wait::pselect6, "the signal mask is the caller's part";
     EPOLL_CREATE1 "epoll_create1" (flags: flags(EPOLL_CREATE)) -> Int = wait::epoll_create1, "";
@@ -118,14 +138,14 @@ calls! {
 /// Numbers are below this.
 const NUMBERS: usize = 512;
 /// No call.
-const ABSENT: u8 = u8::MAX;
+const ABSENT: u16 = u16::MAX;
 
 /// Where in [`CALLS`] each number is.
-static INDEX: [u8; NUMBERS] = {
+static INDEX: [u16; NUMBERS] = {
     let mut index = [ABSENT; NUMBERS];
     let mut i = 0;
     while i < CALLS.len() {
-        index[CALLS[i].number] = i as u8;
+        index[CALLS[i].number] = i as u16;
         i += 1;
     }
     index

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use lkl_abi::fcntl::*;
 use lkl_abi::ioctls::{FIONBIO, FIONREAD, SIOCOUTQ};
 use lkl_abi::{nr, Errno};
+use lkl_ops::UserMem;
 
 #[test]
 fn duplicates_share_the_file() {
@@ -137,7 +138,7 @@ fn a_child_has_the_same_files() {
 #[test]
 fn what_is_not_there() {
     let rig = Rig::new();
-    assert_eq!(rig.call(nr::GETPID, &[]), Err(Errno::ENOSYS));
+    assert_eq!(rig.call(nr::BPF, &[]), Err(Errno::ENOSYS));
     assert_eq!(rig.call(100_000, &[]), Err(Errno::ENOSYS));
     assert_eq!(rig.call(nr::SOCKET, &[1, 1, 0]), Err(Errno::EAFNOSUPPORT));
     assert_eq!(rig.call(nr::SOCKET, &[99, 1, 0]), Err(Errno::EAFNOSUPPORT));
@@ -158,4 +159,26 @@ fn a_panic_ends_the_kernel_and_not_the_program() {
     assert!(rig.kernel.oopsed());
     assert_eq!(rig.call(nr::SOCKET, &[2, 1, 0]), Err(Errno::EIO));
     assert_eq!(rig.kernel.service(), None);
+}
+
+#[test]
+fn paths_are_bytes_and_have_an_end() {
+    let rig = Rig::new();
+    let here = -100i64 as u64;
+    let path = rig.mem.put(b"/proc/../proc/./net//dev\0");
+    let fd = rig.call(nr::OPENAT, &[here, path, 0]).unwrap();
+    assert_eq!(rig.process.file(fd as i32).unwrap().path(), Some(&b"/proc/net/dev"[..]));
+    let foreign = rig.mem.put(b"/proc/net/\xff\0");
+    assert_eq!(rig.call(nr::OPENAT, &[here, foreign, 0]), Err(Errno::ENOENT));
+    assert_eq!(rig.call(nr::OPENAT, &[here, 8, 0]), Err(Errno::EFAULT));
+    let longest = rig.mem.put(&[&[b'/'; 4095][..], b"\0"].concat());
+    assert_eq!(rig.call(nr::OPENAT, &[here, longest, 0]), Err(Errno::ENOENT));
+    let longer = rig.mem.put(&[&[b'/'; 4096][..], b"\0"].concat());
+    assert_eq!(rig.call(nr::OPENAT, &[here, longer, 0]), Err(Errno::ENAMETOOLONG));
+    // The end of memory, before the end of the path.
+    let mem = rig.mem.zeros(0);
+    let last = 0x1_0000 + (1 << 20) - 64;
+    assert!(mem < last);
+    rig.mem.write(last, &[b'a'; 64]).unwrap();
+    assert_eq!(rig.call(nr::OPENAT, &[here, last, 0]), Err(Errno::EFAULT));
 }

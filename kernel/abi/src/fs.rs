@@ -1,0 +1,38 @@
+//! Flags and `ioctl` requests of files and block devices (`linux/fs.h`; `man 2 rename`, `man 2 sync_file_range`, `man 2
+//! ioctl_iflags`).
+#![expect(missing_docs, reason = "the manual pages explain them")]
+
+pub const RENAME_NOREPLACE: u32 = 1;
+pub const RENAME_EXCHANGE: u32 = 2;
+pub const RENAME_WHITEOUT: u32 = 4;
+
+pub const SYNC_FILE_RANGE_WAIT_BEFORE: u32 = 1;
+pub const SYNC_FILE_RANGE_WRITE: u32 = 2;
+pub const SYNC_FILE_RANGE_WAIT_AFTER: u32 = 4;
+
+pub const FIGETBSZ: u32 = 2;
+pub const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+pub const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+pub const FS_IOC_GETVERSION: u32 = 0x8008_7601;
+pub const FICLONE: u32 = 0x4004_9409;
+pub const FICLONERANGE: u32 = 0x4020_940d;
+
+pub const FS_COMPR_FL: u32 = 0x04;
+pub const FS_SYNC_FL: u32 = 0x08;
+pub const FS_IMMUTABLE_FL: u32 = 0x10;
+pub const FS_APPEND_FL: u32 = 0x20;
+pub const FS_NODUMP_FL: u32 = 0x40;
+pub const FS_NOATIME_FL: u32 = 0x80;
+pub const FS_ENCRYPT_FL: u32 = 0x800;
+
+pub const BLKROGET: u32 = 0x125e;
+pub const BLKGETSIZE: u32 = 0x1260;
+pub const BLKFLSBUF: u32 = 0x1261;
+pub const BLKSSZGET: u32 = 0x1268;
+pub const BLKBSZGET: u32 = 0x8008_1270;
+pub const BLKGETSIZE64: u32 = 0x8008_1272;
+pub const BLKDISCARD: u32 = 0x1277;
+pub const BLKIOMIN: u32 = 0x1278;
+pub const BLKIOOPT: u32 = 0x1279;
+pub const BLKPBSZGET: u32 = 0x127b;
+pub const BLKZEROOUT: u32 = 0x127f;
