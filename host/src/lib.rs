@@ -4,7 +4,7 @@
 //! * [`RealHost`]: time, chance, and who serves the kernel's devices and timers at each moment.
 //! * [`ThreadParker`]: where a thread of the program sleeps. One sleeper at a time drives the stack itself.
 //! * [`netdev`]: TAP devices.
-//! * [`ImageFile`]: disk images.
+//! * [`disk`]: disk images.
 //! * [`Config`]: the `LKL_HIJACK_*` variables, as one typed struct.
 //! * [`boot()`]: a kernel made of all that.
 //! * [`log`]: where messages go.
@@ -24,6 +24,5 @@ mod worker;
 
 pub use boot::{boot, Booted};
 pub use config::{Config, ConfigError};
-pub use disk::ImageFile;
 pub use park::{Slept, ThreadParker};
 pub use real::{Hooks, RealHost};

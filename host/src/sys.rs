@@ -103,6 +103,29 @@ pub(crate) fn dup_above(fd: RawFd, min: i32) -> Result<RawFd> {
     RawFd::try_from(to).map_err(|_| Errno::EMFILE)
 }
 
+/// A lock of one byte of a file, in the name of the open file (`man 2 fcntl`, OFD).
+fn byte_lock(fd: RawFd, command: i32, kind: i32, byte: u64) -> Result<libc::flock> {
+    // SAFETY: a struct of integers.
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = byte as libc::off_t;
+    lock.l_len = 1;
+    // SAFETY: the struct lives through the call.
+    check(unsafe { syscall(libc::SYS_fcntl, [fd as usize, command as usize, &raw mut lock as usize, 0, 0]) })?;
+    Ok(lock)
+}
+
+/// Locks a byte together with others. `EAGAIN` if somebody has it alone.
+pub(crate) fn ofd_lock_shared(fd: RawFd, byte: u64) -> Result<()> {
+    byte_lock(fd, libc::F_OFD_SETLK, libc::F_RDLCK, byte).map(drop)
+}
+
+/// Does anybody else have a lock of the byte?
+pub(crate) fn ofd_locked_by_others(fd: RawFd, byte: u64) -> Result<bool> {
+    byte_lock(fd, libc::F_OFD_GETLK, libc::F_WRLCK, byte).map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
 /// The soft limit of open files.
 pub(crate) fn nofile() -> u64 {
     let mut limit = [1024u64; 2];

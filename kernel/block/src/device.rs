@@ -6,8 +6,8 @@ use lkl_ops::disk::check_range;
 use lkl_ops::Disk;
 use std::sync::Arc;
 
-/// The longest request that is made of several pieces, in bytes.
-const MERGED_MAX: usize = 1 << 20;
+/// Most zeroes that are written in one request, in bytes.
+const ZEROES_MAX: usize = 1 << 20;
 
 /// What a device has done, as `/sys/block/*/stat` counts: requests, and bytes in them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,6 +78,11 @@ impl BlockDevice {
         self.size
     }
 
+    /// Where it begins on the disk, in bytes: 0 for a whole disk.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
     /// The partition's number, 0 for a whole disk.
     pub fn partition_number(&self) -> u32 {
         self.partition
@@ -134,14 +139,7 @@ impl BlockDevice {
     /// # Errors
     /// `ENXIO` past the end (nothing is written then), `EROFS`, `ENOSPC`, `EIO`.
     pub fn write(&self, offset: u64, buf: &[u8]) -> Result<()> {
-        let len = buf.len() as u64;
-        check_range(self.size, offset, len)?;
-        if self.read_only() {
-            return Err(Errno::EROFS);
-        }
-        self.counters.writes.fetch_add(1, Relaxed);
-        self.counters.write_bytes.fetch_add(len, Relaxed);
-        self.counted("write", offset, len, self.disk.write_at(buf, self.start + offset))
+        self.write_pieces(offset, &[buf])
     }
 
     /// Writes pieces that follow each other from `offset` on, in as few requests as possible.
@@ -149,25 +147,14 @@ impl BlockDevice {
     /// # Errors
     /// As [`BlockDevice::write`]; some of the pieces may have been written.
     pub fn write_pieces(&self, offset: u64, pieces: &[&[u8]]) -> Result<()> {
-        let total = pieces.iter().fold(0u64, |n, p| n.saturating_add(p.len() as u64));
-        check_range(self.size, offset, total)?;
-        if let [one] = pieces {
-            return self.write(offset, one);
+        let len = pieces.iter().fold(0u64, |n, p| n.saturating_add(p.len() as u64));
+        check_range(self.size, offset, len)?;
+        if self.read_only() {
+            return Err(Errno::EROFS);
         }
-        let mut at = offset;
-        let mut merged = Vec::with_capacity(MERGED_MAX.min(usize::try_from(total).unwrap_or(MERGED_MAX)));
-        for piece in pieces {
-            if !merged.is_empty() && merged.len() + piece.len() > MERGED_MAX {
-                self.write(at, &merged)?;
-                at += merged.len() as u64;
-                merged.clear();
-            }
-            merged.extend_from_slice(piece);
-        }
-        if merged.is_empty() {
-            return Ok(());
-        }
-        self.write(at, &merged)
+        self.counters.writes.fetch_add(1, Relaxed);
+        self.counters.write_bytes.fetch_add(len, Relaxed);
+        self.counted("write", offset, len, self.disk.write_pieces_at(pieces, self.start + offset))
     }
 
     /// Returns when all that was written before the call is durable.
@@ -206,10 +193,10 @@ impl BlockDevice {
             Err(Errno::EOPNOTSUPP) => {}
             other => return other,
         }
-        let zeroes = vec![0; usize::try_from(len).unwrap_or(MERGED_MAX).min(MERGED_MAX)];
+        let zeroes = vec![0; usize::try_from(len).unwrap_or(ZEROES_MAX).min(ZEROES_MAX)];
         let mut done = 0;
         while done < len {
-            let n = usize::try_from(len - done).unwrap_or(MERGED_MAX).min(MERGED_MAX);
+            let n = usize::try_from(len - done).unwrap_or(ZEROES_MAX).min(ZEROES_MAX);
             self.write(offset + done, zeroes.get(..n).unwrap_or_default())?;
             done += n as u64;
         }
@@ -237,6 +224,10 @@ impl Disk for BlockDevice {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
         self.write(offset, buf)
+    }
+
+    fn write_pieces_at(&self, pieces: &[&[u8]], offset: u64) -> Result<()> {
+        self.write_pieces(offset, pieces)
     }
 
     fn flush(&self) -> Result<()> {

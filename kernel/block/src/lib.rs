@@ -1,6 +1,7 @@
 //! Block devices: what a file system reads and writes.
 //!
 //! * [`BlockDevice`]: a whole disk or a range of one (a partition), with counters.
+//! * [`partitions`]: those that a disk's table tells of.
 //! * [`BufferCache`], [`Buffer`]: blocks of a device in memory. File systems keep their metadata in it; file content goes past it.
 //! * [`Memory`]: how much of it there may be, over all devices.
 //!
@@ -13,6 +14,8 @@
 
 mod cache;
 mod device;
+mod partition;
 
 pub use cache::{Buffer, BufferCache, Memory};
 pub use device::{BlockDevice, Stats};
+pub use partition::partitions;

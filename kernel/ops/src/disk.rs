@@ -3,6 +3,9 @@
 
 use lkl_abi::Errno;
 
+/// The longest request that pieces are copied together for, in bytes.
+const MERGED_MAX: usize = 1 << 20;
+
 /// A disk of fixed size. Offsets and lengths are in bytes and need not be multiples of a sector: who implements it reads and writes
 /// around them where its medium asks for that.
 ///
@@ -29,6 +32,32 @@ pub trait Disk: Send + Sync {
     /// `EROFS` if the disk is read-only; `ENXIO` if any of it lies past the end (nothing is written then); `ENOSPC` if the host has no
     /// room left; `EIO` if the medium fails.
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<(), Errno>;
+
+    /// Writes pieces that follow each other from `offset` on, in as few requests as the medium takes. Who implements it and can write
+    /// from several places at once does not copy them together first, as this does.
+    ///
+    /// # Errors
+    /// As [`Disk::write_at`]; some of the pieces may have been written.
+    fn write_pieces_at(&self, pieces: &[&[u8]], offset: u64) -> Result<(), Errno> {
+        if let [one] = pieces {
+            return self.write_at(one, offset);
+        }
+        let total = pieces.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
+        let mut merged = Vec::with_capacity(total.min(MERGED_MAX));
+        let mut at = offset;
+        for piece in pieces {
+            if !merged.is_empty() && merged.len().saturating_add(piece.len()) > MERGED_MAX {
+                self.write_at(&merged, at)?;
+                at = at.checked_add(merged.len() as u64).ok_or(Errno::ENXIO)?;
+                merged.clear();
+            }
+            merged.extend_from_slice(piece);
+        }
+        if merged.is_empty() {
+            return Ok(());
+        }
+        self.write_at(&merged, at)
+    }
 
     /// Returns when all that was written before the call is durable.
     ///
