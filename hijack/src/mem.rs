@@ -66,6 +66,27 @@ impl UserMem for Own {
         }
     }
 
+    fn append(&self, addr: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        if !in_user_half(addr, len) {
+            return Err(Errno::EFAULT);
+        }
+        out.reserve(len);
+        let room = out.spare_capacity_mut();
+        // SAFETY: the room has at least `len` bytes; the source may be anything, which the routine copes with.
+        match unsafe { lkl_hijack_copy(room.as_mut_ptr().cast(), addr as usize as *const u8, len) } {
+            0 => {
+                let filled = out.len() + len;
+                // SAFETY: they have just been written.
+                unsafe { out.set_len(filled) };
+                Ok(())
+            }
+            _ => Err(Errno::EFAULT),
+        }
+    }
+
     fn write(&self, addr: u64, data: &[u8]) -> Result<()> {
         if data.is_empty() {
             return Ok(());

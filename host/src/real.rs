@@ -92,6 +92,8 @@ pub(crate) struct State {
     pub(crate) drives: AtomicU32,
     /// Until when the driver sleeps in its `ppoll`, in nanoseconds; 0 while it does not.
     pub(crate) asleep_until: AtomicU64,
+    /// The same for the worker, also while its `ppoll` goes on though a caller drives.
+    pub(crate) worker_until: AtomicU64,
     /// The earliest deadline that was asked for since the driver last looked, in nanoseconds.
     pub(crate) rearmed: AtomicU64,
     /// The deadline that the kernel gave last, in nanoseconds.
@@ -137,6 +139,7 @@ impl RealHost {
                 gone: AtomicI32::new(0),
                 drives: AtomicU32::new(0),
                 asleep_until: AtomicU64::new(0),
+                worker_until: AtomicU64::new(0),
                 rearmed: AtomicU64::new(u64::MAX),
                 promised: AtomicU64::new(u64::MAX),
                 worker: AtomicU32::new(if hooks.brings_worker { mode::NAPPING } else { mode::NONE }),
@@ -270,11 +273,18 @@ impl RealHost {
         match s.worker.load(SeqCst) {
             mode::NAPPING => {}
             // It still sleeps in its own `ppoll`, perhaps too long.
+            mode::POLLING if self.worker_wakes_by(s.rearmed.load(SeqCst).min(s.promised.load(SeqCst))) => {}
             mode::POLLING => self.ring_event(),
             mode::DEEP => self.ring_bell(),
             _ if self.anything_to_serve() => worker::ensure(self),
             _ => {}
         }
+    }
+
+    /// Does the worker's `ppoll` end by `deadline` (in nanoseconds) without being asked to?
+    fn worker_wakes_by(&self, deadline: u64) -> bool {
+        let until = self.state.worker_until.load(SeqCst);
+        until != 0 && until <= deadline
     }
 
     fn anything_to_serve(&self) -> bool {
@@ -399,6 +409,7 @@ impl Host for RealHost {
             // A napping worker looks soon enough, a busy driver before it sleeps.
             0 => match s.worker.load(SeqCst) {
                 mode::NAPPING => {}
+                mode::POLLING if self.worker_wakes_by(deadline.as_nanos()) => {}
                 _ => self.ring(),
             },
             until if until > deadline.as_nanos() => self.ring_event(),

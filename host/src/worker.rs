@@ -7,11 +7,15 @@ use crate::real::{hush, mode, RealHost, CALLER, FREE, WORKER_ASLEEP, WORKER_BUSY
 use crate::sys;
 use core::sync::atomic::Ordering::SeqCst;
 use core::time::Duration;
+use lkl_ops::Host;
 use rustix::thread::futex;
 use std::sync::Arc;
 
 /// How long it keeps away from callers that come and go, before it looks again.
 const NAP: Duration = Duration::from_millis(2);
+/// How long it sleeps at most, each time, while there are calls: nearly all deadlines of a connection are later, so nobody needs to wake
+/// it up for them.
+const ATTENTIVE: Duration = Duration::from_millis(20);
 /// After how many naps in which one caller drove all the time it sleeps until that one leaves.
 const NAPS: u32 = 3;
 /// `service` needs less than half of it in debug builds.
@@ -57,12 +61,21 @@ fn drive(host: &RealHost) {
     let s = &host.state;
     // Whoever sleeps without driving can do it better: the frame that it waits for wakes it alone.
     host.rouse_one();
+    let mut drives = s.drives.load(SeqCst);
+    let mut rung = true;
     while !s.stop.load(SeqCst) {
-        let next = host.run_service();
-        let time = host.fall_asleep(next);
+        let mut until = host.run_service();
+        let seen = core::mem::replace(&mut drives, s.drives.load(SeqCst));
+        if rung || seen != drives {
+            until = until.min(host.now() + ATTENTIVE);
+        }
+        let time = host.fall_asleep(until);
         let mut fds = host.drive_fds();
+        s.worker_until.store(until.as_nanos(), SeqCst);
         s.driver.store(WORKER_ASLEEP, SeqCst);
         let _result = sys::ppoll(&mut fds, time, None);
+        s.worker_until.store(0, SeqCst);
+        rung = fds.first().is_some_and(|e| e.revents != 0);
         if s.driver.compare_exchange(WORKER_ASLEEP, WORKER_BUSY, SeqCst, SeqCst).is_err() {
             // If nobody drives any more, it is the worker's turn again at once.
             if s.driver.compare_exchange(FREE, WORKER_BUSY, SeqCst, SeqCst).is_err() {
@@ -70,7 +83,7 @@ fn drive(host: &RealHost) {
             }
         }
         s.asleep_until.store(0, SeqCst);
-        if fds.first().is_some_and(|e| e.revents != 0) {
+        if rung {
             hush(host.event());
         }
         host.unwatch_broken(fds.get(1..).unwrap_or_default());
@@ -92,12 +105,14 @@ fn keep_away(host: &RealHost) {
     loop {
         let bell = s.bell.load(SeqCst);
         nap(&s.bell, bell, NAP);
-        if s.stop.load(SeqCst) || s.driver.load(SeqCst) == FREE {
+        let seen = core::mem::replace(&mut drives, s.drives.load(SeqCst));
+        let called = s.bell.load(SeqCst) != bell;
+        // Nobody drives at this moment; those who do so again and again are likely to come back.
+        let free = s.driver.load(SeqCst) == FREE && (called || seen == drives);
+        if s.stop.load(SeqCst) || free {
             return;
         }
-        let now = s.drives.load(SeqCst);
-        naps = if now == drives { naps + 1 } else { 0 };
-        drives = now;
+        naps = if seen == drives { naps + 1 } else { 0 };
         if naps < NAPS {
             continue;
         }

@@ -97,9 +97,12 @@ impl<'a> IovReader<'a> {
     /// # Errors
     /// `EFAULT`.
     pub fn read_vec(&mut self, max: usize) -> Result<Vec<u8>> {
-        let mut buf = vec![0; self.remaining().min(max)];
-        let n = self.read(&mut buf)?;
-        buf.truncate(n);
+        let wanted = self.remaining().min(max);
+        let mut buf = Vec::with_capacity(wanted);
+        while buf.len() < wanted {
+            let Some((at, n)) = self.cursor.next(wanted - buf.len()) else { break };
+            self.mem.append(at, n, &mut buf)?;
+        }
         Ok(buf)
     }
 }

@@ -10,6 +10,20 @@ pub trait UserMem: Send + Sync {
     /// `EFAULT` if any byte cannot be read.
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<()>;
 
+    /// Appends the `len` bytes at `addr` to `out`. For much data: an implementation can do without clearing the room first.
+    ///
+    /// # Errors
+    /// `EFAULT` if any byte cannot be read; `out` is as it was then.
+    fn append(&self, addr: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
+        let before = out.len();
+        out.resize(before + len, 0);
+        let result = out.get_mut(before..).map_or(Ok(()), |room| self.read(addr, room));
+        if result.is_err() {
+            out.truncate(before);
+        }
+        result
+    }
+
     /// Copies `data` to `addr`.
     ///
     /// # Errors
