@@ -266,6 +266,8 @@ unsafe extern "C-unwind" fn on_signal(sig: i32, info: *mut libc::siginfo_t, cont
         unsafe { defer(t, sig, info, uc) };
         return;
     }
+    // SAFETY: as above; it is the program's handler that looks at it next.
+    restore(unsafe { &mut *info });
     let action = SLOTS[sig as usize].load();
     if action.flags & libc::SA_RESETHAND as u64 != 0 {
         let mut old = Action::default();
@@ -286,6 +288,14 @@ unsafe extern "C-unwind" fn on_signal(sig: i32, info: *mut libc::siginfo_t, cont
             unsafe { handler(sig, info, context) };
         }
     }
+}
+
+/// Makes of what came with a signal what a file of Linux's would have sent ([`lkl_host::signal`]).
+pub(crate) fn restore(info: &mut libc::siginfo_t) {
+    let band: *const i64 = (&raw const *info).cast::<i64>().wrapping_add(2);
+    // SAFETY: inside the structure, of 128 bytes.
+    let band = unsafe { *band };
+    info.si_code = lkl_host::signal::restore(info.si_signo, info.si_code, band);
 }
 
 /// Keeps a signal for later: blocked, and sent to the thread again as it came.

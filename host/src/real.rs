@@ -12,11 +12,11 @@
 //! Invariant: when `driver` is [`FREE`], the worker is awake, or naps, or was told; or there is nothing to serve.
 
 use crate::park::ThreadParker;
-use crate::{sys, worker};
+use crate::{signal, sys, worker};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
 use lkl_abi::Result;
-use lkl_ops::{Host, Instant};
+use lkl_ops::{Host, Instant, Owner, OwnerKind, Poll};
 use rustix::event::EventfdFlags;
 use rustix::thread::futex;
 use rustix::time::ClockId;
@@ -420,6 +420,18 @@ impl Host for RealHost {
     fn kick(&self) {
         self.state.rearmed.store(0, SeqCst);
         self.ring();
+    }
+
+    fn owner(&self, kind: OwnerKind, id: i32, by: i32) -> Result<Owner> {
+        signal::owner(kind, id, by)
+    }
+
+    fn owner_lives(&self, owner: &Owner) -> bool {
+        signal::lives(owner)
+    }
+
+    fn signal(&self, owner: &Owner, signal: i32, poll: Option<Poll>) {
+        signal::send(owner, signal, poll);
     }
 }
 

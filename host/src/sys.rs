@@ -2,6 +2,7 @@
 //!
 //! They are made directly: `hijack` exports `ppoll`, `readv` and the like, so libc's names would end there.
 
+use crate::signal::Info;
 use core::ffi::c_void;
 use lkl_abi::{Errno, Result};
 use std::os::fd::RawFd;
@@ -146,4 +147,25 @@ pub(crate) fn set_sigmask(set: u64) -> u64 {
         )
     };
     old
+}
+
+/// `kill`; with signal 0 it only asks.
+pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: no memory is touched.
+    check(unsafe { syscall(libc::SYS_kill, [pid as usize, signal as usize, 0, 0, 0]) }).map(drop)
+}
+
+/// `rt_sigqueueinfo`
+pub(crate) fn queue_signal(pid: i32, info: &Info) -> Result<()> {
+    let (signal, info) = (info.signal() as usize, core::ptr::from_ref(info) as usize);
+    // SAFETY: a `siginfo_t`, which has 128 bytes.
+    check(unsafe { syscall(libc::SYS_rt_sigqueueinfo, [pid as usize, signal, info, 0, 0]) }).map(drop)
+}
+
+/// `rt_tgsigqueueinfo`
+pub(crate) fn queue_to_thread(process: i32, thread: i32, info: &Info) -> Result<()> {
+    let (signal, info) = (info.signal() as usize, core::ptr::from_ref(info) as usize);
+    // SAFETY: a `siginfo_t`, which has 128 bytes.
+    check(unsafe { syscall(libc::SYS_rt_tgsigqueueinfo, [process as usize, thread as usize, signal, info, 0]) })
+        .map(drop)
 }

@@ -10,12 +10,16 @@ use libc::sighandler_t;
 
 static REAL_SIGACTION: Real = Real::new();
 static REAL_CANCEL: Real = Real::new();
+static REAL_SIGWAITINFO: Real = Real::new();
+static REAL_SIGTIMEDWAIT: Real = Real::new();
 /// Signals for which `siginterrupt` was asked.
 static INTERRUPTING: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn resolve() {
     REAL_SIGACTION.resolve("sigaction\0", false);
     REAL_CANCEL.resolve("pthread_cancel\0", false);
+    REAL_SIGWAITINFO.resolve("sigwaitinfo\0", false);
+    REAL_SIGTIMEDWAIT.resolve("sigtimedwait\0", false);
 }
 
 fn change(sig: c_int, new: Option<&Action>) -> Result<Action, i32> {
@@ -136,6 +140,49 @@ pub unsafe extern "C-unwind" fn siginterrupt(sig: c_int, on: c_int) -> c_int {
             -1
         }
     }
+}
+
+/// What came with a signal that was waited for.
+///
+/// # Safety
+/// `info` is null, or a `siginfo_t` that was filled in if `ret` is a signal.
+unsafe fn waited(ret: c_int, info: *mut libc::siginfo_t) -> c_int {
+    if ret > 0 && !info.is_null() {
+        // SAFETY: by the caller's contract.
+        signal::restore(unsafe { &mut *info });
+    }
+    ret
+}
+
+/// `sigwaitinfo`
+///
+/// # Safety
+/// As libc's.
+#[cfg_attr(not(test), no_mangle)]
+pub unsafe extern "C-unwind" fn sigwaitinfo(set: *const libc::sigset_t, info: *mut libc::siginfo_t) -> c_int {
+    type Next = unsafe extern "C-unwind" fn(*const libc::sigset_t, *mut libc::siginfo_t) -> c_int;
+    // SAFETY: libc's definition.
+    let next: Next = unsafe { core::mem::transmute(REAL_SIGWAITINFO.get()) };
+    // SAFETY: the program's own arguments.
+    unsafe { waited(next(set, info), info) }
+}
+
+/// `sigtimedwait`
+///
+/// # Safety
+/// As libc's.
+#[cfg_attr(not(test), no_mangle)]
+pub unsafe extern "C-unwind" fn sigtimedwait(
+    set: *const libc::sigset_t,
+    info: *mut libc::siginfo_t,
+    time: *const libc::timespec,
+) -> c_int {
+    type Next =
+        unsafe extern "C-unwind" fn(*const libc::sigset_t, *mut libc::siginfo_t, *const libc::timespec) -> c_int;
+    // SAFETY: libc's definition.
+    let next: Next = unsafe { core::mem::transmute(REAL_SIGTIMEDWAIT.get()) };
+    // SAFETY: the program's own arguments.
+    unsafe { waited(next(set, info, time), info) }
 }
 
 /// `pthread_cancel`: a thread that sleeps in the kernel is woken to see it.

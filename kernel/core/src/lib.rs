@@ -21,6 +21,7 @@
 mod cred;
 mod door;
 mod epoll;
+mod fasync;
 mod fdtable;
 mod kernel;
 mod lowest;
@@ -38,7 +39,7 @@ mod user;
 pub use cred::{Credentials, Ids};
 pub use kernel::{BootOptions, Kernel};
 pub use lowest::Lowest;
-pub use openfile::{OpenFile, Owner};
+pub use openfile::OpenFile;
 pub use poll::{unpark, PollFd, PollRegistration};
 pub use process::{Process, Task};
 pub use syscall::table::support_table;

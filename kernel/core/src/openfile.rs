@@ -1,23 +1,16 @@
 //! An open file description: a file and the state that its duplicates share.
 
 use crate::epoll::item::Item;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use crate::fasync::Fasync;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use lkl_abi::fcntl::{FASYNC, O_APPEND, O_DIRECT, O_NOATIME, O_NONBLOCK};
 use lkl_file::{File, Socket};
+use lkl_ops::Host;
 use lkl_sync::{Mutex, Rank};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Flags that `F_SETFL` can change.
 const SETTABLE: u32 = O_APPEND | O_NONBLOCK | FASYNC | O_DIRECT | O_NOATIME;
-
-/// Who is told when a file with `O_ASYNC` becomes ready (`F_SETOWN_EX`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Owner {
-    /// `F_OWNER_TID`, `F_OWNER_PID`, `F_OWNER_PGRP`
-    pub kind: i32,
-    /// A thread, a process, a process group; 0 for nobody.
-    pub pid: i32,
-}
 
 /// What a descriptor refers to. The file begins to close when the last reference goes, be it a descriptor of any
 /// process or a call that still uses it.
@@ -25,8 +18,7 @@ pub struct OpenFile {
     file: Arc<dyn File>,
     flags: AtomicU32,
     offset: Mutex<u64>,
-    owner: Mutex<Owner>,
-    signal: AtomicI32,
+    fasync: OnceLock<Arc<Fasync>>,
     path: Option<Vec<u8>>,
     /// The epoll instances that are interested, as their items.
     pub(crate) watchers: Mutex<Vec<Weak<Item>>>,
@@ -45,8 +37,7 @@ impl OpenFile {
             flags: AtomicU32::new(flags),
             // Held while a file is read, which may look at sockets.
             offset: Mutex::new(Rank::EpollInterest, 0),
-            owner: Mutex::new(Rank::Leaf, Owner::default()),
-            signal: AtomicI32::new(0),
+            fasync: OnceLock::new(),
             path,
             watchers: Mutex::new(Rank::Leaf, Vec::new()),
         })
@@ -96,29 +87,22 @@ impl OpenFile {
         &self.offset
     }
 
-    /// Who gets `SIGIO`.
-    pub fn owner(&self) -> Owner {
-        *self.owner.lock()
+    /// Who is told of what happens to it, if anybody was ever to be.
+    pub(crate) fn fasync(&self) -> Option<&Arc<Fasync>> {
+        self.fasync.get()
     }
 
-    /// Sets who gets `SIGIO`.
-    pub fn set_owner(&self, owner: Owner) {
-        *self.owner.lock() = owner;
-    }
-
-    /// The signal instead of `SIGIO`, 0 for `SIGIO` itself (`F_SETSIG`).
-    pub fn signal(&self) -> i32 {
-        self.signal.load(Relaxed)
-    }
-
-    /// Sets the signal instead of `SIGIO`.
-    pub fn set_signal(&self, signal: i32) {
-        self.signal.store(signal, Relaxed);
+    /// The same, made if it was not there.
+    pub(crate) fn fasync_made(self: &Arc<Self>, host: &Arc<dyn Host>) -> &Arc<Fasync> {
+        self.fasync.get_or_init(|| Fasync::new(self, host))
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if let Some(fasync) = self.fasync.get() {
+            fasync.deregister(&*self.file);
+        }
         for item in core::mem::take(self.watchers.get_mut()) {
             if let Some(item) = item.upgrade() {
                 item.file_is_gone(&*self.file);

@@ -44,6 +44,10 @@ pub struct SockOptions {
     pub error: AtomicI32,
     /// Datagrams dropped for want of room (`SO_RXQ_OVFL`, `/proc/net/udp`).
     pub drops: AtomicU32,
+    /// Somebody who wanted to send or connect was told to wait: `SIGIO` says when it can go on.
+    pub no_space: AtomicBool,
+    /// Callers that wait for bytes of a stream: they are told of them, not the owner of the file.
+    pub readers: AtomicU32,
 }
 
 impl SockOptions {
@@ -84,6 +88,8 @@ impl SockOptions {
             sndtimeo: AtomicU64::new(0),
             error: AtomicI32::new(0),
             drops: AtomicU32::new(0),
+            no_space: AtomicBool::new(false),
+            readers: AtomicU32::new(0),
         }
     }
 

@@ -6,6 +6,7 @@
 //! * [`Disk`]: a disk of bytes, such as an image file.
 //! * [`UserMem`]: the memory of the calling program.
 //! * [`Descriptors`]: who hands out descriptor numbers.
+//! * [`Owner`]: who gets the signals of a file.
 //!
 //! Implemented for real by `host` and `hijack`, and on virtual time by [`sim`].
 
@@ -16,6 +17,7 @@ pub mod disk;
 pub mod mem;
 pub mod netdev;
 pub mod park;
+pub mod signal;
 pub mod sim;
 pub mod time;
 
@@ -24,11 +26,13 @@ pub use disk::Disk;
 pub use mem::UserMem;
 pub use netdev::{Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
 pub use park::{Parker, Woken};
+pub use signal::{Owner, OwnerKind, Poll};
 pub use time::Instant;
 
 use core::time::Duration;
+use lkl_abi::Result;
 
-/// The outside as a whole: time and chance.
+/// The outside as a whole: time, chance, and the processes that signals are sent to.
 pub trait Host: Send + Sync + 'static {
     /// Monotonic time since an arbitrary start; never goes back.
     fn now(&self) -> Instant;
@@ -47,4 +51,25 @@ pub trait Host: Send + Sync + 'static {
     /// Work was left for whoever serves the kernel (a device's transmit queue or the loopback queue is not empty):
     /// `Kernel::service` must be called soon.
     fn kick(&self);
+    /// Finds whom the process `by` wants to be sent a file's signals. Without an answer of its own: an outside without
+    /// processes, where anybody is taken for there.
+    ///
+    /// # Errors
+    /// `ESRCH`
+    fn owner(&self, kind: OwnerKind, id: i32, by: i32) -> Result<Owner> {
+        let _ = by;
+        Ok(Owner { kind, id, process: 0, uids: [0; 2] })
+    }
+
+    /// Is the owner still there?
+    fn owner_lives(&self, owner: &Owner) -> bool {
+        let _ = owner;
+        true
+    }
+
+    /// Sends a signal that says `poll` of its file, or nothing (`SI_KERNEL`). Callable under locks: it must not call back
+    /// into the kernel. What may not be sent is not.
+    fn signal(&self, owner: &Owner, signal: i32, poll: Option<Poll>) {
+        let _ = (owner, signal, poll);
+    }
 }

@@ -1,7 +1,7 @@
 //! Descriptors: duplicating, closing, and their flags.
 
 use super::{Args, Ctx};
-use crate::openfile::{OpenFile, Owner};
+use crate::openfile::OpenFile;
 use crate::user::{self, u32_in};
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
@@ -129,40 +129,36 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
             if arg as u32 & O_DIRECT != 0 {
                 return Err(Errno::EINVAL);
             }
-            file.set_flags(arg as u32);
+            // Only sockets have anything to tell.
+            let flags = arg as u32 & if file.socket().is_some() { u32::MAX } else { !FASYNC };
+            if (flags ^ file.flags()) & FASYNC != 0 {
+                file.fasync_made(cx.kernel.net().host()).set_async(flags & FASYNC != 0, fd as i32);
+            }
+            file.set_flags(flags);
             Ok(0)
         }
-        F_SETOWN => {
-            file.set_owner(owner_of(arg as i32)?);
-            Ok(0)
-        }
-        F_GETOWN => Ok(owner_number(file.owner()) as u64),
+        F_SETOWN => set_owner(cx, &file, arg as i32),
+        F_GETOWN => Ok(i64::from(owner_number(&file)) as u64),
         F_SETOWN_EX => {
             let raw = user::array::<8>(cx.mem, arg)?;
-            let (kind, pid) = (u32_in(&raw, 0) as i32, u32_in(&raw, 4) as i32);
-            if !(F_OWNER_TID..=F_OWNER_PGRP).contains(&kind) {
-                return Err(Errno::EINVAL);
-            }
-            file.set_owner(Owner { kind, pid });
+            let (kind, id) = (u32_in(&raw, 0) as i32, u32_in(&raw, 4) as i32);
+            file.fasync_made(cx.kernel.net().host()).set_owner(kind, id, cx.process().pid())?;
             Ok(0)
         }
         F_GETOWN_EX => {
-            let owner = file.owner();
-            let mut raw = [0; 8];
-            let (kind, pid) = raw.split_at_mut(4);
-            kind.copy_from_slice(&owner.kind.to_ne_bytes());
-            pid.copy_from_slice(&owner.pid.to_ne_bytes());
-            cx.mem.write(arg, &raw)?;
+            let (kind, id) = file.fasync().map_or((F_OWNER_TID, 0), |f| f.owner());
+            let [a, b] = [kind, id].map(i32::to_ne_bytes);
+            cx.mem.write(arg, &[a, b].concat())?;
             Ok(0)
         }
         F_SETSIG => {
             if arg > NSIG {
                 return Err(Errno::EINVAL);
             }
-            file.set_signal(arg as i32);
+            file.fasync_made(cx.kernel.net().host()).set_signal(arg as i32);
             Ok(0)
         }
-        F_GETSIG => Ok(file.signal() as u64),
+        F_GETSIG => Ok(file.fasync().map_or(0, |f| f.signal()) as u64),
         // Nobody else has the same inode open: a lock is always had.
         F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
             user::array::<32>(cx.mem, arg)?;
@@ -180,20 +176,23 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
     }
 }
 
-/// The owner that `F_SETOWN` and `FIOSETOWN` name: a process, or a negative process group.
-pub(super) fn owner_of(pid: i32) -> Result<Owner> {
-    match pid {
-        i32::MIN => Err(Errno::EINVAL),
-        pid if pid < 0 => Ok(Owner { kind: F_OWNER_PGRP, pid: -pid }),
-        pid => Ok(Owner { kind: F_OWNER_PID, pid }),
-    }
+/// `F_SETOWN`, `FIOSETOWN`: a process, or a negative process group.
+pub(super) fn set_owner(cx: &Ctx<'_>, file: &Arc<OpenFile>, pid: i32) -> Result<u64> {
+    let (kind, id) = match pid {
+        i32::MIN => return Err(Errno::EINVAL),
+        pid if pid < 0 => (F_OWNER_PGRP, -pid),
+        pid => (F_OWNER_PID, pid),
+    };
+    file.fasync_made(cx.kernel.net().host()).set_owner(kind, id, cx.process().pid())?;
+    Ok(0)
 }
 
 /// The same the other way.
-pub(super) fn owner_number(owner: Owner) -> i64 {
-    match owner.kind {
-        F_OWNER_PGRP => -i64::from(owner.pid),
-        _ => i64::from(owner.pid),
+pub(super) fn owner_number(file: &OpenFile) -> i32 {
+    match file.fasync().map(|f| f.owner()) {
+        Some((F_OWNER_PGRP, id)) => -id,
+        Some((_, id)) => id,
+        None => 0,
     }
 }
 

@@ -1,13 +1,15 @@
 //! `ioctl`: what every file knows, then the file itself, then, for a socket, the network's devices.
 
-use super::fd::{owner_number, owner_of};
+use super::fd::{owner_number, set_owner};
 use super::{Args, Ctx};
+use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
 use lkl_abi::fcntl::{FASYNC, O_NONBLOCK};
 use lkl_abi::ioctls::*;
 use lkl_abi::stat::{S_IFMT, S_IFREG};
 use lkl_abi::{Errno, Result};
+use std::sync::Arc;
 
 pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
     let file = cx.file(fd)?;
@@ -16,7 +18,14 @@ pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
     match request {
         FIOCLEX | FIONCLEX => cx.process().numbers().set_cloexec(fd as i32, request == FIOCLEX),
         FIONBIO => file.change_flags(O_NONBLOCK, user::i32_at(cx.mem, arg)? != 0),
-        FIOASYNC => file.change_flags(FASYNC, user::i32_at(cx.mem, arg)? != 0),
+        FIOASYNC => {
+            let on = user::i32_at(cx.mem, arg)? != 0;
+            if on != (file.flags() & FASYNC != 0) {
+                file.socket().ok_or(Errno::ENOTTY)?;
+                file.fasync_made(cx.kernel.net().host()).set_async(on, fd as i32);
+                file.change_flags(FASYNC, on);
+            }
+        }
         FIONREAD if f.mode() & S_IFMT == S_IFREG => {
             let left = f.size().saturating_sub(*file.offset().lock());
             put_int(cx, arg, left)?;
@@ -30,7 +39,7 @@ fn put_int(cx: &Ctx<'_>, addr: u64, n: u64) -> Result<()> {
     cx.mem.write(addr, &i32::try_from(n).unwrap_or(i32::MAX).to_ne_bytes())
 }
 
-fn of_file(cx: &Ctx<'_>, file: &crate::openfile::OpenFile, request: u32, arg: u64) -> Result<u64> {
+fn of_file(cx: &Ctx<'_>, file: &Arc<OpenFile>, request: u32, arg: u64) -> Result<u64> {
     match file.file().ioctl(cx.mem, request, arg) {
         Err(Errno::ENOTTY) => {}
         answer => return answer,
@@ -39,8 +48,8 @@ fn of_file(cx: &Ctx<'_>, file: &crate::openfile::OpenFile, request: u32, arg: u6
     match request {
         FIONREAD => put_int(cx, arg, socket.readable_bytes()? as u64)?,
         SIOCOUTQ => put_int(cx, arg, socket.unsent_bytes()? as u64)?,
-        FIOSETOWN | SIOCSPGRP => file.set_owner(owner_of(user::i32_at(cx.mem, arg)?)?),
-        FIOGETOWN | SIOCGPGRP => cx.mem.write(arg, &(owner_number(file.owner()) as i32).to_ne_bytes())?,
+        FIOSETOWN | SIOCSPGRP => return set_owner(cx, file, user::i32_at(cx.mem, arg)?),
+        FIOGETOWN | SIOCGPGRP => cx.mem.write(arg, &owner_number(file).to_ne_bytes())?,
         SIOC_FIRST..=SIOC_LAST => {
             return stack::dev_ioctl_family(cx.kernel.net(), socket.family(), cx.mem, request, arg)
         }

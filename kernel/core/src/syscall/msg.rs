@@ -4,6 +4,7 @@ use super::socket::{deadline, socket_of};
 use super::{cmsg, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::user::{self, u32_in, u64_in, Iovs};
+use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::{
     AF_INET6, MMSGHDR_LEN, MMSGHDR_SIZE, MSGHDR_CONTROLLEN, MSGHDR_FLAGS, MSGHDR_NAMELEN, MSGHDR_SIZE,
     MSG_CMSG_CLOEXEC, MSG_CMSG_COMPAT, MSG_CTRUNC, MSG_DONTWAIT, MSG_ERRQUEUE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
@@ -103,6 +104,7 @@ pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[I
         exclusive: false,
     };
     let mut got = Incoming::default();
+    let mut waits = false;
     let result = block_on(how, socket.wait_queue(), Events::READ | Events::PRI | Events::RDHUP, || loop {
         let peek = flags & MSG_PEEK != 0;
         let mut data = IovWriter::new(mem, iov);
@@ -110,7 +112,12 @@ pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[I
             data.skip(got.len);
         }
         let mut msg = RecvMsg { data: &mut data, flags, name: None, control: Vec::new(), out_flags: 0 };
-        let n = socket.recvmsg(&mut msg)?;
+        let n = socket.recvmsg(&mut msg).inspect_err(|e| {
+            if stream && !waits && !how.nonblock && *e == Errno::EAGAIN {
+                waits = true;
+                socket.options().readers.fetch_add(1, Relaxed);
+            }
+        })?;
         let RecvMsg { name, control, out_flags, .. } = msg;
         let before = got.len;
         got = Incoming { len: if peek { n } else { before + n }, name, control, flags: out_flags };
@@ -123,6 +130,9 @@ pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[I
             return if ended { Ok(()) } else { Err(Errno::EAGAIN) };
         }
     });
+    if waits {
+        socket.options().readers.fetch_sub(1, Relaxed);
+    }
     match result {
         Ok(()) => Ok(got),
         Err(e) if got.len > 0 => {

@@ -61,6 +61,8 @@ impl File for TcpSocket {
                     }
                     if c.write_closed() || c.can_write() {
                         ready |= Events::WRITE;
+                    } else {
+                        self.options.no_space.store(true, Relaxed);
                     }
                     if c.has_urgent() {
                         ready |= Events::PRI;
@@ -251,6 +253,7 @@ impl Socket for TcpSocket {
         if self.defer_connect(ip, port, scope) {
             return Ok(());
         }
+        self.options.no_space.store(true, Relaxed);
         self.begin_connect(ip, port, scope)?;
         self.connecting.store(true, Relaxed);
         // On loopback the answer may be there already, but Linux too says that it goes on.
@@ -358,7 +361,7 @@ impl Socket for TcpSocket {
                         }
                     }
                 }
-                let work = self.collect(&mut inner, now);
+                let work = self.collect(&mut inner, now).quietly();
                 drop(inner);
                 self.finish(work);
                 self.waiters.wake(Events::ALL);

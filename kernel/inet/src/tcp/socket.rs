@@ -551,6 +551,9 @@ impl TcpSocket {
         if wanted == 0 {
             return Ok(0);
         }
+        if room < wanted {
+            self.options.no_space.store(true, Relaxed);
+        }
         if room == 0 {
             c.note_no_room();
             return Err(Errno::EAGAIN);

@@ -83,6 +83,13 @@ impl OutQueue {
     }
 }
 
+impl Work {
+    /// Without waking anybody: the caller does that.
+    pub(super) fn quietly(self) -> Self {
+        Self { wake: Events::EMPTY, ..self }
+    }
+}
+
 impl TcpSocket {
     /// Asks the connection for all that it wants done. Called under the socket's lock.
     pub(super) fn collect(&self, inner: &mut Inner, now: Instant) -> Work {
@@ -158,6 +165,9 @@ impl TcpSocket {
         }
         if !work.wake.is_empty() {
             self.waiters.wake(work.wake);
+            if work.wake.intersects(Events::OUT) && self.options.no_space.load(Relaxed) {
+                self.options.no_space.store(false, Relaxed);
+            }
         }
         self.net.flush_output();
         work.deadline
