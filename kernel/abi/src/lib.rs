@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod dirent;
 pub mod epoll;
 pub mod errno;
@@ -28,14 +29,18 @@ pub mod netlink;
 pub mod nr;
 pub mod openat2;
 pub mod poll;
+pub mod random;
+pub mod resource;
 pub mod rtnetlink;
 pub mod socket;
 pub mod sockios;
 pub mod stat;
 pub mod statfs;
+pub mod sysinfo;
 pub mod time;
 pub mod udp;
 pub mod uio;
+pub mod utsname;
 pub mod xattr;
 
 pub use errno::{Errno, Result};

@@ -2,6 +2,7 @@
 
 use crate::process::{Process, Task};
 use crate::stack::{Hub, Net};
+use crate::syscall::system::Names;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use lkl_ops::{Descriptors, Host, Instant, Parker, UserMem};
 use lkl_sync::{Mutex, Rank};
@@ -13,11 +14,13 @@ use std::sync::Arc;
 pub struct BootOptions {
     /// May processes do what needs `CAP_NET_ADMIN` (`SO_RCVBUFFORCE`, `SO_MARK`)?
     pub privileged: bool,
+    /// The memory that programs are told it has, in bytes (`sysinfo`, `/proc/meminfo`).
+    pub memory: u64,
 }
 
 impl Default for BootOptions {
     fn default() -> Self {
-        Self { privileged: true }
+        Self { privileged: true, memory: 1 << 30 }
     }
 }
 
@@ -28,6 +31,8 @@ pub struct Kernel {
     options: BootOptions,
     oopsed: AtomicBool,
     next_ino: AtomicU64,
+    booted: Instant,
+    pub(crate) names: Names,
     /// Held while an epoll instance is put into another one.
     pub(crate) nesting: Mutex<()>,
 }
@@ -42,6 +47,7 @@ impl Kernel {
     pub fn boot_with(host: Arc<dyn Host>, options: BootOptions) -> Arc<Self> {
         let net = Net::new(host);
         let hub = Hub::new(&net);
+        let booted = net.now();
         Arc::new(Self {
             net,
             hub,
@@ -49,6 +55,8 @@ impl Kernel {
             oopsed: AtomicBool::new(false),
             // Sockets are numbered by the network; what this crate makes is far from them.
             next_ino: AtomicU64::new(1 << 40),
+            booted,
+            names: Names::default(),
             nesting: Mutex::new(Rank::Descriptors, ()),
         })
     }
@@ -75,6 +83,11 @@ impl Kernel {
             return None;
         }
         self.guard("service", || Ok(self.net.service())).ok().flatten()
+    }
+
+    /// When it was booted.
+    pub fn booted(&self) -> Instant {
+        self.booted
     }
 
     /// Monotonic time.

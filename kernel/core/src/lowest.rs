@@ -1,5 +1,6 @@
 //! Descriptor numbers where there is no host table to agree with: always the lowest that is free.
 
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use lkl_abi::{Errno, Result};
 use lkl_ops::{Descriptors, FileKind};
 use lkl_sync::{Mutex, Rank};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct Lowest {
     /// Numbers in use, with their close-on-exec flags.
     used: Mutex<BTreeMap<i32, bool>>,
-    limit: i32,
+    limit: AtomicI32,
 }
 
 impl Default for Lowest {
@@ -27,7 +28,7 @@ impl Lowest {
 
     /// Numbers below `limit` (`RLIMIT_NOFILE`).
     pub fn with_limit(limit: i32) -> Self {
-        Self { used: Mutex::new(Rank::Leaf, BTreeMap::new()), limit }
+        Self { used: Mutex::new(Rank::Leaf, BTreeMap::new()), limit: AtomicI32::new(limit) }
     }
 }
 
@@ -41,7 +42,7 @@ impl Descriptors for Lowest {
             }
             free += 1;
         }
-        if free >= self.limit {
+        if free >= self.limit.load(Relaxed) {
             return Err(Errno::EMFILE);
         }
         used.insert(free, cloexec);
@@ -57,7 +58,7 @@ impl Descriptors for Lowest {
 
     fn dup_to(&self, fd: i32, to: i32, cloexec: bool) -> Result<()> {
         let mut used = self.used.lock();
-        if !used.contains_key(&fd) || !(0..self.limit).contains(&to) {
+        if !used.contains_key(&fd) || !(0..self.limit.load(Relaxed)).contains(&to) {
             return Err(Errno::EBADF);
         }
         used.insert(to, cloexec);
@@ -66,6 +67,10 @@ impl Descriptors for Lowest {
 
     fn free(&self, fd: i32) {
         self.used.lock().remove(&fd);
+    }
+
+    fn set_limit(&self, limit: u64) {
+        self.limit.store(i32::try_from(limit).unwrap_or(i32::MAX), Relaxed);
     }
 
     fn cloexec(&self, fd: i32) -> bool {

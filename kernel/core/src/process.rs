@@ -15,6 +15,8 @@ use std::sync::Arc;
 const UMASK_MAX: u32 = 0o777;
 /// `umask` of a process that nobody has given another one.
 const UMASK_DEFAULT: u32 = 0o022;
+/// Descriptors of a process whose number nobody has limited (`fs.nr_open`).
+const FILES_MAX: u64 = 1 << 20;
 
 /// A process of the kernel: its memory, its descriptors, and whom it acts as. Dropping the last reference closes what is still open.
 pub struct Process {
@@ -22,6 +24,8 @@ pub struct Process {
     pid: AtomicI32,
     parent_pid: AtomicI32,
     umask: AtomicU32,
+    /// `RLIMIT_NOFILE`: now and at most.
+    file_limit: Mutex<[u64; 2]>,
     cred: Mutex<Arc<Credentials>>,
     mem: Arc<dyn UserMem>,
     fds: Arc<dyn Descriptors>,
@@ -35,6 +39,7 @@ impl Process {
             pid: AtomicI32::new(pid),
             parent_pid: AtomicI32::new(0),
             umask: AtomicU32::new(UMASK_DEFAULT),
+            file_limit: Mutex::new(Rank::Leaf, [FILES_MAX; 2]),
             cred: Mutex::new(Rank::Leaf, Arc::default()),
             mem,
             fds,
@@ -48,6 +53,7 @@ impl Process {
         let child = Self::new(self.kernel.clone(), pid, mem, fds);
         child.parent_pid.store(self.pid(), Relaxed);
         child.umask.store(self.umask(), Relaxed);
+        child.set_file_limit(self.file_limit());
         *child.cred.lock() = self.credentials();
         for fd in self.descriptors() {
             if let Ok(file) = self.table.get(fd) {
@@ -102,6 +108,17 @@ impl Process {
     /// Sets them, and answers the old ones.
     pub fn set_umask(&self, mask: u32) -> u32 {
         self.umask.swap(mask & UMASK_MAX, Relaxed)
+    }
+
+    /// How many descriptors it may have, now and at most (`RLIMIT_NOFILE`).
+    pub fn file_limit(&self) -> [u64; 2] {
+        *self.file_limit.lock()
+    }
+
+    /// Sets both.
+    pub fn set_file_limit(&self, limit: [u64; 2]) {
+        *self.file_limit.lock() = limit;
+        self.fds.set_limit(limit[0]);
     }
 
     /// Its memory.

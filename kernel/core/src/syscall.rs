@@ -1,6 +1,7 @@
 //! The system calls: the table, and what is behind each line of it.
 
 pub(crate) mod args;
+mod clock;
 mod cmsg;
 mod fd;
 mod ids;
@@ -12,6 +13,7 @@ mod rw;
 mod socket;
 mod sockopt;
 pub(crate) mod strace;
+pub(crate) mod system;
 pub(crate) mod table;
 mod wait;
 

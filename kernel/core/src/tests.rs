@@ -9,4 +9,5 @@ mod option_table;
 mod options;
 mod random;
 mod readiness;
+mod system;
 mod trace;

@@ -41,6 +41,11 @@ pub trait Descriptors: Send + Sync {
     /// Reads the close-on-exec flag of `fd`.
     fn cloexec(&self, fd: i32) -> bool;
 
+    /// New numbers must be below `limit` from now on (`RLIMIT_NOFILE`). Without effect where the host limits them.
+    fn set_limit(&self, limit: u64) {
+        let _ = limit;
+    }
+
     /// Sets the close-on-exec flag of `fd`.
     fn set_cloexec(&self, fd: i32, on: bool);
 }

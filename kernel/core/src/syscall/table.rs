@@ -2,9 +2,10 @@
 
 use super::args::{Arg, Ret, Symbols};
 use super::args::{
-    ACCEPT, ACCESS, AT, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, LEVEL, MSG, NONE, OPEN, RWF, SHUT, WHENCE,
+    ACCEPT, ACCESS, AT, CLOCK, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, GRND, LEVEL, MSG, NONE, OPEN,
+    RLIMIT, RWF, SHUT, TIMER, WHENCE,
 };
-use super::{fd, ids, ioctl, msg, path, rw, socket, sockopt, wait, Args, Ctx};
+use super::{clock, fd, ids, ioctl, msg, path, rw, socket, sockopt, system, wait, Args, Ctx};
 use lkl_abi::{nr, Result};
 
 /// One call.
@@ -127,6 +128,23 @@ calls! {
     SETFSUID "setfsuid" (uid: Int) -> Int = ids::setfsuid, "this thread only";
     SETFSGID "setfsgid" (gid: Int) -> Int = ids::setfsgid, "this thread only";
     SETGROUPS "setgroups" (count: Uint, list: Ptr) -> Int = ids::setgroups, "all threads of the process";
+    CLOCK_GETTIME "clock_gettime" (clock: one(CLOCK), time: Ptr) -> Int = clock::clock_gettime, "the host's clocks; none of processor time";
+    CLOCK_GETRES "clock_getres" (clock: one(CLOCK), time: Ptr) -> Int = clock::clock_getres, "";
+    CLOCK_SETTIME "clock_settime" (clock: one(CLOCK), time: Timespec) -> Int = clock::clock_settime, "EPERM: the clock is the host's";
+    CLOCK_NANOSLEEP "clock_nanosleep" (clock: one(CLOCK), flags: flags(TIMER), time: Timespec, left: Ptr) -> Int = clock::clock_nanosleep, "";
+    NANOSLEEP "nanosleep" (time: Timespec, left: Ptr) -> Int = clock::nanosleep, "";
+    GETTIMEOFDAY "gettimeofday" (time: Ptr, zone: Ptr) -> Int = clock::gettimeofday, "";
+    SETTIMEOFDAY "settimeofday" (time: Ptr, zone: Ptr) -> Int = clock::settimeofday, "EPERM: the clock is the host's";
+    UNAME "uname" (buf: Ptr) -> Int = system::uname, "";
+    SETHOSTNAME "sethostname" (name: Bytes { len: 1 }, len: Uint) -> Int = system::sethostname, "";
+    SETDOMAINNAME "setdomainname" (name: Bytes { len: 1 }, len: Uint) -> Int = system::setdomainname, "";
+    SYSINFO "sysinfo" (buf: Ptr) -> Int = system::sysinfo, "";
+    GETRANDOM "getrandom" (buf: Ptr, len: Uint, flags: flags(GRND)) -> Int = system::getrandom, "";
+    GETRLIMIT "getrlimit" (resource: one(RLIMIT), limit: Ptr) -> Int = system::getrlimit, "";
+    SETRLIMIT "setrlimit" (resource: one(RLIMIT), limit: Ptr) -> Int = system::setrlimit, "RLIMIT_NOFILE; EPERM for a limit of what is not counted";
+    PRLIMIT64 "prlimit64" (pid: Int, resource: one(RLIMIT), new: Ptr, old: Ptr) -> Int = system::prlimit64, "the caller's own";
+    GETCPU "getcpu" (cpu: Ptr, node: Ptr, unused: Ptr) -> Int = system::getcpu, "always the first";
+    SCHED_YIELD "sched_yield" () -> Int = system::sched_yield, "";
     PPOLL "ppoll" (fds: Pollfds { len: 1 }, count: Uint, timeout: Timespec, sigmask: Ptr, size: Uint) -> Int = wait::ppoll, "the signal mask is the caller's part";
     PSELECT6 "pselect6" (n: Int, readfds: Ptr, writefds: Ptr, exceptfds: Ptr, timeout: Timespec, sigmask: Ptr) -> Int = wait::pselect6, "the signal mask is the caller's part";
     EPOLL_CREATE1 "epoll_create1" (flags: flags(EPOLL_CREATE)) -> Int = wait::epoll_create1, "";

@@ -1,0 +1,6 @@
+//! Chance (`linux/random.h`; `man 2 getrandom`).
+#![expect(missing_docs, reason = "the manual pages explain them")]
+
+pub const GRND_NONBLOCK: u32 = 1;
+pub const GRND_RANDOM: u32 = 2;
+pub const GRND_INSECURE: u32 = 4;
