@@ -6,7 +6,8 @@ me=lkl-hijack
 
 usage() {
     cat <<'EOF'
-Usage: lkl-hijack.sh PROGRAM [ARGUMENT]...
+Usage: lkl-hijack.sh [--kernel NAME] PROGRAM [ARGUMENT]...
+       lkl-hijack.sh --list | --stop NAME
 
 Runs PROGRAM, unmodified, with its network served by a kernel of its own. Without configuration there is only lo. With a TAP:
 
@@ -14,8 +15,13 @@ Runs PROGRAM, unmodified, with its network served by a kernel of its own. Withou
   sudo ip address add 10.0.0.1/24 dev tap0 && sudo ip link set tap0 up
   LKL_HIJACK_NET_TAP=tap0 LKL_HIJACK_NET_IP=10.0.0.2 LKL_HIJACK_NET_NETMASK_LEN=24 lkl-hijack.sh ping 10.0.0.1
 
-Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{SYSCTL,OFFLOAD,FOREIGN,DEBUG,LOG}; README.md
-explains them. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
+  --kernel NAME  on the kernel of that name, which all commands that name it share (LKL_HIJACK_KERNEL=NAME). The first one starts it, and it
+                 lives until it is stopped.
+  --list         shows the kernels that have names and run
+  --stop NAME    ends one, and waits until its peers have all that was sent
+
+Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{KERNEL,SYSCTL,OFFLOAD,FOREIGN,DEBUG,LOG};
+README.md explains them. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
 
 Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if
 it was not found.
@@ -50,10 +56,12 @@ esac
 root=${dir%/}/..
 # As short as it can be had without forking.
 case $dir in
-    */.. | */../* | */./* | */.) root=$(CDPATH= cd -P -- "$root" && pwd) ;;
+    */.. | */../* | */./* | */.) root=$(CDPATH="" cd -P -- "$root" && pwd) ;;
     *) root=${dir%/*} ;;
 esac
 
+# A question about kernels, instead of a program.
+ask=
 case ${1-} in
     --help | -h)
         usage
@@ -71,6 +79,39 @@ case ${1-} in
         done <"$root/Cargo.toml"
         fail 125 "$root/Cargo.toml has no version"
         ;;
+    --list)
+        ask=list
+        [ $# -eq 1 ] || fail 125 "--list: expected nothing after it, not $2"
+        ;;
+    --stop | --stop=*)
+        case $1 in
+            --stop=*) ask=stop=${1#*=} ;;
+            *)
+                shift
+                ask=stop=${1-}
+                ;;
+        esac
+        [ -n "${ask#stop=}" ] || fail 125 "--stop: expected the name of a kernel"
+        [ $# -eq 1 ] || fail 125 "--stop: expected one name, not $2 too"
+        ;;
+    --kernel | --kernel=*)
+        case $1 in
+            --kernel=*) LKL_HIJACK_KERNEL=${1#*=} ;;
+            *)
+                shift
+                LKL_HIJACK_KERNEL=${1-}
+                ;;
+        esac
+        [ -n "$LKL_HIJACK_KERNEL" ] || fail 125 "--kernel: expected the name of a kernel"
+        export LKL_HIJACK_KERNEL
+        shift
+        ;;
+esac
+if [ -n "$ask" ]; then
+    # The library answers, and the program does not begin.
+    set -- true
+fi
+case ${1-} in
     --) shift ;;
     -*)
         usage >&2
@@ -95,6 +136,7 @@ stale() {
     any_newer
 }
 
+# shellcheck disable=SC2016 # what is written is for the function to expand
 # Writes the function any_newer. Cargo's list of sources has names below $root, as the build asks for them.
 list_sources() {
     echo 'any_newer() {'
@@ -127,6 +169,7 @@ build() {
         echo "$me: the build failed" >&2
         return 1
     fi
+    # shellcheck disable=SC3013 # dash and busybox have it
     if ! [ "$out/liblkl_hijack.so" -ef "$library" ]; then
         ln -f "$out/liblkl_hijack.so" "$library.new" && mv -f "$library.new" "$library" || return 1
     fi
@@ -159,7 +202,7 @@ find_program() {
             [ -e "$program" ] || fail 127 "$1: not found"
             ;;
         *)
-            program= seen=
+            program="" seen=""
             rest=$PATH:
             while [ -n "$rest" ]; do
                 # An empty part of PATH is the working directory.
@@ -239,6 +282,9 @@ case $library in
 esac
 LD_PRELOAD=$library${LD_PRELOAD:+:$LD_PRELOAD}
 export LD_PRELOAD
+if [ -n "$ask" ]; then
+    export LKL_HIJACK_ASK="$ask"
+fi
 
 if [ -n "$secure" ] && [ -x "$loader" ]; then
     name=$1

@@ -5,13 +5,14 @@
 
 use crate::alloc::{Spin, HEAP};
 use crate::fds;
-use crate::keeper;
+use crate::keeper::{self, Doors};
 use crate::mem::Own;
 use crate::signal::{self, Ran};
 use crate::start;
 use crate::sys;
 use crate::thread::{self, Thread};
 use crate::tree::message::{self, kind};
+use crate::tree::named::{self, place::Door};
 use crate::tree::{self, client, client::Client, line::op};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
@@ -19,7 +20,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
-use lkl_host::{RealHost, Slept, ThreadParker};
+use lkl_host::{Config, RealHost, Slept, ThreadParker};
 use lkl_kernel::{unpark, Kernel, PollFd, PollRegistration, Process, Task};
 use lkl_ops::Instant;
 use std::collections::BTreeMap;
@@ -113,24 +114,35 @@ pub(crate) fn init(in_tree: bool) -> core::result::Result<(), String> {
     // SAFETY: handlers that take no arguments and only touch what is theirs.
     unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_parent), Some(after_fork_child)) };
     if !in_tree {
-        boot()?;
+        let config = start::config()?;
+        match &config.kernel {
+            None => boot(&config, None)?,
+            Some(name) => named::join(&config, name, |door| {
+                boot(&config, Some(door))?;
+                // This process was only made to boot it.
+                tree::bye();
+                Ok(())
+            })?,
+        }
     }
     PHASE.store(phase::OPEN, Ordering::Release);
     Ok(())
 }
 
-fn boot() -> core::result::Result<(), String> {
-    let (config, device) = start::config()?;
-    if let Some(name) = &device {
+/// Boots a kernel in this memory, which others can join by `named`.
+fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String> {
+    let device = config.net.as_ref().map(|net| net.tap.as_str());
+    if let Some(name) = device {
         claim_device(name);
     }
-    let (kernel, host) = start::boot(&config)?;
+    let (kernel, host) = start::boot(config)?;
     let process = kernel.process(sys::getpid(), Arc::new(Own), Arc::new(keeper::FirstNumbers));
     let instance: &'static Instance = Box::leak(Box::new(Instance { kernel, host, process }));
     if start::wants_keeper() {
         let (kernel, host, process) = (&instance.kernel, &instance.host, &instance.process);
-        let device = device.and_then(|name| message::listen_at(&device_door(&name)).ok()).unwrap_or(-1);
-        match keeper::start(kernel.clone(), host.clone(), process.clone(), [-1, device]) {
+        let device = device.and_then(|name| message::listen_at(&device_door(name)).ok()).unwrap_or(-1);
+        let doors = Doors { named, device };
+        match keeper::start(kernel.clone(), host.clone(), process.clone(), doors, named::settings_text(config)) {
             Ok(ends) => tree::begun(ends),
             Err(e) => {
                 return Err(format!(
@@ -155,7 +167,7 @@ pub(crate) fn give_up() -> bool {
 
 /// It did not become another one after all.
 pub(crate) fn boot_again() {
-    if let Err(line) = boot() {
+    if let Err(line) = start::config().and_then(|config| boot(&config, None)) {
         sys::say(&line);
     }
 }

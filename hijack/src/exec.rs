@@ -116,8 +116,8 @@ fn environment(envp: u64, passed: Option<[i32; 2]>) -> Option<Env> {
         None => env.pointers.push(kept.preload.as_ptr() as u64),
     }
     env.pointers.extend(missing.iter().map(|m| m.as_ptr() as u64));
-    if let Some([meeting, connection]) = passed {
-        let handed = CString::new(format!("{}={meeting},{connection}", tree::VARIABLE)).ok()?;
+    if let Some(passed) = passed {
+        let handed = CString::new(tree::variable(passed)).ok()?;
         env.pointers.push(handed.as_ptr() as u64);
         strings.push(handed);
     }

@@ -27,6 +27,7 @@ use crate::sys::{self, host};
 use crate::thread;
 use crate::tree::line::Window;
 use crate::tree::message::{self, kind, Message};
+use crate::tree::named::{self, place::Door};
 pub(crate) use remote::FirstNumbers;
 pub(crate) use serve::id_of;
 
@@ -115,13 +116,40 @@ pub(crate) struct Ends {
     pub(crate) connection: i32,
 }
 
-/// Starts the keeper of a kernel that was just booted, for the process that booted it. `doors` are sockets that listen for
-/// processes outside the tree: one by which they join, and one by which they ask for the device; -1 for none.
+/// The sockets that listen for processes outside the tree.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    /// By which they join, if the kernel has a name. It lives until it is told to end then.
+    pub(crate) named: Option<Door>,
+    /// By which they ask for the device; -1 for none.
+    pub(crate) device: i32,
+}
+
+/// Starts the keeper of a kernel that was just booted, for the process that booted it. `settings` is what the kernel was started with, as
+/// [`named::settings_text`] has it.
 ///
 /// # Errors
 /// `EMFILE`, `EAGAIN`, `ENOMEM`, `EPERM`: the host does not let us.
-pub(crate) fn start(kernel: Arc<Kernel>, real: Arc<RealHost>, process: Arc<Process>, doors: [i32; 2]) -> Result<Ends> {
-    let doors = doors.map(|fd| if fd >= 0 { fds::privatise(fd) } else { fd });
+pub(crate) fn start(
+    kernel: Arc<Kernel>,
+    real: Arc<RealHost>,
+    process: Arc<Process>,
+    mut doors: Doors,
+    settings: String,
+) -> Result<Ends> {
+    let mut brought = Vec::new();
+    let mut bring = |fd: &mut i32| {
+        if *fd >= 0 {
+            *fd = fds::privatise(*fd);
+            brought.push(*fd);
+        }
+    };
+    bring(&mut doors.device);
+    if let Some(door) = &mut doors.named {
+        bring(&mut door.socket);
+        bring(&mut door.dir);
+        message::tell_senders(door.socket);
+    }
     let meeting = message::pair()?.map(fds::privatise);
     let first = message::pair()?.map(fds::privatise);
     // Before anybody can send.
@@ -150,7 +178,7 @@ pub(crate) fn start(kernel: Arc<Kernel>, real: Arc<RealHost>, process: Arc<Proce
         let minded = raw::thread(
             STACK,
             Box::new(move || {
-                let mut desk = Desk::new(keeper);
+                let mut desk = Desk::new(keeper, settings);
                 desk.open(pid, process, meeting[1], first[1], doors);
                 desk.run();
             }),
@@ -160,11 +188,9 @@ pub(crate) fn start(kernel: Arc<Kernel>, real: Arc<RealHost>, process: Arc<Proce
         }
     };
     orphan(Box::new(run))?;
-    for fd in [meeting[1], first[1], doors[0], doors[1]] {
-        if fd >= 0 {
-            fds::set(fd, state::HOST);
-            sys::close(fd);
-        }
+    for fd in brought.into_iter().chain([meeting[1], first[1]]) {
+        fds::set(fd, state::HOST);
+        sys::close(fd);
     }
     Ok(Ends { meeting: meeting[0], connection: first[0] })
 }
@@ -260,6 +286,10 @@ struct Desk {
     keeper: Arc<Keeper>,
     epoll: i32,
     who: BTreeMap<i32, Who>,
+    /// What the kernel was started with.
+    settings: String,
+    /// The kernel's name.
+    named: Option<Door>,
     /// Somebody outside has asked for the end.
     stopped: bool,
     /// Peers of connections that are lost are about to be told.
@@ -267,22 +297,25 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(keeper: Arc<Keeper>) -> Self {
+    fn new(keeper: Arc<Keeper>, settings: String) -> Self {
         // SAFETY: no pointers.
         let epoll = unsafe { host!(libc::SYS_epoll_create1, libc::EPOLL_CLOEXEC) }.map_or(-1, |fd| own(fd as i32));
-        Self { keeper, epoll, who: BTreeMap::new(), stopped: false, resets: AtomicBool::new(false) }
+        let (who, resets) = (BTreeMap::new(), AtomicBool::new(false));
+        Self { keeper, epoll, who, settings, named: None, stopped: false, resets }
     }
 
-    fn open(&mut self, pid: i32, process: Arc<Process>, meeting: i32, first: i32, [listener, device]: [i32; 2]) {
+    fn open(&mut self, pid: i32, process: Arc<Process>, meeting: i32, first: i32, doors: Doors) {
         let member = Member::first(&self.keeper, process);
         self.add(own(meeting), Who::Meeting);
         self.follow(pid, &member);
         self.add(own(first), Who::Member(member));
         self.add(self.keeper.bell, Who::Bell);
-        for (fd, who) in [(listener, Who::Listener), (device, Who::Device)] {
-            if fd >= 0 {
-                self.add(own(fd), who);
-            }
+        if doors.device >= 0 {
+            self.add(own(doors.device), Who::Device);
+        }
+        self.named = doors.named;
+        if let Some(door) = &self.named {
+            self.add(own(door.socket), Who::Listener);
         }
     }
 
@@ -484,7 +517,7 @@ impl Desk {
             kind::YIELD if !self.still_anybody() => return,
             kind::YIELD => Err(Errno::EBUSY),
             kind::STOP => {
-                self.stopped = true;
+                self.stop(fd);
                 Ok(())
             }
             kind::WINDOW => self.window(fd, &mut m),
@@ -504,6 +537,20 @@ impl Desk {
             _ => Err(Errno::ENOSYS),
         };
         reply(fd, result);
+    }
+
+    /// Ends the kernel, on behalf of whoever is at `fd`.
+    fn stop(&mut self, fd: i32) {
+        self.stopped = true;
+        if let Some(door) = &self.named {
+            // From now on the name is free.
+            // SAFETY: a C string.
+            let _gone = unsafe { host!(libc::SYS_unlinkat, door.dir, door.file.as_ptr(), 0i32) };
+        }
+        if let Some(who @ Who::Meeting) = self.who.get_mut(&fd) {
+            // It waits for the end.
+            *who = Who::Guest;
+        }
     }
 
     fn join(&mut self, mut m: Message) {
@@ -606,19 +653,13 @@ impl Desk {
         Ok(())
     }
 
-    /// A line for each process: its number and what runs in it.
     fn status(&self, fd: i32) {
-        let mut words = vec![0u64];
-        for who in self.who.values() {
-            if let Who::Pid(member) = who {
-                words.push(member.process.pid() as u64);
-                let mut name = [0u8; 16];
-                for (to, from) in name.iter_mut().zip(member.name().bytes()) {
-                    *to = from;
-                }
-                words.extend(name.chunks_exact(8).map(|c| u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|i| c[i]))));
-            }
-        }
+        let processes = self.who.values().filter_map(|who| match who {
+            Who::Pid(member) => Some((member.process.pid(), member.name())),
+            _ => None,
+        });
+        let text = named::status_text(sys::getpid(), &self.settings, processes);
+        let words: Vec<u64> = core::iter::once(0).chain(message::text(&text)).collect();
         let _told = message::send(fd, &words, &[], libc::MSG_DONTWAIT);
     }
 }

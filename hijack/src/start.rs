@@ -1,6 +1,7 @@
 //! The beginning: the constructor, which runs before any other code of the program.
 
 use crate::sys::{self, host};
+use crate::tree::named;
 use crate::{door, exec, fds, hooks, image, raw, signal, thread, trap, tree};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -52,6 +53,10 @@ fn start() -> Result<(), String> {
     signal::init();
     exec::init();
     let set = |name: &str| std::env::var_os(name);
+    if let Some(question) = set(named::ASK) {
+        named::ask(&question.to_string_lossy())?;
+        sys::exit(0);
+    }
     if set(tree::VARIABLE).is_none() && !image::left_to_host() && image::is_this_go() {
         return Err(format!("lkl-hijack: this {}: it cannot be run on this kernel", image::Foreign::Go.words()));
     }
@@ -68,7 +73,9 @@ fn start() -> Result<(), String> {
     } else {
         hooks::without_trap();
     }
-    let in_tree = set(tree::VARIABLE).and_then(|v| v.into_string().ok()).is_some_and(|v| tree::arrive(&v));
+    let text = |name: &str| set(name).and_then(|v| v.into_string().ok());
+    let wanted = text("LKL_HIJACK_KERNEL").unwrap_or_default();
+    let in_tree = text(tree::VARIABLE).map_or(Ok(false), |v| tree::arrive(&v, &wanted))?;
     door::init(in_tree)
 }
 
@@ -80,14 +87,12 @@ pub(crate) fn wants_keeper() -> bool {
     !off && !preloaded.windows(10).any(|w| w == b"vgpreload_")
 }
 
-/// What the variables ask for, and the name of the device that it takes.
+/// What the variables ask for.
 ///
 /// # Errors
 /// One line that says what is wrong.
-pub(crate) fn config() -> Result<(Config, Option<String>), String> {
-    let config = Config::from_env().map_err(|e| e.line())?;
-    let device = config.net.as_ref().map(|net| net.tap.clone());
-    Ok((config, device))
+pub(crate) fn config() -> Result<Config, String> {
+    Config::from_env().map_err(|e| e.line())
 }
 
 /// Boots a kernel as the configuration says.

@@ -109,9 +109,14 @@ impl<T> Arg for *mut T {
 
 /// Has a descriptor of the host something to read, or an end to tell?
 pub(crate) fn readable(fd: i32) -> bool {
+    readable_within(fd, 0)
+}
+
+/// Will it, within `millis` milliseconds? A signal ends the wait.
+pub(crate) fn readable_within(fd: i32, millis: i32) -> bool {
     let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     // SAFETY: one element.
-    let ready = unsafe { host!(libc::SYS_poll, &raw mut p, 1usize, 0i32) };
+    let ready = unsafe { host!(libc::SYS_poll, &raw mut p, 1usize, millis) };
     ready == Ok(1)
 }
 
@@ -163,6 +168,24 @@ pub(crate) fn say(line: &str) {
     buf[n] = b'\n';
     // SAFETY: the buffer has `n + 1` bytes.
     let _written = unsafe { host!(libc::SYS_write, 2i32, buf.as_ptr(), n + 1) };
+}
+
+/// Writes to standard output.
+///
+/// # Errors
+/// Those of `write(2)`.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        // SAFETY: the bytes are there.
+        let n = unsafe { host!(libc::SYS_write, 1i32, rest.as_ptr(), rest.len()) };
+        match n {
+            Ok(n) => rest = &rest[n as usize..],
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// Ends the process at once.

@@ -9,10 +9,12 @@
 //! * `vfork`, `posix_spawn`, `system`, `popen`: the same; but the child has the parent's memory until it is another program.
 //! * `exec`: the meeting place and the connection stay open ([`passed`]), the environment tells their numbers. The
 //!   new image finds its kernel files by the tags of their placeholders ([`crate::fds::tag`]), and tells the keeper.
+//! * Commands that do not descend from one another meet by a name ([`named`]).
 
 pub(crate) mod client;
 pub(crate) mod line;
 pub(crate) mod message;
+pub(crate) mod named;
 
 use crate::alloc::Spin;
 use crate::door;
@@ -24,7 +26,7 @@ use line::Window;
 use lkl_abi::{Errno, Result};
 use message::kind;
 
-/// The variable that a new image finds the tree by: the numbers of the meeting place and of its connection (or -1).
+/// The variable that a new image finds the tree by: the numbers of the meeting place and of its connection (or -1), and the kernel's name.
 pub(crate) const VARIABLE: &str = "LKL_HIJACK_TREE";
 
 /// How this process stands to the keeper.
@@ -60,6 +62,11 @@ pub(crate) fn begun(ends: crate::keeper::Ends) {
     MEETING.store(ends.meeting, Ordering::Release);
     CONNECTION.store(ends.connection, Ordering::Release);
     STANDING.store(standing::MEMBER, Ordering::Release);
+}
+
+/// The process belongs to the tree of this meeting place.
+fn meet(meeting: i32) {
+    MEETING.store(meeting, Ordering::Release);
 }
 
 /// Runs `f` while no other thread of the process talks to the keeper.
@@ -259,6 +266,18 @@ pub(crate) fn after_spawn(t: &Thread) {
     let_go(t.child.replace(-1));
 }
 
+/// The numbers in [`VARIABLE`], and the name.
+fn handed_down(value: &str) -> Option<([i32; 2], &str)> {
+    let mut parts = value.splitn(3, ',');
+    let numbers = [parts.next()?.parse().ok()?, parts.next()?.parse().ok()?];
+    Some((numbers, parts.next().unwrap_or_default()))
+}
+
+/// What [`VARIABLE`] is to be for a new image that gets `passed`.
+pub(crate) fn variable([meeting, connection]: [i32; 2]) -> String {
+    format!("{VARIABLE}={meeting},{connection},{}", named::name())
+}
+
 /// What an image that is about to be started gets handed down: the numbers of the meeting place and of its
 /// connection.
 pub(crate) fn passed(t: &Thread) -> Option<[i32; 2]> {
@@ -279,14 +298,28 @@ pub(crate) fn passed(t: &Thread) -> Option<[i32; 2]> {
     Some([MEETING.load(Ordering::Acquire), connection])
 }
 
-/// A new image that was handed down `value` of [`VARIABLE`]: it belongs to the tree. Answers whether it does.
-pub(crate) fn arrive(value: &str) -> bool {
-    let mut numbers = value.split(',').map(str::parse::<i32>);
-    let (Some(Ok(meeting)), Some(Ok(connection))) = (numbers.next(), numbers.next()) else { return false };
-    if !is_socket(meeting) || message::hung_up(meeting) {
-        return false;
+/// A new image that was handed down `value` of [`VARIABLE`]: it belongs to the tree, unless `wanted`, the name of the
+/// kernel that it wants, is another one, or the tree is gone. Answers whether it does.
+///
+/// # Errors
+/// One line that says that its kernel, which has a name, was ended: it is not started again by one of its own programs.
+pub(crate) fn arrive(value: &str, wanted: &str) -> core::result::Result<bool, String> {
+    let Some(([meeting, connection], name)) = handed_down(value) else { return Ok(false) };
+    if !is_socket(meeting) {
+        return Ok(false);
     }
-    MEETING.store(fds::privatise(meeting), Ordering::Release);
+    let ended = message::hung_up(meeting);
+    if ended && name == wanted && !name.is_empty() {
+        return Err(format!(
+            "lkl-hijack: LKL_HIJACK_KERNEL={name}: the kernel of the program that starts this one has ended"
+        ));
+    }
+    if ended || name != wanted {
+        leave(meeting, connection);
+        return Ok(false);
+    }
+    named::set_name(name);
+    meet(fds::privatise(meeting));
     let mut words = vec![kind::EXEC];
     let most = message::BYTES / 16 - 1;
     for (fd, id) in fds::tag::find().into_iter().take(most) {
@@ -294,7 +327,7 @@ pub(crate) fn arrive(value: &str) -> bool {
         words.extend([fd as u64, id]);
     }
     if !is_socket(connection) {
-        return true;
+        return Ok(true);
     }
     CONNECTION.store(fds::privatise(connection), Ordering::Release);
     // The keeper lets go of what this image has not got.
@@ -306,7 +339,19 @@ pub(crate) fn arrive(value: &str) -> bool {
         }
         Err(_) => STANDING.store(standing::OUT, Ordering::Release),
     }
-    true
+    Ok(true)
+}
+
+/// The new image is of another tree: what it was handed down is let go.
+fn leave(meeting: i32, connection: i32) {
+    if is_socket(connection) {
+        // The keeper closes the files that the image before had, which this one cannot use.
+        if message::send(connection, &[kind::BYE], &[], 0).is_ok() {
+            let _closed = answer(connection);
+        }
+        sys::close(connection);
+    }
+    sys::close(meeting);
 }
 
 fn is_socket(fd: i32) -> bool {

@@ -9,12 +9,13 @@ pub mod values;
 mod tests;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use macaddr::MacAddr6;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use values::{Addr4, Addr6, IfName, IfType, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed, Sysctls};
+use values::{Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed, Sysctls};
 
 /// What all names begin with.
 const PREFIX: &str = "LKL_HIJACK_";
@@ -34,6 +35,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("NET_MTU", "MTU of eth0, 68 to 65535 (from 1280 with IPv6)"),
     ("NET_IFTYPE", "kind of device; only tap is supported"),
     ("NET_IFPARAMS", "name of the device, the same as NET_TAP"),
+    ("KERNEL", "name of a kernel that is started if it does not run, and joined if it does"),
     ("SYSCTL", "settings below /proc/sys (net.ipv4.tcp_congestion_control=bbr;net.ipv4.tcp_ecn=1)"),
     ("OFFLOAD", "0 turns segmentation and checksum offload of the TAP off"),
     ("DEBUG", "1 shows boot, configuration and drops on stderr; 2 each system call"),
@@ -97,6 +99,7 @@ struct Variables {
     net_mtu: Option<Parsed<Mtu>>,
     net_iftype: Option<Parsed<IfType>>,
     net_ifparams: Option<Parsed<IfName>>,
+    kernel: Option<Parsed<KernelName>>,
     sysctl: Option<Parsed<Sysctls>>,
     offload: Option<Parsed<Number>>,
     debug: Option<Parsed<Number>>,
@@ -131,6 +134,8 @@ pub struct NetConfig {
 pub struct Config {
     /// The network device, if there is to be one.
     pub net: Option<NetConfig>,
+    /// The name of the kernel to join, and if it does not run, to start.
+    pub kernel: Option<String>,
     /// Settings below `/proc/sys`: name with dots, and value.
     pub sysctl: Vec<(String, String)>,
     /// How much is shown on stderr: 0 nothing, 1 boot, configuration and drops, 2 each system call.
@@ -163,6 +168,29 @@ impl Config {
         };
         let text = |name: &str| ours.get(&format!("{PREFIX}{name}")).cloned().unwrap_or_default();
         assemble(vars, &text)
+    }
+
+    /// What is set, each thing in one form however it was written: to compare the configurations of two programs. The
+    /// keys are variables, and `LKL_HIJACK_SYSCTL=` with the name of a setting.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        let mut set = |name: &str, value: Option<String>| all.extend(value.map(|v| (format!("{PREFIX}{name}"), v)));
+        if let Some(net) = &self.net {
+            set("NET_TAP", Some(net.tap.clone()));
+            set("NET_IP", net.ip.map(|a| a.to_string()));
+            set("NET_GATEWAY", net.gateway.map(|a| a.to_string()));
+            set("NET_IPV6", net.ipv6.map(|a| a.to_string()));
+            set("NET_GATEWAY6", net.gateway6.map(|a| a.to_string()));
+            set("NET_MAC", net.mac.map(|mac| MacAddr6::from(mac).to_string().to_lowercase()));
+            set("NET_MTU", net.mtu.map(|mtu| mtu.to_string()));
+            set("OFFLOAD", (!net.offload).then(|| "0".into()));
+        }
+        for (key, value) in &self.sysctl {
+            set(&format!("SYSCTL={key}"), Some(value.clone()));
+        }
+        set("DEBUG", (self.debug != 0).then(|| self.debug.to_string()));
+        set("LOG", self.log.clone());
+        all.into_iter().collect()
     }
 }
 
@@ -220,8 +248,9 @@ fn assemble(v: Variables, text: &dyn Fn(&str) -> String) -> Result<Config, Confi
     let debug = v.debug.as_ref().map_or(0, |n| n.0 .0);
     let log = v.log.as_ref().map(|l| l.0 .0.clone());
     let sysctl = v.sysctl.as_ref().map(|s| s.0 .0.clone()).unwrap_or_default();
+    let kernel = v.kernel.as_ref().map(|k| k.0 .0.clone()).filter(|name| !name.is_empty());
     let net = net(&v, text)?;
-    Ok(Config { net, sysctl, debug, log })
+    Ok(Config { net, kernel, sysctl, debug, log })
 }
 
 fn net(v: &Variables, text: &dyn Fn(&str) -> String) -> Result<Option<NetConfig>, ConfigError> {

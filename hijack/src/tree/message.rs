@@ -54,6 +54,17 @@ pub(crate) fn pair() -> Result<[i32; 2]> {
     Ok(pair)
 }
 
+/// A text as words: its length in bytes, then its bytes.
+pub(crate) fn text(text: &str) -> Vec<u64> {
+    let bytes = &text.as_bytes()[..text.len().min(BYTES - 64)];
+    let word = |chunk: &[u8]| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(word)
+    };
+    core::iter::once(bytes.len() as u64).chain(bytes.chunks(8).map(word)).collect()
+}
+
 /// From now on each message that comes by `fd` tells which process has sent it.
 pub(crate) fn tell_senders(fd: i32) {
     let on = 1i32;
@@ -168,6 +179,13 @@ impl Message {
     /// A word; 0 if it is not there.
     pub(crate) fn word(&self, i: usize) -> u64 {
         self.words.get(i).copied().unwrap_or(0)
+    }
+
+    /// The [`text`] that begins with word `i`.
+    pub(crate) fn text(&self, i: usize) -> String {
+        let mut bytes: Vec<u8> = self.words.iter().skip(i + 1).flat_map(|w| w.to_ne_bytes()).collect();
+        bytes.truncate(self.word(i) as usize);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Takes a descriptor, which is the caller's from now on.

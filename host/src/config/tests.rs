@@ -55,6 +55,31 @@ fn a_mask_with_the_address() {
 }
 
 #[test]
+fn settings_have_one_form() {
+    let settings = |vars: &[(&str, &str)]| parse(vars).unwrap().settings();
+    let one = settings(&[
+        ("NET_IFPARAMS", "tap0"),
+        ("NET_IP", "10.0.0.2/24"),
+        ("NET_MAC", "02:00:00:00:00:0A"),
+        ("SYSCTL", "net.ipv4.tcp_ecn=0; net.ipv4.tcp_ecn = 1"),
+        ("KERNEL", "web"),
+        ("DEBUG", "0"),
+    ]);
+    let two = settings(&[
+        ("NET_TAP", "tap0"),
+        ("NET_IP", "10.0.0.2"),
+        ("NET_NETMASK_LEN", "24"),
+        ("NET_MAC", "02:00:00:00:00:0a"),
+        ("SYSCTL", "net.ipv4.tcp_ecn=1"),
+    ]);
+    assert_eq!(one, two);
+    let keys: Vec<&str> = one.keys().map(String::as_str).collect();
+    let net = ["NET_IP", "NET_MAC", "NET_TAP"].map(|n| format!("{PREFIX}{n}"));
+    assert_eq!(keys, [&*net[0], &net[1], &net[2], "LKL_HIJACK_SYSCTL=net.ipv4.tcp_ecn"]);
+    assert_eq!(parse(&[("KERNEL", "")]).unwrap().kernel, None);
+}
+
+#[test]
 fn errors_name_the_variable_its_value_and_what_was_expected() {
     let tap = ("NET_TAP", "tap0");
     assert_eq!(
@@ -86,6 +111,7 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         (&[("NET_IFTYPE", "vde")], "LKL_HIJACK_NET_IFTYPE=vde: expected tap"),
         (&[("DEBUG", "yes")], "LKL_HIJACK_DEBUG=yes: expected a number"),
         (&[("LOG", "=====")], "LKL_HIJACK_LOG======: expected a filter"),
+        (&[("KERNEL", "../x")], "LKL_HIJACK_KERNEL=../x: expected a name of at most 64 letters"),
         (&[("NET_TAP", "")], "LKL_HIJACK_NET_TAP=: expected the name of an interface"),
         (&[("NET_TAP", "a\nb")], "LKL_HIJACK_NET_TAP=a\\nb: expected"),
     ] {
@@ -149,7 +175,7 @@ proptest! {
         if let Ok(got) = Addr6::parse(&v6.to_string()) {
             prop_assert_eq!(got.addr, v6);
         }
-        let text = macaddr::MacAddr6::from(mac).to_string();
+        let text = MacAddr6::from(mac).to_string();
         if mac[0] & 1 == 0 && mac != [0; 6] {
             prop_assert_eq!(Mac::parse(&text), Ok(Mac(mac.into())));
         } else {

@@ -40,6 +40,22 @@ impl Value for IfName {
     }
 }
 
+/// The name of a kernel; empty for none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelName(pub String);
+
+impl Value for KernelName {
+    fn parse(text: &str) -> Result<Self, String> {
+        let good = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+        if text.len() > 64 || !text.bytes().all(good) || text.starts_with(['.', '-']) {
+            return Err(
+                "expected a name of at most 64 letters, digits, . _ or -, the first a letter, a digit or _".into()
+            );
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 /// The kind of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IfType;
