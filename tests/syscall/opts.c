@@ -1,7 +1,7 @@
 /* Socket options: defaults, what is kept, what is refused, lengths. */
 #include "t.h"
 
-/* Not here, because our kernel answers ENOPROTOOPT: SO_TXTIME, SO_ZEROCOPY, IP_OPTIONS, IP_NODEFRAG, IP_CHECKSUM,
+/* Not here, because our kernel answers ENOPROTOOPT: SO_TXTIME, IP_OPTIONS, IP_NODEFRAG, IP_CHECKSUM,
  * IPV6_ADDRFORM, TCP_FASTOPEN, TCP_SAVE_SYN, TCP_THIN_LINEAR_TIMEOUTS, TCP_REPAIR; and SO_BINDTOIFINDEX, which the host takes for links that are not there. */
 #define O(level, opt) {level, opt, #opt}
 static const struct option {
@@ -16,7 +16,7 @@ static const struct option {
     O(SOL_SOCKET, SO_SNDLOWAT),     O(SOL_SOCKET, SO_PRIORITY),      O(SOL_SOCKET, SO_MARK),
     O(SOL_SOCKET, SO_TIMESTAMP),    O(SOL_SOCKET, SO_TIMESTAMPNS),   O(SOL_SOCKET, SO_TIMESTAMPING),
     O(SOL_SOCKET, SO_BUSY_POLL),    O(SOL_SOCKET, SO_RXQ_OVFL),      O(SOL_SOCKET, SO_BINDTODEVICE),
-    O(SOL_SOCKET, SO_INCOMING_CPU),  O(SOL_SOCKET, SO_NO_CHECK),
+    O(SOL_SOCKET, SO_INCOMING_CPU), O(SOL_SOCKET, SO_NO_CHECK),      O(SOL_SOCKET, SO_ZEROCOPY),
     O(SOL_SOCKET, SO_PASSCRED),     O(SOL_SOCKET, SO_PEERCRED),      O(SOL_SOCKET, 999),              O(IPPROTO_IP, IP_TOS),
     O(IPPROTO_IP, IP_TTL),          O(IPPROTO_IP, IP_HDRINCL),       O(IPPROTO_IP, IP_RECVOPTS),     O(IPPROTO_IP, IP_RETOPTS),       O(IPPROTO_IP, IP_PKTINFO),
     O(IPPROTO_IP, IP_MTU_DISCOVER), O(IPPROTO_IP, IP_RECVERR),       O(IPPROTO_IP, IP_RECVTTL),

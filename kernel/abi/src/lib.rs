@@ -25,6 +25,7 @@ pub mod ioctls;
 pub mod limits;
 pub mod memfd;
 pub mod mount;
+pub mod net_tstamp;
 pub mod netlink;
 pub mod nr;
 pub mod openat2;

@@ -136,6 +136,11 @@ pub const SO_RESERVE_MEM: i32 = 73;
 pub const SO_TXREHASH: i32 = 74;
 pub const SO_RCVMARK: i32 = 75;
 
+pub const SCM_RIGHTS: i32 = 1;
+pub const SCM_CREDENTIALS: i32 = 2;
+/// The number of what is sent, for its stamps.
+pub const SCM_TS_OPT_ID: i32 = 81;
+
 pub const SOCK_SNDBUF_LOCK: u32 = 1;
 pub const SOCK_RCVBUF_LOCK: u32 = 2;
 

@@ -162,6 +162,16 @@ pub trait Socket: File {
     /// `EINVAL` for a listening socket.
     fn unsent_bytes(&self) -> Result<usize>;
 
+    /// The stamps of what it sends are numbered from here (`SOF_TIMESTAMPING_OPT_ID`): of a stream from the byte that is
+    /// written next if `written`, else from the one that is to be acknowledged next.
+    ///
+    /// # Errors
+    /// `EINVAL` for a stream that is not connected.
+    fn number_stamps(&self, written: bool) -> Result<()> {
+        let _ = written;
+        Ok(())
+    }
+
     /// An option of [`SockOptions`] was changed by the system call layer.
     fn options_changed(&self) {}
 }

@@ -17,6 +17,9 @@ pub struct SockOptions {
     pub timestamp: AtomicBool,
     pub timestamp_ns: AtomicBool,
     pub timestamping: AtomicU32,
+    /// Stamps are given in the form that came later (`SO_TIMESTAMP_NEW` and its like).
+    pub timestamp_new: AtomicBool,
+    pub zerocopy: AtomicBool,
     pub passcred: AtomicBool,
     pub rxq_ovfl: AtomicBool,
     pub no_check: AtomicBool,
@@ -68,6 +71,8 @@ impl SockOptions {
             timestamp: AtomicBool::new(false),
             timestamp_ns: AtomicBool::new(false),
             timestamping: AtomicU32::new(0),
+            timestamp_new: AtomicBool::new(false),
+            zerocopy: AtomicBool::new(false),
             passcred: AtomicBool::new(false),
             rxq_ovfl: AtomicBool::new(false),
             no_check: AtomicBool::new(false),
@@ -129,6 +134,7 @@ impl SockOptions {
             ($($f:ident)*) => { $(n.$f.store(self.$f.load(Relaxed), Relaxed);)* };
         }
         copy!(reuse_addr reuse_port keepalive broadcast dont_route oob_inline timestamp timestamp_ns timestamping
+            timestamp_new zerocopy
             passcred rxq_ovfl no_check linger linger_secs priority mark bind_ifindex rcvlowat busy_poll
             max_pacing_rate sndbuf_locked rcvbuf_locked rcvtimeo sndtimeo);
         n

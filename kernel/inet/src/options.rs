@@ -7,6 +7,8 @@ pub(crate) mod num;
 use crate::tx::{IpTx, PmtuDisc, RxMeta};
 use crate::{Net, Route};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use lkl_abi::net_tstamp::SOF_TIMESTAMPING_OPT_ID;
+use lkl_abi::socket::{SCM_TS_OPT_ID, SO_TIMESTAMPING_NEW, SO_TIMESTAMPING_OLD};
 use lkl_abi::udp::{SOL_UDP, UDP_SEGMENT};
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::AF_INET6;
@@ -91,6 +93,10 @@ pub struct SendControl {
     pub mark: Option<u32>,
     /// `IPV6_DONTFRAG`
     pub dontfrag: bool,
+    /// `SOF_TIMESTAMPING_TX_*`, instead of what the socket has.
+    pub stamps: Option<u32>,
+    /// The number that its stamps go by.
+    pub stamp_number: Option<u32>,
 }
 
 fn int(value: &[u8]) -> Result<i32> {
@@ -452,7 +458,8 @@ impl InetOptions {
     ///
     /// # Errors
     /// `EINVAL`
-    pub fn send_control(&self, control: &[Control]) -> Result<SendControl> {
+    pub fn send_control(&self, opts: &SockOptions, control: &[Control]) -> Result<SendControl> {
+        let flags = opts.timestamping.load(Relaxed);
         let mut c = SendControl::default();
         for m in control {
             let d = &m.data[..];
@@ -489,6 +496,12 @@ impl InetOptions {
                     _ => return Err(Errno::EINVAL),
                 },
                 (SOL_SOCKET, SO_MARK) => c.mark = Some(word(d, 0)?),
+                (SOL_SOCKET, SO_TIMESTAMPING_OLD | SO_TIMESTAMPING_NEW) if d.len() == 4 => {
+                    c.stamps = Some(crate::timestamp::asked(word(d, 0)?)?);
+                }
+                (SOL_SOCKET, SCM_TS_OPT_ID) if d.len() == 4 && flags & SOF_TIMESTAMPING_OPT_ID != 0 => {
+                    c.stamp_number = Some(word(d, 0)?);
+                }
                 (SOL_SOCKET, SCM_TXTIME) => return Err(Errno::EINVAL),
                 (SOL_SOCKET, SCM_RIGHTS | SCM_CREDENTIALS) => {}
                 (SOL_IP | SOL_IPV6 | SOL_SOCKET, _) => return Err(Errno::EINVAL),
@@ -500,7 +513,7 @@ impl InetOptions {
 
     /// The control messages that go with a packet received, as asked for. `dst_port` is the port it was sent to.
     pub fn receive_control(&self, opts: &SockOptions, meta: &RxMeta, dst_port: u16, out: &mut ControlMessages) {
-        crate::timestamp::push(opts, meta.time, out);
+        crate::timestamp::push(opts, meta.time, false, out);
         let mut put = |level, kind, data: &[u8]| out.push(Control { level, kind, data: data.to_vec() });
         let on = |o: &AtomicI32| o.load(Relaxed) != 0;
         match meta.dst {

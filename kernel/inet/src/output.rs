@@ -5,6 +5,7 @@ use crate::ip::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::link::Link;
 use crate::loopback::LoopPacket;
 use crate::packet::TapFrame;
+use crate::timestamp::TxStamp;
 use crate::tx::{IpTx, PacketType, PayloadParts, PmtuDisc};
 use crate::Net;
 use bytes::Bytes;
@@ -27,6 +28,7 @@ pub(crate) struct Frame {
     pub(crate) payload: PayloadParts,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) gso: Option<Gso>,
+    pub(crate) stamp: Option<TxStamp>,
 }
 
 impl Frame {
@@ -34,7 +36,7 @@ impl Frame {
     pub(crate) fn new(link: &Link, ethertype: u16, room: usize) -> Self {
         let mut head = Vec::with_capacity(ethernet::HEADER_LEN + room);
         ethernet::Header { dst: [0; 6], src: link.mac(), ethertype }.emit(&mut head);
-        Self { head, payload: PayloadParts::new(), checksum: None, gso: None }
+        Self { head, payload: PayloadParts::new(), checksum: None, gso: None, stamp: None }
     }
 
     pub(crate) fn set_destination(&mut self, mac: Mac) {
@@ -277,7 +279,9 @@ impl Net {
         }
         match way {
             Way::Loop => {
-                self.loop_back(LoopPacket { packet: whole(ip, pkt), gso_size: None, ifindex: 1, packet_type: kind });
+                let packet = whole(ip, pkt);
+                self.stamp_looped(pkt.stamp.as_ref(), &packet);
+                self.loop_back(LoopPacket { packet, gso_size: None, ifindex: 1, packet_type: kind });
             }
             Way::Mac(link, _) | Way::Neighbour(link, _) => {
                 let mut frame = Frame::new(link, if v6 { ethernet::IPV6 } else { ethernet::IPV4 }, total.min(200));
@@ -295,10 +299,24 @@ impl Net {
                     }
                 }
                 frame.payload = pkt.payload.clone();
+                frame.stamp.clone_from(&pkt.stamp);
                 self.send_frame(way, frame);
             }
         }
         Ok(())
+    }
+
+    /// A packet goes to ourselves: its time of leaving is now.
+    fn stamp_looped(&self, stamp: Option<&TxStamp>, packet: &Bytes) {
+        let Some(stamp) = stamp else { return };
+        stamp.leaves(self, 1, || {
+            let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
+            let mut frame = Vec::with_capacity(ethernet::HEADER_LEN + packet.len());
+            let ethertype = if v6 { ethernet::IPV6 } else { ethernet::IPV4 };
+            ethernet::Header { dst: [0; 6], src: [0; 6], ethertype }.emit(&mut frame);
+            frame.extend_from_slice(packet);
+            frame.into()
+        });
     }
 
     fn send_frame(&self, way: &Way<'_>, mut frame: Frame) {
@@ -331,6 +349,8 @@ impl Net {
             return Err(Errno::EMSGSIZE);
         }
         let s = self.snmp();
+        // The first one's leaving is that of all.
+        let mut stamp = pkt.stamp.as_ref();
         let plain = Ip { options: if v6 { &[] } else { ip.options }, ..*ip };
         for p in pieces {
             if v6 {
@@ -344,13 +364,15 @@ impl Net {
                     let mut packet = Vec::with_capacity(len + 60);
                     plain.emit(len, Some((p.offset, p.more)), &mut packet);
                     p.parts.iter().for_each(|b| packet.extend_from_slice(b));
-                    let packet_type = PacketType::Host;
-                    self.loop_back(LoopPacket { packet: packet.into(), gso_size: None, ifindex: 1, packet_type });
+                    let (packet, packet_type) = (packet.into(), PacketType::Host);
+                    self.stamp_looped(stamp.take(), &packet);
+                    self.loop_back(LoopPacket { packet, gso_size: None, ifindex: 1, packet_type });
                 }
                 Way::Mac(link, _) | Way::Neighbour(link, _) => {
                     let mut frame = Frame::new(link, if v6 { ethernet::IPV6 } else { ethernet::IPV4 }, 60);
                     plain.emit(len, Some((p.offset, p.more)), &mut frame.head);
                     frame.payload = p.parts.into();
+                    frame.stamp = stamp.take().cloned();
                     self.send_frame(way, frame);
                 }
             }
@@ -374,6 +396,7 @@ impl Net {
             Way::Loop => {
                 let packet = whole(ip, pkt);
                 let packet_type = PacketType::Host;
+                self.stamp_looped(pkt.stamp.as_ref(), &packet);
                 self.loop_back(LoopPacket { packet, gso_size: Some(size), ifindex: 1, packet_type });
                 return Ok(());
             }
@@ -395,6 +418,7 @@ impl Net {
             let kind = if v6 { GsoKind::Tcp6 } else { GsoKind::Tcp4 };
             frame.gso = Some(Gso { kind, size, header_len: frame.head.len() as u16 });
             frame.payload = pkt.payload.clone();
+            frame.stamp.clone_from(&pkt.stamp);
             self.send_frame(way, frame);
             return Ok(());
         }
@@ -437,6 +461,9 @@ impl Net {
                 put16(&mut frame.head, start + usize::from(offset), sum);
             }
             frame.payload = parts;
+            if i == last {
+                frame.stamp.clone_from(&pkt.stamp);
+            }
             self.send_frame(way, frame);
         }
         Ok(())
@@ -446,18 +473,20 @@ impl Net {
     ///
     /// # Errors
     /// `EMSGSIZE`
-    pub(crate) fn send_made(&self, route: &Route, packet: Bytes) -> Result<()> {
+    pub(crate) fn send_made(&self, route: &Route, packet: Bytes, stamp: Option<TxStamp>) -> Result<()> {
         let v6 = route.dst.is_ipv6();
         if packet.len() > route.link.ip_mtu(v6) as usize {
             return Err(Errno::EMSGSIZE);
         }
         self.count_out(v6, route, packet.len());
         if route.is_local() || route.link.dev.is_none() {
+            self.stamp_looped(stamp.as_ref(), &packet);
             self.loop_back(LoopPacket { packet, gso_size: None, ifindex: 1, packet_type: PacketType::Host });
             return Ok(());
         }
         let mut frame = Frame::new(&route.link, if v6 { ethernet::IPV6 } else { ethernet::IPV4 }, 0);
         frame.payload.push(packet);
+        frame.stamp = stamp;
         let way = match route.kind {
             Kind::Multicast => Way::Mac(&route.link, ethernet::multicast_mac(route.dst)),
             Kind::Broadcast => Way::Mac(&route.link, ethernet::BROADCAST),
@@ -488,7 +517,13 @@ impl Net {
         if self.has_packet_taps() {
             self.tap(link, &frame, PacketType::Outgoing, true);
         }
-        let frame = Frame { head: Vec::new(), payload: PayloadParts::from_elem(frame, 1), checksum: None, gso: None };
+        let frame = Frame {
+            head: Vec::new(),
+            payload: PayloadParts::from_elem(frame, 1),
+            checksum: None,
+            gso: None,
+            stamp: None,
+        };
         self.device_send(link, &frame).map_err(|e| if e == Errno::EAGAIN { Errno::ENOBUFS } else { e })
     }
 
@@ -496,6 +531,9 @@ impl Net {
     pub(crate) fn transmit(&self, link: &Link, frame: &Frame) {
         if self.has_packet_taps() {
             self.tap(link, &frame.to_bytes(), PacketType::Outgoing, true);
+        }
+        if let Some(stamp) = &frame.stamp {
+            stamp.leaves(self, link.index, || frame.to_bytes());
         }
         // What it fails with is counted; a frame may be lost.
         let _sent = self.device_send(link, frame);

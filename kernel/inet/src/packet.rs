@@ -483,7 +483,7 @@ impl Socket for PacketSocket {
             aux.extend_from_slice(&[0; 4]);
             msg.control.push(Control { level: SOL_PACKET, kind: PACKET_AUXDATA, data: aux });
         }
-        crate::timestamp::push(&self.options, received.time, &mut msg.control);
+        crate::timestamp::push(&self.options, received.time, false, &mut msg.control);
         Ok(if msg.flags & MSG_TRUNC != 0 { received.data.len() } else { copied })
     }
 

@@ -2,7 +2,8 @@
 
 use crate::ip::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 use crate::sock::base::{DatagramSocket, Flavor};
-use crate::sock::queue::{Datagram, ErrorItem};
+use crate::sock::errqueue::ErrorItem;
+use crate::sock::queue::Datagram;
 use crate::tx::{IcmpError, RxMeta};
 use crate::{Net, SockInfo};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};

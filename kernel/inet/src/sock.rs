@@ -1,6 +1,7 @@
 //! What the datagram sockets have in common: queues, errors, control messages, what is shown of them.
 
 pub(crate) mod base;
+pub(crate) mod errqueue;
 pub(crate) mod options;
 pub(crate) mod queue;
 mod recv;

@@ -5,7 +5,7 @@
 //!   too many. `fastopen`: data in the SYN. `option`: its options.
 //! * `work`: what is to be done once a socket's lock is released: segments to send, waiters to wake, timers to set.
 //! * `abandon`: sockets whose users have gone in the middle of a call.
-//! * `memory`: what all hold together. `show`: what `sock_diag` and `/proc/net/tcp` show.
+//! * `memory`: what all hold together. `notes`: time stamps, and sends without a copy. `show`: what `sock_diag` and `/proc/net/tcp` show.
 //!
 //! Order of locks: ports, then one socket, then the table. Segments are sent holding none.
 
@@ -14,6 +14,7 @@ mod calls;
 mod fastopen;
 mod listen;
 mod memory;
+mod notes;
 mod option;
 mod ports;
 mod show;

@@ -1,6 +1,7 @@
 //! What is given to the IP layer to send, and what it says of what it received.
 
 use crate::flow::Route;
+use crate::timestamp::TxStamp;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -88,6 +89,8 @@ pub struct IpTx {
     pub dont_route: bool,
     /// Source need not be an address of this host (`IP_TRANSPARENT`, `IP_FREEBIND`).
     pub any_src: bool,
+    /// Notes when it leaves.
+    pub stamp: Option<TxStamp>,
 }
 
 impl IpTx {
@@ -114,6 +117,7 @@ impl IpTx {
             broadcast: true,
             dont_route: false,
             any_src: false,
+            stamp: None,
         }
     }
 

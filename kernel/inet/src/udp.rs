@@ -1,7 +1,8 @@
 //! UDP: which socket a datagram is for (RFC 768; `man 7 udp`).
 
 use crate::sock::base::{Binding, DatagramSocket, Flavor};
-use crate::sock::queue::{Datagram, ErrorItem};
+use crate::sock::errqueue::ErrorItem;
+use crate::sock::queue::Datagram;
 use crate::tx::{IcmpError, RxMeta};
 use crate::{Net, SockInfo};
 use bytes::Bytes;

@@ -4,6 +4,7 @@ use super::socket::socket_of;
 use super::{Args, Ctx};
 use crate::user::{self, u32_in, u64_in};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use lkl_abi::net_tstamp::*;
 use lkl_abi::socket::*;
 use lkl_abi::time::{timeval, to_timeval, TIMESPEC_SIZE};
 use lkl_abi::{Errno, Result};
@@ -16,6 +17,8 @@ use std::time::Duration;
 const IP_MULTICAST_IF: i32 = 32;
 const MIN_SNDBUF: u32 = 4608;
 const MIN_RCVBUF: u32 = 2304;
+/// `IPPROTO_UDP`
+const IPPROTO_UDP: u32 = 17;
 /// Most bytes of an option's value.
 const VALUE_MAX: u32 = 131_072;
 /// Most of a caller's buffer that a socket is shown by `getsockopt`.
@@ -141,32 +144,31 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
         }
         SO_RCVTIMEO_OLD | SO_RCVTIMEO_NEW => set_timeout(&o.rcvtimeo, value)?,
         SO_SNDTIMEO_OLD | SO_SNDTIMEO_NEW => set_timeout(&o.sndtimeo, value)?,
-        SO_TIMESTAMP_OLD | SO_TIMESTAMP_NEW => {
-            o.timestamp_ns.store(false, Relaxed);
-            o.timestamp.store(n != 0, Relaxed);
-        }
-        SO_TIMESTAMPNS_OLD | SO_TIMESTAMPNS_NEW => {
-            o.timestamp.store(false, Relaxed);
-            o.timestamp_ns.store(n != 0, Relaxed);
+        SO_TIMESTAMP_OLD | SO_TIMESTAMP_NEW | SO_TIMESTAMPNS_OLD | SO_TIMESTAMPNS_NEW => {
+            let nanos = matches!(name, SO_TIMESTAMPNS_OLD | SO_TIMESTAMPNS_NEW);
+            o.timestamp.store(n != 0 && !nanos, Relaxed);
+            o.timestamp_ns.store(n != 0 && nanos, Relaxed);
+            if n != 0 {
+                o.timestamp_new.store(matches!(name, SO_TIMESTAMP_NEW | SO_TIMESTAMPNS_NEW), Relaxed);
+            }
         }
         SO_TIMESTAMPING_OLD | SO_TIMESTAMPING_NEW => {
-            const MASK: u32 = (1 << 19) - 1;
-            const OPT_ID: u32 = 1 << 7;
-            const BIND_PHC: u32 = 1 << 15;
-            const OPT_ID_TCP: u32 = 1 << 16;
-            if n & !MASK != 0 || n & (OPT_ID | OPT_ID_TCP) == OPT_ID_TCP {
+            const ID_OF_STREAM: u32 = SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_OPT_ID_TCP;
+            if n & !SOF_TIMESTAMPING_MASK != 0 || n & ID_OF_STREAM == SOF_TIMESTAMPING_OPT_ID_TCP {
                 return Err(Errno::EINVAL);
             }
-            // A stream's bytes are counted from where it is connected.
-            let first = n & !o.timestamping.load(Relaxed) & OPT_ID != 0;
-            if first && socket.kind() == SOCK_STREAM && socket.peer_addr().is_err() {
+            if n & !o.timestamping.load(Relaxed) & SOF_TIMESTAMPING_OPT_ID != 0 {
+                socket.number_stamps(n & SOF_TIMESTAMPING_OPT_ID_TCP != 0)?;
+            }
+            if n & SOF_TIMESTAMPING_OPT_STATS != 0 && n & SOF_TIMESTAMPING_OPT_TSONLY == 0 {
                 return Err(Errno::EINVAL);
             }
             // No device here has a clock of its own.
-            if n & BIND_PHC != 0 {
+            if n & SOF_TIMESTAMPING_BIND_PHC != 0 {
                 return Err(Errno::EOPNOTSUPP);
             }
             o.timestamping.store(n, Relaxed);
+            o.timestamp_new.store(name == SO_TIMESTAMPING_NEW, Relaxed);
         }
         SO_INCOMING_CPU => o.incoming_cpu.store(n as i32, Relaxed),
         SO_BUSY_POLL => {
@@ -192,10 +194,16 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
         }
         SO_PASSCRED if socket.family() == AF_NETLINK => o.passcred.store(n != 0, Relaxed),
         SO_PASSCRED | SO_PASSSEC => return Err(Errno::EOPNOTSUPP),
-        // There is no sending without a copy: it can only be left off.
-        SO_ZEROCOPY if n > 1 => return Err(Errno::EINVAL),
-        SO_ZEROCOPY if n == 1 => return Err(Errno::ENOPROTOOPT),
-        SO_ZEROCOPY => {}
+        SO_ZEROCOPY => {
+            let udp = socket.kind() == SOCK_DGRAM && socket.protocol() == IPPROTO_UDP;
+            if !matches!(socket.family(), AF_INET | AF_INET6) || !(socket.kind() == SOCK_STREAM || udp) {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            if n > 1 {
+                return Err(Errno::EINVAL);
+            }
+            o.zerocopy.store(n != 0, Relaxed);
+        }
         SO_DEBUG => may(n == 0 || admin)?,
         SO_BSDCOMPAT | SO_CNX_ADVICE => {}
         SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR | SO_ACCEPTCONN | SO_PEERNAME | SO_PEERCRED | SO_SNDLOWAT
@@ -294,6 +302,7 @@ fn get_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, room: usize) -> Resu
     let o = socket.options();
     let int = |n: u32| Value::from_slice(&n.to_ne_bytes());
     let long = |n: u64| Value::from_slice(&n.to_ne_bytes());
+    let new = || o.timestamp_new.load(Relaxed);
     Ok(Some(match name {
         SO_TYPE => int(socket.kind()),
         SO_DOMAIN => int(u32::from(socket.family())),
@@ -321,11 +330,13 @@ fn get_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, room: usize) -> Resu
         SO_SNDLOWAT => int(1),
         SO_RCVTIMEO_OLD | SO_RCVTIMEO_NEW => timeout(&o.rcvtimeo),
         SO_SNDTIMEO_OLD | SO_SNDTIMEO_NEW => timeout(&o.sndtimeo),
-        // Old and new differ in the control message only, and on 64-bit machines not even there but in its number.
-        SO_TIMESTAMP_OLD | SO_TIMESTAMP_NEW => int(u32::from(o.timestamp.load(Relaxed))),
-        SO_TIMESTAMPNS_OLD | SO_TIMESTAMPNS_NEW => int(u32::from(o.timestamp_ns.load(Relaxed))),
+        SO_TIMESTAMP_OLD => int(u32::from(o.timestamp.load(Relaxed) && !new())),
+        SO_TIMESTAMPNS_OLD => int(u32::from(o.timestamp_ns.load(Relaxed) && !new())),
+        SO_TIMESTAMP_NEW => int(u32::from((o.timestamp.load(Relaxed) || o.timestamp_ns.load(Relaxed)) && new())),
+        SO_TIMESTAMPNS_NEW => int(u32::from(o.timestamp_ns.load(Relaxed) && new())),
         SO_TIMESTAMPING_OLD | SO_TIMESTAMPING_NEW => {
-            let mut v = int(o.timestamping.load(Relaxed));
+            let shown = name == SO_TIMESTAMPING_OLD || new();
+            let mut v = int(if shown { o.timestamping.load(Relaxed) } else { 0 });
             v.extend_from_slice(&[0; 4]);
             v
         }
@@ -375,7 +386,8 @@ fn get_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, room: usize) -> Resu
         SO_BPF_EXTENSIONS => int(64),
         SO_TXREHASH => int(1),
         SO_DEBUG | SO_BSDCOMPAT | SO_INCOMING_NAPI_ID | SO_WIFI_STATUS | SO_NOFCS | SO_SELECT_ERR_QUEUE
-        | SO_PREFER_BUSY_POLL | SO_RESERVE_MEM | SO_RCVMARK | SO_ZEROCOPY => int(0),
+        | SO_PREFER_BUSY_POLL | SO_RESERVE_MEM | SO_RCVMARK => int(0),
+        SO_ZEROCOPY => int(u32::from(o.zerocopy.load(Relaxed))),
         _ => match flag(o, name) {
             Some(flag) => int(u32::from(flag.load(Relaxed))),
             None => return Ok(None),

@@ -1,9 +1,11 @@
 //! A datagram socket: UDP, raw or ping. What differs is in `udp`, `raw` and `ping`.
 
-use super::queue::{Datagram, ErrorItem, ErrorQueue, ReceiveQueue};
+use super::errqueue::{ErrorItem, ErrorQueue};
+use super::queue::{Datagram, ReceiveQueue};
 use super::send::Cork;
 use super::SockInfo;
 use crate::options::InetOptions;
+use crate::timestamp::Stamped;
 use crate::{FlowKey, Net, Route};
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU8, Ordering::Relaxed};
@@ -69,6 +71,9 @@ pub(crate) struct DatagramSocket {
     /// `UDP_SEGMENT`
     pub(crate) segment: AtomicU32,
     pub(crate) gro: AtomicBool,
+    /// Numbers of the next datagram with a stamp, and of the next that is sent without a copy.
+    pub(crate) stamp_number: AtomicU32,
+    pub(crate) zerocopy_number: AtomicU32,
     /// `UDP_NO_CHECK6_TX`, `UDP_NO_CHECK6_RX`
     pub(crate) no_check6: [AtomicBool; 2],
     /// `IPV6_CHECKSUM` of a raw socket: offset, -1 for none.
@@ -120,6 +125,8 @@ impl DatagramSocket {
             corked: AtomicBool::new(false),
             segment: AtomicU32::new(0),
             gro: AtomicBool::new(false),
+            stamp_number: AtomicU32::new(0),
+            zerocopy_number: AtomicU32::new(0),
             no_check6: [AtomicBool::new(false), AtomicBool::new(false)],
             checksum_at: AtomicI32::new(checksum_at),
             icmp_filter: [const { AtomicU32::new(0) }; 8],
@@ -175,8 +182,8 @@ impl DatagramSocket {
     /// Tells the program of an error: by the queue if it wants that, and by `SO_ERROR`.
     pub(crate) fn take_icmp(&self, mut item: ErrorItem) {
         item.time = self.net.host().realtime();
-        self.options.set_error(item.errno);
-        let wants = self.inet.wants_errors(item.dst.0.is_ipv6());
+        self.options.error.store(item.errno, Relaxed);
+        let wants = self.inet.wants_errors(item.dst.is_some_and(|(ip, _)| ip.is_ipv6()));
         if wants {
             self.errors.lock().push(item);
         }
@@ -383,6 +390,11 @@ impl Socket for DatagramSocket {
         &self.options
     }
 
+    fn number_stamps(&self, _: bool) -> Result<()> {
+        self.stamp_number.store(0, Relaxed);
+        Ok(())
+    }
+
     fn bind(&self, addr: &SockAddr) -> Result<()> {
         let (ip, port, scope) = match self.address(addr) {
             Err(Errno::ENETUNREACH) => return Err(Errno::EINVAL),
@@ -529,5 +541,17 @@ impl Socket for DatagramSocket {
     fn options_changed(&self) {
         // The mark or the link may have changed.
         *self.route.lock() = None;
+    }
+}
+
+impl Stamped for DatagramSocket {
+    fn options(&self) -> &SockOptions {
+        &self.options
+    }
+
+    fn take_stamp(&self, item: ErrorItem) {
+        if self.errors.lock().push(item) {
+            self.waiters.wake(Events::ERR);
+        }
     }
 }

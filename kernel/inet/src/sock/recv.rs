@@ -1,7 +1,7 @@
 //! Receiving from a datagram socket.
 
 use super::base::{DatagramSocket, Flavor, SHUT_RECEIVE};
-use crate::options::num::{IPV6_RECVERR, IP_PKTINFO, IP_RECVERR, SOL_IP, SOL_IPV6, SOL_SOCKET, SO_RXQ_OVFL};
+use crate::options::num::{IP_PKTINFO, SOL_IP, SOL_SOCKET, SO_RXQ_OVFL};
 use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::{MSG_DONTWAIT, MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC};
 use lkl_abi::{Errno, Result};
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 impl DatagramSocket {
     pub(super) fn receive(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
         if msg.flags & MSG_ERRQUEUE != 0 {
-            return self.receive_error(msg);
+            return super::errqueue::receive(&self.errors, self.family, &self.options, &self.inet, msg);
         }
         self.options.take_error()?;
         let d = {
@@ -59,34 +59,5 @@ impl DatagramSocket {
             IpAddr::V6(_) => None,
         });
         field.copy_from_slice(&ours.unwrap_or(Ipv4Addr::UNSPECIFIED).octets());
-    }
-
-    /// `MSG_ERRQUEUE`: never waits.
-    fn receive_error(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
-        let item = {
-            let mut errors = self.errors.lock();
-            if msg.flags & MSG_PEEK != 0 {
-                errors.peek().cloned().ok_or(Errno::EAGAIN)?
-            } else {
-                let (item, next) = errors.pop().ok_or(Errno::EAGAIN)?;
-                self.options.error.store(next.map_or(0, |e| e.0), Relaxed);
-                item
-            }
-        };
-        let copied = msg.data.write(&item.data)?;
-        if copied < item.data.len() {
-            msg.out_flags |= MSG_TRUNC;
-        }
-        msg.out_flags |= MSG_ERRQUEUE;
-        let (ip, port) = item.dst;
-        let scope = if crate::ip::needs_scope(ip) { item.ifindex } else { 0 };
-        let port = if self.flavor == Flavor::Udp { port } else { 0 };
-        msg.name = Some(SockAddr::for_family(self.family, ip, port, scope));
-        if !item.time.is_zero() {
-            crate::timestamp::push(&self.options, item.time, &mut msg.control);
-        }
-        let (level, kind) = if ip.is_ipv6() { (SOL_IPV6, IPV6_RECVERR) } else { (SOL_IP, IP_RECVERR) };
-        msg.control.push(Control { level, kind, data: item.to_bytes(self.family) });
-        Ok(copied)
     }
 }

@@ -1,14 +1,16 @@
 //! Sending from a datagram socket.
 
 use super::base::{DatagramSocket, Flavor, SHUT_SEND};
-use super::queue::ErrorItem;
+use super::errqueue::ErrorItem;
 use crate::ip::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 use crate::options::SendControl;
+use crate::timestamp::{self, Stamped, TxStamp};
 use crate::tx::{HeaderBytes, IpTx, PmtuDisc};
 use crate::{FlowKey, Route};
 use bytes::Bytes;
 use core::sync::atomic::Ordering::Relaxed;
-use lkl_abi::socket::{MSG_CONFIRM, MSG_DONTROUTE, MSG_MORE, MSG_OOB};
+use lkl_abi::net_tstamp::{SOF_TIMESTAMPING_OPT_ID, SOF_TIMESTAMPING_TX_SCHED, SOF_TIMESTAMPING_TX_SOFTWARE};
+use lkl_abi::socket::{MSG_CONFIRM, MSG_DONTROUTE, MSG_MORE, MSG_OOB, MSG_ZEROCOPY};
 use lkl_abi::{Errno, Result};
 use lkl_file::{SendMsg, SockAddr};
 use lkl_net::checksum::Sum;
@@ -36,6 +38,8 @@ struct Target {
     dont_route: bool,
     /// `MSG_CONFIRM`: the peer has answered.
     confirm: bool,
+    /// How many sends without a copy it is made of (`MSG_ZEROCOPY`).
+    zerocopy: u32,
 }
 
 impl DatagramSocket {
@@ -52,12 +56,15 @@ impl DatagramSocket {
         if self.shut.load(Relaxed) & SHUT_SEND != 0 {
             return Err(Errno::EPIPE);
         }
-        let control = self.inet.send_control(&msg.control)?;
+        let control = self.inet.send_control(&self.options, &msg.control)?;
         let more = self.flavor == Flavor::Udp && (msg.flags & MSG_MORE != 0 || self.corked.load(Relaxed));
         let pending = if self.flavor == Flavor::Udp { self.cork.lock().take() } else { None };
         if more || pending.is_some() {
             let mut cork = match pending {
-                Some(c) => c,
+                Some(mut c) => {
+                    c.to.zerocopy += self.is_zerocopy(msg.flags);
+                    c
+                }
                 None => Cork { to: self.target(msg)?, control, data: Vec::new() },
             };
             if cork.data.len() + len > 65_507 {
@@ -87,13 +94,38 @@ impl DatagramSocket {
         }
     }
 
+    fn is_zerocopy(&self, flags: u32) -> u32 {
+        (flags & MSG_ZEROCOPY != 0 && self.options.zerocopy.load(Relaxed)).into()
+    }
+
+    /// Says that sends without a copy are done: what they were given was copied when the datagram was made.
+    fn zerocopy_done(&self, to: &Target) {
+        for _ in 0..to.zerocopy {
+            let id = self.zerocopy_number.fetch_add(1, Relaxed);
+            self.errors.lock().push_done(id);
+        }
+        if to.zerocopy > 0 {
+            self.waiters.wake(lkl_sync::Events::ERR);
+        }
+    }
+
     fn target(&self, msg: &SendMsg<'_>) -> Result<Target> {
         let b = self.binding();
         let dont_route = msg.flags & MSG_DONTROUTE != 0;
         let confirm = msg.flags & MSG_CONFIRM != 0;
+        let zerocopy = self.is_zerocopy(msg.flags);
         let Some(name) = msg.name.filter(|n| !matches!(n, SockAddr::Unspec)) else {
             let (ip, port) = b.remote.ok_or(Errno::EDESTADDRREQ)?;
-            return Ok(Target { ip, port, oif: b.scope, flow_label: 0, connected: true, dont_route, confirm });
+            return Ok(Target {
+                ip,
+                port,
+                oif: b.scope,
+                flow_label: 0,
+                connected: true,
+                dont_route,
+                confirm,
+                zerocopy,
+            });
         };
         let (mut ip, port, scope) = self.address(&name)?;
         if port == 0 && self.flavor == Flavor::Udp {
@@ -107,12 +139,13 @@ impl DatagramSocket {
             SockAddr::Inet(std::net::SocketAddr::V6(a)) if self.inet.flowinfo_send6.load(Relaxed) != 0 => a.flowinfo(),
             _ => 0,
         };
-        Ok(Target { ip, port, oif, flow_label, connected: false, dont_route, confirm })
+        Ok(Target { ip, port, oif, flow_label, connected: false, dont_route, confirm, zerocopy })
     }
 
     fn route_to(&self, to: &Target, control: &SendControl) -> Result<Route> {
         let b = self.binding();
-        let plain = to.connected && *control == SendControl::default();
+        let asked = SendControl { stamps: None, stamp_number: None, ..*control };
+        let plain = to.connected && asked == SendControl::default();
         if plain {
             let cached = self.route.lock().clone();
             if let Some(r) = cached.filter(|r| self.net.route_valid(r)) {
@@ -183,6 +216,7 @@ impl DatagramSocket {
         tx.mark = control.mark.unwrap_or(tx.mark);
         tx.route = Some(route.clone());
         tx.dont_route |= to.dont_route;
+        tx.stamp = self.stamp(control);
         if control.dontfrag {
             tx.pmtu = PmtuDisc::Do;
         }
@@ -196,6 +230,22 @@ impl DatagramSocket {
         tx
     }
 
+    /// What notes the time when a datagram leaves, if that is wanted.
+    fn stamp(&self, control: &SendControl) -> Option<TxStamp> {
+        let flags = timestamp::recorded(&self.options, control.stamps);
+        if flags & (SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED) == 0 {
+            return None;
+        }
+        let numbered = self.options.timestamping.load(Relaxed) & SOF_TIMESTAMPING_OPT_ID != 0;
+        let key = match control.stamp_number {
+            Some(key) => key,
+            None if numbered => self.stamp_number.fetch_add(1, Relaxed),
+            None => 0,
+        };
+        let socket: std::sync::Weak<dyn Stamped> = self.me.clone();
+        TxStamp::new(socket, flags, key)
+    }
+
     fn send_udp(&self, to: &Target, control: &SendControl, route: &Route, data: Bytes) -> Result<()> {
         let v6 = route.dst.is_ipv6();
         let segment = control.segment.unwrap_or(self.segment.load(Relaxed) as u16);
@@ -206,14 +256,21 @@ impl DatagramSocket {
                 return Err(Errno::EINVAL);
             }
             let mut rest = data;
+            let mut control = *control;
             while !rest.is_empty() {
                 let piece = rest.split_to(usize::from(segment).min(rest.len()));
-                self.send_udp_one(to, control, route, piece)?;
+                self.send_udp_one(to, &control, route, piece)?;
+                // The stamp of the first is that of all.
+                control.stamps = Some(0);
             }
+            self.zerocopy_done(to);
             self.net.flush_output();
             return Ok(());
         }
         let result = self.send_udp_one(to, control, route, data);
+        if result.is_ok() {
+            self.zerocopy_done(to);
+        }
         self.net.flush_output();
         result
     }
@@ -261,7 +318,7 @@ impl DatagramSocket {
         let made = if v6 { &self.inet.hdrincl6 } else { &self.inet.hdrincl }.load(Relaxed) != 0;
         if made {
             let packet = if v6 { data } else { self.complete_header(route, &data)? };
-            let result = self.net.send_made(route, packet);
+            let result = self.net.send_made(route, packet, self.stamp(control));
             self.net.flush_output();
             return result;
         }

@@ -71,7 +71,7 @@ impl File for TcpSocket {
             }
         }
         drop(inner);
-        if self.options.error.load(Relaxed) != 0 {
+        if self.options.error.load(Relaxed) != 0 || self.has_errors() {
             ready |= Events::ERR;
         }
         ready
@@ -413,6 +413,10 @@ impl Socket for TcpSocket {
             Phase::Idle => Ok(0),
             Phase::Connection(c) => Ok(usize::try_from(c.unacknowledged()).unwrap_or(usize::MAX)),
         }
+    }
+
+    fn number_stamps(&self, written: bool) -> Result<()> {
+        self.number_stamps(written)
     }
 
     fn options_changed(&self) {

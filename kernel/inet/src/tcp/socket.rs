@@ -1,10 +1,13 @@
 //! A TCP socket: what it is made of, and the ways from the program's calls (`calls`) to its connection.
 
 use super::listen::Listener;
+use super::notes::{self, Notes, Progress};
 use super::ports::Owner;
 use super::table::{Entry, Tuple};
 use super::work::{OutQueue, Work};
 use crate::options::InetOptions;
+use crate::sock::errqueue;
+use crate::timestamp;
 use crate::tx::{IcmpError, RxMeta};
 use crate::{FlowKey, Net, Route};
 use bytes::Bytes;
@@ -19,7 +22,7 @@ use lkl_net::tcp::{Config, Connection, Read, Segment, Settings, State};
 use lkl_ops::Instant;
 use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// The most that one `send` moves before it looks at the connection again.
 const CHUNK: usize = 256 * 1024;
@@ -84,6 +87,7 @@ pub(crate) struct TcpSocket {
     pub(super) inner: Mutex<Inner>,
     pub(super) out: OutQueue,
     pub(super) timer: TimerId,
+    pub(super) notes: OnceLock<Box<Notes>>,
     /// `TCP_INQ`
     pub(super) inq: AtomicBool,
     /// `connect` has begun, and its end has not been told yet.
@@ -169,6 +173,7 @@ impl TcpSocket {
             inner: Mutex::new(Rank::Socket, inner),
             out: OutQueue::default(),
             timer: net.timers().new_id(),
+            notes: OnceLock::new(),
             inq: AtomicBool::new(false),
             connecting: AtomicBool::new(false),
         })
@@ -344,10 +349,14 @@ impl TcpSocket {
             return;
         }
         let level = self.net.tcp_memory_level();
-        let _gone = self.on_connection(|c, now| {
+        let progress = self.on_connection(|c, now| {
             c.set_memory_level(level);
             c.on_segment(now, header, payload);
+            Progress::of(c)
         });
+        if let Ok(progress) = progress {
+            self.note_progress(&progress, meta.time);
+        }
     }
 
     pub(super) fn on_icmp_error(&self, error: &IcmpError, seq: u32) {
@@ -509,6 +518,7 @@ impl TcpSocket {
 
     pub(super) fn send(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
         self.options.take_error()?;
+        let asked = notes::asked(&msg.control)?;
         let deferred = {
             let inner = self.inner.lock();
             matches!(inner.phase, Phase::Idle).then_some(inner.fast_open.deferred)
@@ -563,7 +573,15 @@ impl TcpSocket {
         let last = n == wanted;
         // What there is no room for may come late; what only this step leaves comes at once.
         let more = if last { msg.flags & MSG_MORE != 0 } else { n < room };
-        c.send(Bytes::from(data), more, last && msg.flags & MSG_OOB != 0)?;
+        let data = Bytes::from(data);
+        c.send(data.clone(), more, last && msg.flags & MSG_OOB != 0)?;
+        if last || (msg.flags & MSG_DONTWAIT != 0 && n == room) {
+            let flags = timestamp::recorded(&self.options, asked);
+            let zerocopy = notes::zerocopy(&self.options, msg.flags);
+            if flags != 0 || zerocopy {
+                self.note_send(c.write_seq(), flags, zerocopy, data);
+            }
+        }
         let work = self.collect(&mut inner, now);
         drop(inner);
         self.finish(work);
@@ -572,7 +590,8 @@ impl TcpSocket {
 
     pub(super) fn receive(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
         if msg.flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::EAGAIN);
+            let notes = self.notes.get().ok_or(Errno::EAGAIN)?;
+            return errqueue::receive(&notes.errors, self.family, &self.options, &self.inet, msg);
         }
         let mut inner = self.inner.lock();
         let now = self.net.now();
@@ -616,6 +635,12 @@ impl TcpSocket {
                     end = other;
                     break;
                 }
+            }
+        }
+        if done > 0 && timestamp::wanted(&self.options) {
+            let (read, _) = c.received();
+            if let Some(time) = self.came_at(if peek { read + done as u64 } else { read }, read) {
+                timestamp::push(&self.options, time, false, &mut msg.control);
             }
         }
         if self.inq.load(Relaxed) {

@@ -189,6 +189,7 @@ impl TcpSocket {
         let route = self.current_route(tuple);
         for segment in out {
             let ecn = segment.header.ecn as u8;
+            let stamp = self.stamp_of(&segment);
             let mut tx = super::packet(tuple.local.0, tuple.remote.0, segment);
             self.inet.apply(&self.options, &mut tx);
             tx.tos |= ecn;
@@ -196,6 +197,7 @@ impl TcpSocket {
                 tx.oif = tuple.scope;
             }
             tx.route.clone_from(&route);
+            tx.stamp = stamp;
             if let Err(e) = self.net.ip_output_queued(tx) {
                 tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
                 if e == Errno::EMSGSIZE {

@@ -123,6 +123,22 @@ impl Connection {
         self.tx.queue.end().saturating_sub(self.tx.nxt)
     }
 
+    /// Sequence number of the next byte that is put into the send queue.
+    pub fn write_seq(&self) -> u32 {
+        self.tx.space.wire(self.tx.queue.end())
+    }
+
+    /// Sequence number of the first byte that is not acknowledged.
+    pub fn unacknowledged_seq(&self) -> u32 {
+        self.tx.space.wire(self.tx.una)
+    }
+
+    /// Positions of the next byte that the program reads, and of the end of what has come.
+    pub fn received(&self) -> (u64, u64) {
+        let read = self.read_position();
+        (read, read + self.rx.queue.len() as u64)
+    }
+
     /// Bytes not acknowledged yet (`SIOCOUTQ`).
     pub fn unacknowledged(&self) -> u64 {
         self.tx.queue.len()
