@@ -21,11 +21,13 @@
 mod cred;
 mod door;
 mod epoll;
+mod eventfd;
 mod fasync;
 mod fdtable;
 mod kernel;
 mod lowest;
 mod openfile;
+mod pipe;
 mod poll;
 mod process;
 mod stack;
@@ -34,6 +36,7 @@ mod syscall;
 mod testkit;
 #[cfg(test)]
 mod tests;
+mod timerfd;
 mod user;
 
 pub use cred::{Credentials, Ids};

@@ -3,12 +3,14 @@
 pub(crate) mod args;
 mod clock;
 mod cmsg;
+mod event;
 mod fd;
 mod ids;
 mod ioctl;
 mod msg;
 mod names;
 mod path;
+mod pipe;
 mod rw;
 mod socket;
 mod sockopt;

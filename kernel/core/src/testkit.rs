@@ -20,6 +20,12 @@ use std::time::Duration;
 #[derive(Default)]
 pub(crate) struct Clock(AtomicU64);
 
+impl Clock {
+    pub(crate) fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_nanos() as u64, SeqCst);
+    }
+}
+
 impl Host for Clock {
     fn now(&self) -> Instant {
         Instant::from_nanos(self.0.load(SeqCst))

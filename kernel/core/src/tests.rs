@@ -2,11 +2,13 @@
 
 mod blocking;
 mod descriptors;
+mod events;
 mod ids;
 mod loopback;
 mod messages;
 mod option_table;
 mod options;
+mod pipes;
 mod random;
 mod readiness;
 mod system;

@@ -117,6 +117,14 @@ pub(crate) static EPOLL_OP: &Symbols = symbols!(epoll: EPOLL_CTL_ADD, EPOLL_CTL_
 pub(crate) static EPOLL: &Symbols = symbols!(epoll: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLNVAL, EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND, EPOLLMSG, EPOLLRDHUP, EPOLLEXCLUSIVE, EPOLLWAKEUP, EPOLLONESHOT, EPOLLET);
 /// Requests of `ioctl`.
 pub(crate) static IOCTL: &Symbols = symbols!(ioctls: FIONREAD, SIOCOUTQ, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC, FIOQSIZE, FIOSETOWN, SIOCSPGRP, FIOGETOWN, SIOCGPGRP, SIOCATMARK, SIOCGSTAMP_OLD, SIOCGSTAMPNS_OLD, SIOCOUTQNSD);
+/// `SPLICE_F_*`
+pub(crate) static SPLICE: &Symbols = symbols!(splice: SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT);
+/// `EFD_*`
+pub(crate) static EVENTFD: &Symbols = symbols!(eventfd: EFD_SEMAPHORE, EFD_CLOEXEC, EFD_NONBLOCK);
+/// Flags of `timerfd_create`.
+pub(crate) static TIMERFD: &Symbols = symbols!(timerfd: TFD_CLOEXEC, TFD_NONBLOCK);
+/// Flags of `timerfd_settime`.
+pub(crate) static TIMERFD_SET: &Symbols = symbols!(timerfd: TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET);
 /// `RWF_*`
 pub(crate) static RWF: &Symbols = symbols!(uio: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND);
 /// `CLOCK_*`

@@ -2,6 +2,7 @@
 
 use super::{Args, Ctx};
 use crate::openfile::OpenFile;
+use crate::pipe::as_pipe;
 use crate::user::{self, u32_in};
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
@@ -171,7 +172,12 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
         }
         F_GETLEASE => Ok(u64::from(F_UNLCK)),
         F_NOTIFY if file.file().mode() & S_IFMT != S_IFDIR => Err(Errno::ENOTDIR),
-        F_SETPIPE_SZ | F_GETPIPE_SZ => Err(Errno::EBADF),
+        F_GETPIPE_SZ => Ok(as_pipe(&**file.file()).ok_or(Errno::EBADF)?.capacity() as u64),
+        F_SETPIPE_SZ => {
+            let privileged = cx.process().credentials().privileged();
+            let pipe = as_pipe(&**file.file()).ok_or(Errno::EBADF)?;
+            Ok(pipe.set_capacity(arg as u32, privileged)? as u64)
+        }
         _ => Err(Errno::EINVAL),
     }
 }
@@ -245,7 +251,7 @@ pub(super) fn lseek(cx: &Ctx<'_>, [fd, offset, whence, ..]: Args) -> Result<u64>
     if whence as u32 > SEEK_MAX {
         return Err(Errno::EINVAL);
     }
-    if f.as_socket().is_some() {
+    if f.as_socket().is_some() || as_pipe(&**f).is_some() {
         return Err(Errno::ESPIPE);
     }
     if !f.seekable() {

@@ -19,7 +19,7 @@ use lkl_sync::{block_on, Blocking, Events};
 /// `IPPROTO_UDP`
 const IPPROTO_UDP: u32 = 17;
 /// `SIGPIPE`
-const SIGPIPE: u32 = 13;
+pub(super) const SIGPIPE: u32 = 13;
 /// Most messages that `sendmmsg` and `recvmmsg` move.
 const MMSG_MAX: u32 = 1024;
 
@@ -335,11 +335,11 @@ fn receive_many(
 }
 
 /// `read` of a socket.
-pub(super) fn read(cx: &Ctx<'_>, file: &OpenFile, iov: &[Iov], flags: u32) -> Result<u64> {
+pub(super) fn read(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], flags: u32) -> Result<u64> {
     if user::total(iov) == 0 {
         return Ok(0);
     }
-    receive(cx, file, cx.mem, iov, flags).map(|got| got.len as u64)
+    receive(cx, file, mem, iov, flags).map(|got| got.len as u64)
 }
 
 /// `write` to a socket.

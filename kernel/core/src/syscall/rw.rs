@@ -2,6 +2,7 @@
 
 use super::{msg, Args, Ctx};
 use crate::openfile::OpenFile;
+use crate::pipe::as_pipe;
 use crate::user::{self, Buffer};
 use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY};
 use lkl_abi::socket::MSG_DONTWAIT;
@@ -14,22 +15,65 @@ use lkl_sync::{block_on, Blocking, Events};
 /// Bytes that a copy between two files moves at once.
 const COPY: usize = 64 * 1024;
 
-fn readable(file: &OpenFile) -> Result<()> {
+pub(super) fn readable(file: &OpenFile) -> Result<()> {
     if file.flags() & O_ACCMODE == O_WRONLY {
         return Err(Errno::EBADF);
     }
     Ok(())
 }
 
-fn writable(file: &OpenFile) -> Result<()> {
+pub(super) fn writable(file: &OpenFile) -> Result<()> {
     if file.flags() & O_ACCMODE == O_RDONLY {
         return Err(Errno::EBADF);
     }
     Ok(())
 }
 
-fn how<'a>(cx: &'a Ctx<'_>, file: &OpenFile) -> Blocking<'a> {
-    Blocking { parker: cx.task.parker(), nonblock: file.nonblock(), deadline: None, exclusive: false }
+/// Reads a file without a position, waiting for the first bytes.
+pub(super) fn read_stream(
+    cx: &Ctx<'_>,
+    file: &OpenFile,
+    mem: &dyn UserMem,
+    iov: &[Iov],
+    nonblock: bool,
+) -> Result<u64> {
+    let f = file.file();
+    let how = Blocking { parker: cx.task.parker(), nonblock, deadline: None, exclusive: false };
+    let n = block_on(how, f.wait_queue(), Events::READ, || f.read(&mut IovWriter::new(mem, iov), None))?;
+    Ok(n as u64)
+}
+
+/// Writes a file without a position; a pipe takes all of it, however long that is.
+pub(super) fn write_stream(
+    cx: &Ctx<'_>,
+    file: &OpenFile,
+    mem: &dyn UserMem,
+    iov: &[Iov],
+    nonblock: bool,
+) -> Result<u64> {
+    let f = file.file();
+    let how = Blocking { parker: cx.task.parker(), nonblock, deadline: None, exclusive: false };
+    let pipe = as_pipe(&**f).is_some();
+    let mut data = IovReader::new(mem, iov);
+    let mut done = 0;
+    loop {
+        match block_on(how, f.wait_queue(), Events::WRITE, || f.write(&mut data.clone(), None)) {
+            Ok(n) => {
+                data.skip(n);
+                done += n as u64;
+                if !pipe || data.remaining() == 0 {
+                    return Ok(done);
+                }
+            }
+            Err(_) if done > 0 => return Ok(done),
+            Err(e) => {
+                if e == Errno::EPIPE && pipe {
+                    cx.task.raise(msg::SIGPIPE);
+                }
+                return Err(e);
+            }
+        }
+    }
 }
 
 /// Reads at `at`, or where the file stands.
@@ -37,8 +81,7 @@ fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: 
     readable(file)?;
     let f = file.file();
     if !f.seekable() {
-        let n = block_on(how(cx, file), f.wait_queue(), Events::READ, || f.read(&mut IovWriter::new(mem, iov), None))?;
-        return Ok(n as u64);
+        return read_stream(cx, file, mem, iov, file.nonblock());
     }
     if let Some(at) = at {
         return f.read(&mut IovWriter::new(mem, iov), Some(at)).map(|n| n as u64);
@@ -54,9 +97,7 @@ fn write_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at:
     writable(file)?;
     let f = file.file();
     if !f.seekable() {
-        let n =
-            block_on(how(cx, file), f.wait_queue(), Events::WRITE, || f.write(&mut IovReader::new(mem, iov), None))?;
-        return Ok(n as u64);
+        return write_stream(cx, file, mem, iov, file.nonblock());
     }
     if let Some(at) = at {
         return f.write(&mut IovReader::new(mem, iov), Some(at)).map(|n| n as u64);
@@ -70,9 +111,31 @@ fn write_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at:
     Ok(n)
 }
 
+/// Reads a file of any kind into `mem`.
+pub(super) fn read_into(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
+    match file.socket() {
+        Some(_) => msg::read(cx, file, mem, iov, 0),
+        None => read_file(cx, file, mem, iov, at),
+    }
+}
+
+/// Writes a file of any kind from `mem`.
+pub(super) fn write_from(
+    cx: &Ctx<'_>,
+    file: &OpenFile,
+    mem: &dyn UserMem,
+    iov: &[Iov],
+    at: Option<u64>,
+) -> Result<u64> {
+    match file.socket() {
+        Some(_) => msg::write(cx, file, mem, iov, 0),
+        None => write_file(cx, file, mem, iov, at),
+    }
+}
+
 fn read_any(cx: &Ctx<'_>, file: &OpenFile, iov: &[Iov], flags: u32) -> Result<u64> {
     match file.socket() {
-        Some(_) => msg::read(cx, file, iov, flags),
+        Some(_) => msg::read(cx, file, cx.mem, iov, flags),
         None => read_file(cx, file, cx.mem, iov, None),
     }
 }
@@ -200,11 +263,7 @@ pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> R
             Err(e) => break Err(e),
         };
         let piece = [Iov { base: 0, len: n }];
-        let written = match out.socket() {
-            Some(_) => msg::write(cx, &out, &buffer, &piece, 0),
-            None => write_file(cx, &out, &buffer, &piece, None),
-        };
-        match written {
+        match write_from(cx, &out, &buffer, &piece, None) {
             Ok(taken) => {
                 at += taken;
                 done += taken;
@@ -224,22 +283,6 @@ pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> R
         Err(e) if done == 0 => Err(e),
         _ => Ok(done),
     }
-}
-
-/// Of two files of the kernel neither is a pipe.
-pub(super) fn splice(cx: &Ctx<'_>, [input, _, out, ..]: Args) -> Result<u64> {
-    readable(&*cx.file(input)?)?;
-    writable(&*cx.file(out)?)?;
-    Err(Errno::EINVAL)
-}
-
-pub(super) fn tee(cx: &Ctx<'_>, [input, out, ..]: Args) -> Result<u64> {
-    splice(cx, [input, 0, out, 0, 0, 0])
-}
-
-pub(super) fn vmsplice(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
-    cx.file(fd)?;
-    Err(Errno::EBADF)
 }
 
 /// No file of the kernel is a regular one that a range could be copied to.

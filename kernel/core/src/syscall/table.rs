@@ -2,10 +2,10 @@
 
 use super::args::{Arg, Ret, Symbols};
 use super::args::{
-    ACCEPT, ACCESS, AT, CLOCK, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, FAMILY, FCNTL, GRND, LEVEL, MSG, NONE, OPEN,
-    RLIMIT, RWF, SHUT, TIMER, WHENCE,
+    ACCEPT, ACCESS, AT, CLOCK, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, EVENTFD, FAMILY, FCNTL, GRND, LEVEL, MSG, NONE,
+    OPEN, RLIMIT, RWF, SHUT, SPLICE, TIMER, TIMERFD, TIMERFD_SET, WHENCE,
 };
-use super::{clock, fd, ids, ioctl, msg, path, rw, socket, sockopt, system, wait, Args, Ctx};
+use super::{clock, event, fd, ids, ioctl, msg, path, pipe, rw, socket, sockopt, system, wait, Args, Ctx};
 use lkl_abi::{nr, Result};
 
 /// One call.
@@ -77,9 +77,14 @@ calls! {
     PREADV2 "preadv2" (fd: Fd, iov: IovOut { len: 2 }, count: Int, offset: Int, offset_high: Int, flags: flags(RWF)) -> Int = rw::preadv2, "";
     PWRITEV2 "pwritev2" (fd: Fd, iov: Iov { len: 2 }, count: Int, offset: Int, offset_high: Int, flags: flags(RWF)) -> Int = rw::pwritev2, "";
     SENDFILE "sendfile" (out_fd: Fd, in_fd: Fd, offset: Ptr, count: Uint) -> Int = rw::sendfile, "from files of the kernel; host files are the caller's part";
-    SPLICE "splice" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(NONE)) -> Int = rw::splice, "EINVAL: pipes are the host's, and the caller's part";
-    TEE "tee" (in_fd: Fd, out_fd: Fd, len: Uint, flags: flags(NONE)) -> Int = rw::tee, "EINVAL: pipes are the host's";
-    VMSPLICE "vmsplice" (fd: Fd, iov: Ptr, count: Uint, flags: flags(NONE)) -> Int = rw::vmsplice, "EBADF: pipes are the host's";
+    SPLICE "splice" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(SPLICE)) -> Int = pipe::splice, "bytes are copied; the host's pipes are the caller's part";
+    TEE "tee" (in_fd: Fd, out_fd: Fd, len: Uint, flags: flags(SPLICE)) -> Int = pipe::tee, "bytes are copied";
+    VMSPLICE "vmsplice" (fd: Fd, iov: Ptr, count: Uint, flags: flags(SPLICE)) -> Int = pipe::vmsplice, "bytes are copied";
+    PIPE2 "pipe2" (fds: Ptr, flags: flags(OPEN)) -> Int = pipe::pipe2, "EINVAL for O_DIRECT (packets)";
+    EVENTFD2 "eventfd2" (count: Uint, flags: flags(EVENTFD)) -> Int = event::eventfd2, "";
+    TIMERFD_CREATE "timerfd_create" (clock: one(CLOCK), flags: flags(TIMERFD)) -> Int = event::timerfd_create, "";
+    TIMERFD_SETTIME "timerfd_settime" (fd: Fd, flags: flags(TIMERFD_SET), new: Ptr, old: Ptr) -> Int = event::timerfd_settime, "TFD_TIMER_CANCEL_ON_SET without effect";
+    TIMERFD_GETTIME "timerfd_gettime" (fd: Fd, current: Ptr) -> Int = event::timerfd_gettime, "";
     COPY_FILE_RANGE "copy_file_range" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(NONE)) -> Int = rw::copy_file_range, "EINVAL: no regular files";
     CLOSE "close" (fd: Fd) -> Int = fd::close, "";
     CLOSE_RANGE "close_range" (first: Uint, last: Uint, flags: flags(CLOSE_RANGE)) -> Int = fd::close_range, "CLOSE_RANGE_UNSHARE is taken, as the table is not shared";

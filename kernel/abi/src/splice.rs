@@ -1,0 +1,7 @@
+//! Flags of `splice`, `tee`, `vmsplice` (`linux/splice.h`; `man 2 splice`).
+#![expect(missing_docs, reason = "the manual pages explain them")]
+
+pub const SPLICE_F_MOVE: u32 = 1;
+pub const SPLICE_F_NONBLOCK: u32 = 2;
+pub const SPLICE_F_MORE: u32 = 4;
+pub const SPLICE_F_GIFT: u32 = 8;
