@@ -155,11 +155,11 @@ impl Path {
     }
 
     /// What theory says of a long flow, as a share of the capacity. For CUBIC, RFC 9438, section 5.1, and what Reno would
-    /// get (Mathis et al.), whichever is more; for BBR all of it but what a round trip at the least window costs each ten
-    /// seconds, as long as the loss is less than a fifth.
+    /// get (Mathis et al.), whichever is more; for BBR all of it but what 200 ms and a round trip at the least window cost each
+    /// ten seconds, as long as the loss is less than a fifth.
     pub fn theory(&self, congestion: &str) -> f64 {
         if congestion == "bbr" {
-            return 0.98 * 0.99;
+            return 0.99 * (1.0 - (0.2 + self.rtt.as_secs_f64()) / 10.0);
         }
         let segments_in_flight = self.bdp() as f64 / 1514.0;
         if self.loss == 0.0 {
