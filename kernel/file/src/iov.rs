@@ -97,13 +97,23 @@ impl<'a> IovReader<'a> {
     /// # Errors
     /// `EFAULT`.
     pub fn read_vec(&mut self, max: usize) -> Result<Vec<u8>> {
-        let wanted = self.remaining().min(max);
-        let mut buf = Vec::with_capacity(wanted);
-        while buf.len() < wanted {
-            let Some((at, n)) = self.cursor.next(wanted - buf.len()) else { break };
-            self.mem.append(at, n, &mut buf)?;
-        }
+        let mut buf = Vec::with_capacity(self.remaining().min(max));
+        self.read_append(max, &mut buf)?;
         Ok(buf)
+    }
+
+    /// Appends the next `max` bytes at most to `out`; answers how many.
+    ///
+    /// # Errors
+    /// `EFAULT`; `out` may have got some of them.
+    pub fn read_append(&mut self, max: usize, out: &mut Vec<u8>) -> Result<usize> {
+        let (wanted, mut done) = (self.remaining().min(max), 0);
+        while done < wanted {
+            let Some((at, n)) = self.cursor.next(wanted - done) else { break };
+            self.mem.append(at, n, out)?;
+            done += n;
+        }
+        Ok(done)
     }
 }
 

@@ -4,7 +4,7 @@
 //! here.
 
 use crate::fs::Timestamp;
-use crate::pages::Pages;
+use crate::pages::{Pages, RUN_MAX};
 use crate::sb::Super;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -21,6 +21,9 @@ const DIRTY_EXPIRES: Duration = Duration::from_secs(30);
 /// The least memory that anything works with.
 const MEMORY_MIN: u64 = 4 << 20;
 
+/// So many buffers are kept for the next ones who need some.
+const SPARE_MAX: usize = 4;
+
 /// How much memory files may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -36,6 +39,14 @@ impl Default for Limits {
     }
 }
 
+/// Files whose content is in memory, in the order in which some of it is taken back.
+#[derive(Default)]
+struct Clock {
+    files: VecDeque<Weak<Pages>>,
+    /// With so many, those that are gone are looked for.
+    tidy_at: usize,
+}
+
 /// What all mounted file systems of a kernel share.
 pub struct Env {
     host: Arc<dyn Host>,
@@ -45,7 +56,9 @@ pub struct Env {
     used: AtomicUsize,
     dirty: AtomicUsize,
     /// Files that have cached content: where memory is taken back, in turn.
-    clock: Mutex<VecDeque<Weak<Pages>>>,
+    clock: Mutex<Clock>,
+    /// Memory of the longest runs that is not used: it need not be cleared again.
+    spare: Mutex<Vec<Vec<u8>>>,
     supers: Mutex<Vec<Weak<Super>>>,
     next_dev: AtomicU64,
     /// When [`Env::service`] is due, in nanoseconds; `u64::MAX` for never.
@@ -63,7 +76,8 @@ impl Env {
             metadata,
             used: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
-            clock: Mutex::new(Rank::Leaf, VecDeque::new()),
+            clock: Mutex::new(Rank::Leaf, Clock::default()),
+            spare: Mutex::new(Rank::Leaf, Vec::new()),
             supers: Mutex::new(Rank::Leaf, Vec::new()),
             next_dev: AtomicU64::new(1),
             due: AtomicU64::new(u64::MAX),
@@ -174,24 +188,65 @@ impl Env {
 
     /// A file has content in memory now.
     pub(crate) fn enlist(&self, pages: &Arc<Pages>) {
-        self.clock.lock().push_back(Arc::downgrade(pages));
+        let mut clock = self.clock.lock();
+        if clock.files.len() >= clock.tidy_at.max(1024) {
+            clock.files.retain(|p| p.strong_count() > 0);
+            clock.tidy_at = clock.files.len() * 2;
+        }
+        clock.files.push_back(Arc::downgrade(pages));
     }
 
     /// Lets clean pages go until `more` bytes fit, or nothing can go. The caller holds no lock of pages.
     pub(crate) fn make_room(&self, more: usize) {
         let max = self.pages_max();
-        let mut rounds = self.clock.lock().len() * 2 + 2;
+        if self.used() + more <= max {
+            return;
+        }
+        let mut rounds = self.clock.lock().files.len() * 2 + 2;
         loop {
             let excess = (self.used() + more).saturating_sub(max);
             if excess == 0 || rounds == 0 {
                 return;
             }
             rounds -= 1;
-            let first = self.clock.lock().pop_front();
+            let first = self.clock.lock().files.pop_front();
             let Some(first) = first else { return };
             let Some(pages) = first.upgrade() else { continue };
             if pages.reclaim(excess) {
-                self.clock.lock().push_back(first);
+                self.clock.lock().files.push_back(first);
+            }
+        }
+    }
+
+    /// Lets all clean pages go (`/proc/sys/vm/drop_caches`).
+    pub fn drop_caches(&self) {
+        let files = self.clock.lock().files.clone();
+        for pages in files.iter().filter_map(Weak::upgrade) {
+            pages.drop_clean(0..u64::MAX);
+        }
+    }
+
+    /// Empty memory for `len` bytes.
+    pub(crate) fn buffer(&self, len: usize) -> Vec<u8> {
+        let mut buffer = if len == RUN_MAX { self.spare.lock().pop().unwrap_or_default() } else { Vec::new() };
+        buffer.clear();
+        buffer.reserve_exact(len);
+        buffer
+    }
+
+    /// Memory with `len` bytes of anything in it, which will all be written over.
+    pub(crate) fn filled_buffer(&self, len: usize) -> Vec<u8> {
+        let mut buffer = if len == RUN_MAX { self.spare.lock().pop().unwrap_or_default() } else { Vec::new() };
+        buffer.resize(len, 0);
+        buffer
+    }
+
+    /// Memory that is not used any more.
+    pub(crate) fn spare(&self, buffer: Vec<u8>) {
+        if buffer.len() == RUN_MAX && buffer.capacity() == RUN_MAX {
+            let mut spare = self.spare.lock();
+            if spare.len() < SPARE_MAX {
+                spare.push(buffer);
             }
         }
     }

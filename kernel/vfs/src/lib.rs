@@ -8,7 +8,6 @@
 //! Below: `lkl-block`, `lkl-sync`. Above: the file systems implement the traits, `lkl-kernel` makes the system calls of it.
 
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "the page cache uses the rest")]
 
 pub mod acl;
 pub mod cred;
@@ -19,6 +18,7 @@ pub mod locks;
 mod node;
 mod pages;
 mod sb;
+mod transfer;
 
 pub use env::{Env, Limits};
 pub use errseq::ErrorMark;

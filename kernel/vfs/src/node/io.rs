@@ -2,8 +2,11 @@
 
 use super::Node;
 use crate::fs::InodeKind;
+use crate::pages::{Found, OldPage, Wrote, PAGE, PAGE_U64, RUN_MAX};
+use crate::transfer::{Sink, Source};
 use lkl_abi::{Errno, Result};
 use lkl_file::{IovReader, IovWriter};
+use std::sync::Arc;
 
 /// Bytes that pass through memory of ours at a time, where the inode itself has the content.
 const DIRECT: usize = 64 << 10;
@@ -15,98 +18,6 @@ pub enum At {
     Offset(u64),
     /// At the end (`O_APPEND`), wherever that is when the write begins.
     End,
-}
-
-/// Whom bytes go to.
-pub(super) trait Sink {
-    fn room(&self) -> usize;
-    /// Takes as many as it can.
-    fn put(&mut self, data: &[u8]) -> usize;
-}
-
-/// Whom bytes come from.
-pub(super) trait Source {
-    fn left(&self) -> usize;
-    /// Fills as much of `buf` as it can.
-    fn get(&mut self, buf: &mut [u8]) -> usize;
-}
-
-/// Tries with all, then with ever less, so that what lies before a bad address is done.
-fn bisect(len: usize, mut step: impl FnMut(usize, usize) -> bool) -> usize {
-    let (mut done, mut size) = (0, len);
-    while size > 0 && done < len {
-        size = size.min(len - done);
-        if step(done, size) {
-            done += size;
-        } else {
-            size /= 2;
-        }
-    }
-    done
-}
-
-impl Sink for IovWriter<'_> {
-    fn room(&self) -> usize {
-        self.remaining()
-    }
-
-    fn put(&mut self, data: &[u8]) -> usize {
-        bisect(data.len().min(self.remaining()), |at, len| {
-            let before = *self;
-            let ok = data.get(at..at + len).is_some_and(|d| self.write(d).is_ok());
-            if !ok {
-                *self = before;
-            }
-            ok
-        })
-    }
-}
-
-impl Source for IovReader<'_> {
-    fn left(&self) -> usize {
-        self.remaining()
-    }
-
-    fn get(&mut self, buf: &mut [u8]) -> usize {
-        bisect(buf.len().min(self.remaining()), |at, len| {
-            let before = *self;
-            let ok = buf.get_mut(at..at + len).is_some_and(|b| self.read(b).is_ok());
-            if !ok {
-                *self = before;
-            }
-            ok
-        })
-    }
-}
-
-impl Sink for &mut [u8] {
-    fn room(&self) -> usize {
-        self.len()
-    }
-
-    fn put(&mut self, data: &[u8]) -> usize {
-        let n = data.len().min(self.len());
-        let (front, rest) = core::mem::take(self).split_at_mut(n);
-        front.copy_from_slice(data.get(..n).unwrap_or_default());
-        *self = rest;
-        n
-    }
-}
-
-impl Source for &[u8] {
-    fn left(&self) -> usize {
-        self.len()
-    }
-
-    fn get(&mut self, buf: &mut [u8]) -> usize {
-        let n = buf.len().min(self.len());
-        let (front, rest) = self.split_at(n);
-        if let Some(buf) = buf.get_mut(..n) {
-            buf.copy_from_slice(front);
-        }
-        *self = rest;
-        n
-    }
 }
 
 impl Node {
@@ -145,7 +56,7 @@ impl Node {
         self.write_from(&mut data, at)
     }
 
-    fn check_kind(&self) -> Result<()> {
+    pub(super) fn check_kind(&self) -> Result<()> {
         match self.kind() {
             InodeKind::Regular => Ok(()),
             InodeKind::Directory => Err(Errno::EISDIR),
@@ -157,30 +68,70 @@ impl Node {
         self.check_kind()?;
         let _data = self.core.data.read();
         let mut done = 0;
-        let mut buf = Vec::new();
-        loop {
+        while out.room() > 0 {
             let at = offset.saturating_add(done as u64);
             let left = usize::try_from(self.size().saturating_sub(at)).unwrap_or(usize::MAX);
-            let wanted = left.min(out.room()).min(DIRECT);
+            let wanted = left.min(out.room());
             if wanted == 0 {
-                return Ok(done);
+                break;
             }
-            buf.resize(wanted, 0);
-            match self.core.inode.read(at, &mut buf) {
-                Err(_) if done > 0 => return Ok(done),
-                other => other?,
+            let given = if self.core.cached { self.give_cached(out, at, wanted) } else { self.give(out, at, wanted) };
+            match given {
+                Ok(n) => done += n,
+                // What was read counts; the next call meets the same.
+                Err(_) if done > 0 => break,
+                Err(e) => return Err(e),
             }
-            let given = out.put(&buf);
-            done += given;
-            if given < wanted {
-                return if done > 0 { Ok(done) } else { Err(Errno::EFAULT) };
+        }
+        Ok(done)
+    }
+
+    /// Gives some of the `wanted` bytes at `at`, from the inode.
+    fn give(&self, out: &mut dyn Sink, at: u64, wanted: usize) -> Result<usize> {
+        let mut buf = vec![0; wanted.min(DIRECT)];
+        self.core.inode.read(at, &mut buf)?;
+        match out.put(&buf) {
+            0 => Err(Errno::EFAULT),
+            n => Ok(n),
+        }
+    }
+
+    /// Gives some of the `wanted` bytes at `at`, from the pages.
+    pub(super) fn give_cached(&self, out: &mut dyn Sink, at: u64, wanted: usize) -> Result<usize> {
+        let (page, until) = (at / PAGE_U64, (at + wanted as u64).div_ceil(PAGE_U64));
+        let (data, from) = match self.core.pages.find(page, until, self.size().div_ceil(PAGE_U64)) {
+            Found::Here { data, at } => (data, at),
+            Found::Missing { pages } => (self.load(page, until, pages)?, 0),
+        };
+        let from = from + (at % PAGE_U64) as usize;
+        let part = data.get(from..data.len().min(from + wanted)).unwrap_or_default();
+        match out.put(part) {
+            0 => Err(Errno::EFAULT),
+            n => Ok(n),
+        }
+    }
+
+    /// Reads pages from the inode, and keeps them. If not all `pages` can be read, then those that are wanted, or the first one.
+    fn load(&self, page: u64, until: u64, mut pages: u64) -> Result<Arc<Vec<u8>>> {
+        loop {
+            let len = pages as usize * PAGE;
+            self.core.env.make_room(len);
+            let mut data = self.core.env.filled_buffer(len);
+            match self.core.inode.read(page * PAGE_U64, &mut data) {
+                Ok(()) => {
+                    let data = Arc::new(data);
+                    self.core.pages.insert(page, data.clone());
+                    return Ok(data);
+                }
+                Err(e) if pages == 1 => return Err(e),
+                Err(_) => pages = if page + pages > until { (until - page).max(1) } else { 1 },
             }
         }
     }
 
     fn write_from(&self, data: &mut dyn Source, at: At) -> Result<(u64, usize)> {
         self.check_kind()?;
-        let _data = self.core.data.write();
+        let locked = self.core.data.write();
         let start = match at {
             At::Offset(at) => at,
             At::End => self.size(),
@@ -193,25 +144,129 @@ impl Node {
             return Err(Errno::EFBIG);
         }
         let total = usize::try_from(most).unwrap_or(usize::MAX).min(data.left());
-        let (mut done, mut result) = (0, Ok(()));
-        let mut buf = vec![0; total.min(DIRECT)];
-        while done < total && result.is_ok() {
-            let wanted = (total - done).min(DIRECT);
-            let got = data.get(buf.get_mut(..wanted).unwrap_or_default());
-            let from = start + done as u64;
-            if got > 0 {
-                let end = (from + got as u64).max(self.size());
-                result = self.core.inode.write(from, &[buf.get(..got).unwrap_or_default()], end);
-                done += if result.is_ok() { got } else { 0 };
+        let mut done = 0;
+        let result = loop {
+            if done == total {
+                break Ok(());
             }
-            if got < wanted {
-                result = result.and(Err(Errno::EFAULT));
+            let (at, left) = (start + done as u64, total - done);
+            let (written, result) =
+                if self.core.cached { self.take_cached(data, at, left) } else { self.take(data, at, left) };
+            done += written;
+            if result.is_err() {
+                break result;
             }
+        };
+        if done > 0 {
+            self.touch_content();
         }
+        drop(locked);
         if done == 0 {
             return result.map(|()| (start, 0));
         }
-        self.touch_content();
+        if self.core.cached {
+            self.mark_dirty();
+            self.balance();
+        }
         Ok((start, done))
+    }
+
+    /// Takes some of `left` bytes and gives them to the inode at `at`. Answers how many, and why it were not all that it meant to take.
+    fn take(&self, data: &mut dyn Source, at: u64, left: usize) -> (usize, Result<()>) {
+        let wanted = left.min(DIRECT);
+        let mut buf = Vec::with_capacity(wanted);
+        let got = data.append(&mut buf, wanted);
+        if got > 0 {
+            let end = (at + got as u64).max(self.size());
+            if let Err(e) = self.core.inode.write(at, &[&buf], end) {
+                return (0, Err(e));
+            }
+        }
+        (got, if got < wanted { Err(Errno::EFAULT) } else { Ok(()) })
+    }
+
+    /// Takes some of `left` bytes into the pages at `at`. Answers as [`Node::take`].
+    fn take_cached(&self, data: &mut dyn Source, at: u64, left: usize) -> (usize, Result<()>) {
+        let core = &*self.core;
+        let wanted = left.min(RUN_MAX - (at % RUN_MAX as u64) as usize);
+        let wanted = match self.promise(at, wanted) {
+            Ok(n) => n,
+            Err(e) => return (0, Err(e)),
+        };
+        core.env.make_room(wanted);
+        let (mut done, mut old) = (0, None);
+        loop {
+            let place = (at + done as u64, wanted - done, self.size());
+            let (written, how) = core.pages.write(place, data, old.take());
+            done += written;
+            core.size.fetch_max(at + done as u64, core::sync::atomic::Ordering::AcqRel);
+            match how {
+                Wrote::Needs(page) => match self.old_page(page) {
+                    Ok(content) => old = Some(OldPage { page, content }),
+                    Err(e) => return (done, Err(e)),
+                },
+                Wrote::All if done < wanted => return (done, Err(Errno::EFAULT)),
+                Wrote::All => break,
+            }
+        }
+        if core.env.dirty() > core.env.dirty_max() {
+            // The lock is held: only this file's own.
+            let _told_later = self.write_back_pages(0..u64::MAX);
+        }
+        (done, Ok(()))
+    }
+
+    /// A page as the inode has it.
+    pub(super) fn old_page(&self, page: u64) -> Result<Vec<u8>> {
+        let mut content = vec![0; PAGE];
+        self.core.inode.read(page * PAGE_U64, &mut content)?;
+        Ok(content)
+    }
+
+    /// Has the inode promise room for what is about to become dirty. Answers for how many of the bytes there is some.
+    fn promise(&self, at: u64, len: usize) -> Result<usize> {
+        let pages = |len: usize| at / PAGE_U64..(at + len as u64).div_ceil(PAGE_U64);
+        if self.core.pages.all_dirty(pages(len)) {
+            return Ok(len);
+        }
+        let reserve = |len: usize| {
+            let pages = pages(len);
+            self.core.inode.reserve(pages.start * PAGE_U64, (pages.end - pages.start) * PAGE_U64)
+        };
+        let full = match reserve(len) {
+            Ok(()) => return Ok(len),
+            Err(e @ (Errno::ENOSPC | Errno::EDQUOT)) => e,
+            Err(e) => return Err(e),
+        };
+        // What was promised before may have been too much, and what was removed may be free only after a commit.
+        let _told_later = self.write_back_pages(0..u64::MAX);
+        let _told_later = self.sb.raw().sync();
+        let mut len = len;
+        loop {
+            match reserve(len) {
+                Ok(()) => return Ok(len),
+                Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+                Err(e) => return Err(e),
+            }
+            let end = at + len as u64;
+            let half = (end - at) / 2;
+            // Down to the end of the page that it begins in, or part of it.
+            let shorter = if half >= PAGE_U64 { (at + half) / PAGE_U64 * PAGE_U64 - at } else { 0 };
+            let first = (PAGE_U64 - at % PAGE_U64).min(end - at);
+            if len as u64 == first {
+                return Err(full);
+            }
+            len = shorter.max(first) as usize;
+        }
+    }
+
+    /// Too much is dirty: the writer writes back what has been dirty for longest. Holds no lock.
+    fn balance(&self) {
+        let env = &self.core.env;
+        while env.dirty() > env.dirty_max() {
+            if !env.supers().iter().any(|sb| sb.write_back_first()) {
+                return;
+            }
+        }
     }
 }
