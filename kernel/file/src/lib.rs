@@ -12,11 +12,13 @@ pub mod iov;
 pub mod sockaddr;
 pub mod socket;
 pub mod sockopt;
+mod text;
 
 pub use iov::{Iov, IovReader, IovWriter};
 pub use sockaddr::{LinkAddr, SockAddr};
 pub use socket::{Control, ControlMessages, RecvMsg, SendMsg, Shutdown, Socket};
 pub use sockopt::SockOptions;
+pub use text::{Text, TextFile};
 
 use lkl_abi::{Errno, Result};
 use lkl_ops::UserMem;

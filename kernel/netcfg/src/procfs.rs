@@ -12,15 +12,12 @@ mod sysfs;
 use crate::netlink::Hub;
 use lkl_abi::stat::{Stat, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 use lkl_abi::{Errno, Result};
-use lkl_file::{File, IovReader, IovWriter};
+use lkl_file::{File, IovReader, IovWriter, Text, TextFile};
 use lkl_inet::Net;
-use lkl_sync::{Events, Mutex, Rank, WaitQueue};
+use lkl_sync::{Events, WaitQueue};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Longest value that is written to a setting, in bytes.
-const WRITE_MAX: usize = 4096;
 
 /// Makes the text of a file of `/proc/net`.
 type Show = fn(&Context) -> String;
@@ -195,14 +192,10 @@ fn open(cx: &Context, path: &str) -> Option<Result<Arc<dyn File>>> {
     let ino = ino_of(path);
     Some(match node {
         Node::Dir(names) => Ok(Arc::new(Directory { ino, entries: entries(path, names), waiters: WaitQueue::new() })),
-        Node::File { source, mode } => Ok(Arc::new(TextFile {
-            cx: cx.clone(),
-            source,
-            mode,
-            ino,
-            waiters: WaitQueue::new(),
-            text: Mutex::new(Rank::Leaf, None),
-        })),
+        Node::File { source, mode } => {
+            let size = if matches!(source, Source::Sysfs(..)) { 4096 } else { 0 };
+            Ok(Arc::new(TextFile::new(Shown { cx: cx.clone(), source }, mode, size, ino)))
+        }
         Node::Link(_) => Err(Errno::ELOOP),
     })
 }
@@ -272,88 +265,28 @@ fn in_sysctl(net: &Net, rest: &str) -> Result<Node> {
     Ok(Node::Dir(names))
 }
 
-/// A file whose text is made when it is read.
-struct TextFile {
+/// What a file says, and where.
+struct Shown {
     cx: Context,
     source: Source,
-    mode: u32,
-    ino: u64,
-    waiters: WaitQueue,
-    text: Mutex<Option<Arc<str>>>,
 }
 
-impl TextFile {
-    fn make(&self) -> Result<String> {
-        match &self.source {
-            Source::Show(show) => Ok(show(&self.cx)),
-            Source::Sysctl(path) => {
-                let mut text = self.cx.net.sysctl_get(path).ok_or(Errno::ENOENT)?;
-                text.push('\n');
-                Ok(text)
-            }
-            Source::Sysfs(link, attr) => sysfs::read(&self.cx.net, link, attr),
-        }
-    }
-}
-
-impl File for TextFile {
-    fn read(&self, out: &mut IovWriter<'_>, offset: Option<u64>) -> Result<usize> {
-        let at = usize::try_from(offset.unwrap_or(0)).unwrap_or(usize::MAX);
-        let kept = if at == 0 { None } else { self.text.lock().clone() };
-        let text = match kept {
-            Some(t) => t,
-            None => {
-                let made: Arc<str> = self.make()?.into();
-                *self.text.lock() = Some(made.clone());
-                made
-            }
+impl Text for Shown {
+    fn show(&self) -> Result<Vec<u8>> {
+        let text = match &self.source {
+            Source::Show(show) => show(&self.cx),
+            Source::Sysctl(path) => self.cx.net.sysctl_get(path).ok_or(Errno::ENOENT)? + "\n",
+            Source::Sysfs(link, attr) => sysfs::read(&self.cx.net, link, attr)?,
         };
-        out.write(text.as_bytes().get(at..).unwrap_or_default())
+        Ok(text.into_bytes())
     }
 
-    fn write(&self, data: &mut IovReader<'_>, _: Option<u64>) -> Result<usize> {
-        let bytes = data.read_vec(WRITE_MAX)?;
-        let text = core::str::from_utf8(&bytes).map_err(|_| Errno::EINVAL)?.trim_end_matches(['\n', '\0']);
+    fn store(&self, value: &str) -> Result<()> {
         match &self.source {
-            Source::Show(_) => return Err(Errno::EIO),
-            Source::Sysctl(path) => self.cx.net.sysctl_set(path, text)?,
-            Source::Sysfs(link, attr) => sysfs::write(&self.cx.net, link, attr, text)?,
+            Source::Show(_) => Err(Errno::EIO),
+            Source::Sysctl(path) => self.cx.net.sysctl_set(path, value),
+            Source::Sysfs(link, attr) => sysfs::write(&self.cx.net, link, attr, value),
         }
-        Ok(bytes.len())
-    }
-
-    fn poll(&self) -> Events {
-        Events::READ | Events::WRITE
-    }
-
-    fn wait_queue(&self) -> &WaitQueue {
-        &self.waiters
-    }
-
-    fn seekable(&self) -> bool {
-        true
-    }
-
-    fn mode(&self) -> u32 {
-        S_IFREG | self.mode
-    }
-
-    fn size(&self) -> u64 {
-        if matches!(self.source, Source::Sysfs(..)) {
-            4096
-        } else {
-            0
-        }
-    }
-
-    fn ino(&self) -> u64 {
-        self.ino
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

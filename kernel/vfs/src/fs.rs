@@ -31,6 +31,7 @@
 
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
+use lkl_file::File;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -332,6 +333,11 @@ pub trait SuperBlock: Send + Sync + Any {
         String::new()
     }
 
+    /// Do names come and go by themselves (`proc`)? The VFS then asks for each one every time, and remembers none.
+    fn names_change(&self) -> bool {
+        false
+    }
+
     /// Makes a file without a name (`O_TMPFILE`): a regular file with no link, evicted when it is closed unless [`Inode::link`] gives it
     /// a name. On a journalled file system it is in the orphan list.
     ///
@@ -344,6 +350,24 @@ pub trait SuperBlock: Send + Sync + Any {
 
     /// For a caller that knows the concrete type.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Who follows a link, where that decides where it leads (`/proc/self`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Caller {
+    /// The process.
+    pub pid: i32,
+    /// The thread.
+    pub tid: i32,
+}
+
+/// Where a link leads.
+#[derive(Clone)]
+pub enum Link {
+    /// To a path.
+    Path(Vec<u8>),
+    /// To what somebody has open or stands in (`/proc/self/fd/3`): the place itself, whatever its path is.
+    Magic(Arc<dyn Any + Send + Sync>),
 }
 
 /// How the content of a regular file is reached.
@@ -455,6 +479,23 @@ pub trait Inode: Send + Sync + Any {
     /// `EINVAL` if it is none.
     fn read_link(&self) -> Result<Vec<u8>> {
         Err(Errno::EINVAL)
+    }
+
+    /// The same for one that follows it, where it leads to something else than a path, or depends on who that is.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is none; `ENOENT` if what it leads to is gone.
+    fn follow(&self, caller: &Caller) -> Result<Link> {
+        let _ = caller;
+        self.read_link().map(Link::Path)
+    }
+
+    /// What an open file of it is, if its content does not come by the calls below: text that is made when it is read.
+    ///
+    /// # Errors
+    /// What `open` then answers.
+    fn open(&self) -> Result<Option<Arc<dyn File>>> {
+        Ok(None)
     }
 
     // Regular files.

@@ -23,8 +23,8 @@ mod transfer;
 pub use env::{Env, Limits};
 pub use errseq::ErrorMark;
 pub use fs::{
-    Attr, ChangeAttr, Data, DirEntry, FileSystem, Inode, InodeKind, MountOptions, NewInode, Range, Rename, Seek,
-    StatFs, SuperBlock, Timestamp, XattrSet,
+    Attr, Caller, ChangeAttr, Data, DirEntry, FileSystem, Inode, InodeKind, Link, MountOptions, NewInode, Range,
+    Rename, Seek, StatFs, SuperBlock, Timestamp, XattrSet,
 };
 pub use node::{At, Node};
 pub use sb::Super;
