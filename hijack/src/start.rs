@@ -105,6 +105,7 @@ pub(crate) fn boot(config: &Config) -> Result<(Arc<Kernel>, Arc<RealHost>), Stri
         thread_start: thread::make_ours,
         mirror: tree::mirror,
         brings_worker: wants_keeper(),
+        clock: None,
     };
     let booted = lkl_host::boot(config, hooks).map_err(|e| e.line())?;
     Ok((booted.kernel, booted.host))

@@ -1,7 +1,7 @@
 //! A kernel made as the configuration says.
 
 use crate::config::{ConfigError, NetConfig};
-use crate::netdev::tap::Tap;
+use crate::netdev::tap;
 use crate::real::{Hooks, RealHost};
 use crate::Config;
 use lkl_abi::rtnetlink::IFA_F_NODAD;
@@ -41,7 +41,7 @@ pub fn boot(config: &Config, hooks: Hooks) -> Result<Booted, ConfigError> {
 
 fn bring_up(kernel: &Arc<Kernel>, host: &Arc<RealHost>, config: &NetConfig) -> Result<(), ConfigError> {
     let refused = |problem| ConfigError::new(config.tap_variable, &config.tap, problem);
-    let tap = Tap::open(host, &config.tap, config.mac, config.offload).map_err(refused)?;
+    let tap = tap::open(host, &config.tap, config.mac, config.offload).map_err(refused)?;
     let fd = tap.as_raw_fd();
     configure(kernel.net(), tap, config)?;
     host.watch(fd);
@@ -109,7 +109,7 @@ fn set_sysctls(net: &Net, settings: &[(String, String)]) -> Result<(), ConfigErr
 
 /// The path below `/proc/sys` of a name with dots. As `sysctl(8)` has it, the separator that comes first decides, and the
 /// other one is then part of a name (`net.ipv4.conf.eth0/100.forwarding`).
-fn sysctl_path(key: &str) -> String {
+pub fn sysctl_path(key: &str) -> String {
     match key.find(['.', '/']).map(|at| key.as_bytes().get(at)) {
         Some(Some(b'/')) => key.to_owned(),
         _ => key

@@ -1,4 +1,10 @@
 //! Network devices of the host.
+//!
+//! * [`tap`]: TAP and macvtap devices. [`raw`]: packet sockets. [`pipe`]: named pipes to another kernel.
+//! * [`fd`]: what all of these are: descriptors that carry frames, with [`vnet`]'s header before each.
 
+pub mod fd;
+pub mod pipe;
+pub mod raw;
 pub mod tap;
-mod vnet;
+pub mod vnet;

@@ -58,11 +58,13 @@ pub struct Hooks {
     pub mirror: fn(RawFd) -> bool,
     /// No worker is made when one is needed: a thread of the embedding's own making calls [`RealHost::work`].
     pub brings_worker: bool,
+    /// The clock, in nanoseconds since an arbitrary start; the host's monotonic one if `None`.
+    pub clock: Option<extern "C" fn() -> u64>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { privatise: move_high, thread_start: || {}, mirror: |_| true, brings_worker: false }
+        Self { privatise: move_high, thread_start: || {}, mirror: |_| true, brings_worker: false, clock: None }
     }
 }
 
@@ -114,7 +116,7 @@ pub struct RealHost {
     pub(crate) hooks: Hooks,
     service: OnceLock<Service>,
     devices: Mutex<Arc<[RawFd]>>,
-    /// Eventfds for sleepers who wait for descriptors of the host and do not drive; never closed.
+    /// Eventfds for sleepers who wait for descriptors of the host and do not drive; closed with the host.
     events: Mutex<Vec<RawFd>>,
     /// Callers who sleep without driving. The worker gives the work to one of them.
     parked: Mutex<BTreeMap<usize, Weak<ThreadParker>>>,
@@ -179,11 +181,29 @@ impl RealHost {
         }
     }
 
+    /// No longer looks at a device that was added by [`Self::watch`]. Whoever sleeps now may still do so until it wakes up next.
+    pub fn unwatch(&self, fd: RawFd) {
+        let mut devices = lock(&self.devices);
+        *devices = devices.iter().copied().filter(|d| *d != fd).collect();
+        drop(devices);
+        self.ring_event();
+    }
+
     /// The kernel is no longer served, and the worker ends: the kernel is about to be dropped.
     pub fn retire(&self) {
         self.state.stop.store(true, SeqCst);
         self.ring_event();
         self.ring_bell();
+    }
+
+    /// The same; comes back when the worker has ended.
+    pub fn retire_and_wait(&self) {
+        self.retire();
+        while self.state.worker.load(SeqCst) != mode::NONE {
+            std::thread::sleep(Duration::from_micros(50));
+            // It may have been about to sleep.
+            self.ring_bell();
+        }
     }
 
     /// Is the worker, until [`RealHost::retire`].
@@ -376,9 +396,18 @@ fn nanos(clock: ClockId) -> u64 {
     secs.saturating_mul(1_000_000_000).saturating_add(u64::try_from(t.tv_nsec).unwrap_or(0))
 }
 
+impl Drop for RealHost {
+    fn drop(&mut self) {
+        sys::close(self.event());
+        for event in lock(&self.events).drain(..) {
+            sys::close(event);
+        }
+    }
+}
+
 impl Host for RealHost {
     fn now(&self) -> Instant {
-        Instant::from_nanos(nanos(ClockId::Monotonic))
+        Instant::from_nanos(self.hooks.clock.map_or_else(|| nanos(ClockId::Monotonic), |clock| clock()))
     }
 
     fn realtime(&self) -> Duration {

@@ -127,6 +127,19 @@ pub(crate) fn ofd_locked_by_others(fd: RawFd, byte: u64) -> Result<bool> {
     byte_lock(fd, libc::F_OFD_GETLK, libc::F_WRLCK, byte).map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
+/// `setsockopt`
+pub(crate) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> {
+    let (at, len) = (value.as_ptr() as usize, value.len());
+    // SAFETY: the value lives through the call, with the length given.
+    check(unsafe { syscall(libc::SYS_setsockopt, [fd as usize, level as usize, name as usize, at, len]) }).map(drop)
+}
+
+/// `bind`, to an address in the form of its family.
+pub(crate) fn bind(fd: RawFd, address: &[u8]) -> Result<()> {
+    // SAFETY: the address lives through the call, with the length given.
+    check(unsafe { syscall(libc::SYS_bind, [fd as usize, address.as_ptr() as usize, address.len(), 0, 0]) }).map(drop)
+}
+
 /// The soft limit of open files.
 pub(crate) fn nofile() -> u64 {
     let mut limit = [1024u64; 2];

@@ -1,30 +1,21 @@
-//! TAP devices.
+//! TAP devices, and macvtap devices, which are read and written in the same way.
 //!
 //! The far end is an interface of the host's (`tap0`); what we write to the descriptor the host receives there, and the
 //! other way round. Two back ends: a plain one, opened by the `tun-tap` crate, which carries frames as they are on a
 //! wire; and one with a header before each frame ([`super::vnet`]), through which the host takes and gives segments of up to
 //! 64 KiB and leaves checksums out. The second is used where the host has it.
 
+use super::fd::{FdDev, Kind};
 use super::vnet;
 use crate::real::{Hooks, RealHost};
 use crate::sys;
-use bytes::{Bytes, BytesMut};
 use core::ffi::c_void;
 use lkl_abi::{Errno, Result};
-use lkl_ops::{Features, Host, NetDev, RxFrame, TxFrame};
+use lkl_ops::Host;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::IoSlice;
-use smallvec::SmallVec;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// The longest frame: 64 KiB of IP, and headers below.
-const FRAME: usize = 65_536 + 64;
-/// Frames are read into pieces of memory of this size, four full ones into one as a rule. Allocators (that of `hijack`
-/// too) keep blocks up to it, and ask the host for greater ones each time.
-const CHUNK: usize = 256 << 10;
-/// Shorter frames are copied into memory of their own size: else a small one that stays in a queue would keep a whole chunk.
-const COPIED: usize = 16 << 10;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::Arc;
 
 const TUNSETIFF: u32 = 0x4004_54ca;
 const TUNSETOFFLOAD: u32 = 0x4004_54d0;
@@ -38,15 +29,8 @@ const TUN_F_TSO4: usize = 0x02;
 const TUN_F_TSO6: usize = 0x04;
 const TUN_F_TSO_ECN: usize = 0x08;
 const SIOCGIFFLAGS: u32 = 0x8913;
+const SIOCGIFHWADDR: u32 = 0x8927;
 const IFF_UP: i16 = 1;
-
-/// An open TAP.
-pub struct Tap {
-    fd: RawFd,
-    mac: [u8; 6],
-    vnet: bool,
-    buffer: Mutex<BytesMut>,
-}
 
 /// Why a TAP could not be opened: a text for the user, which goes on after "NAME: ".
 pub type Refusal = String;
@@ -73,57 +57,66 @@ impl IfReq {
     }
 }
 
-impl Tap {
-    /// Opens the TAP `name`, which must exist: none is made. `mac` is our end's address; a random one is taken if there is none
-    /// (the interface's own belongs to the host's end). `offload` asks for the faster back end.
-    ///
-    /// # Errors
-    /// What is wrong and what to do about it, in words.
-    pub fn open(
-        host: &RealHost,
-        name: &str,
-        mac: Option<[u8; 6]>,
-        offload: bool,
-    ) -> core::result::Result<Arc<Self>, Refusal> {
-        let up = is_up(name).map_err(|e| match e {
-            Errno::ENODEV => format!(
-                "expected a TAP of this machine; there is no such interface (ip tuntap add dev {name} mode tap user \"$USER\"; ip link set {name} up)"
-            ),
-            e => format!("expected a TAP of this machine; looking for it fails with {e}"),
-        })?;
-        if !up {
-            tracing::warn!("{name} is down at the host: ip link set {name} up");
-        }
-        let fast = if offload { open_vnet(name) } else { Err(Errno::EOPNOTSUPP) };
-        let (fd, vnet) = match fast {
-            Ok(fd) => (fd, true),
-            Err(Errno::EBUSY) => return Err(refusal(name, Errno::EBUSY)),
-            Err(_) => (open_plain(name).map_err(|e| refusal(name, e))?, false),
-        };
-        rustix::io::ioctl_fionbio(&fd, true).map_err(|e| refusal(name, Errno(e.raw_os_error())))?;
-        let mac = mac.or_else(|| stable_mac(name)).unwrap_or_else(|| random_mac(host));
-        tracing::info!(tap = name, vnet_hdr = vnet, mac = %macaddr::MacAddr6::from(mac), "opened");
-        Ok(Arc::new(Self { fd: privatise(&host.hooks, fd), mac, vnet, buffer: Mutex::new(BytesMut::new()) }))
+/// Opens the TAP `name`, which must exist: none is made. `mac` is our end's address; a random one is taken if there is none
+/// (the interface's own belongs to the host's end). `offload` asks for the faster back end.
+///
+/// # Errors
+/// What is wrong and what to do about it, in words.
+pub fn open(
+    host: &RealHost,
+    name: &str,
+    mac: Option<[u8; 6]>,
+    offload: bool,
+) -> core::result::Result<Arc<FdDev>, Refusal> {
+    let up = is_up(name).map_err(|e| match e {
+        Errno::ENODEV => format!(
+            "expected a TAP of this machine; there is no such interface (ip tuntap add dev {name} mode tap user \"$USER\"; ip link set {name} up)"
+        ),
+        e => format!("expected a TAP of this machine; looking for it fails with {e}"),
+    })?;
+    if !up {
+        tracing::warn!("{name} is down at the host: ip link set {name} up");
     }
-
-    /// What becomes readable when there is a frame.
-    pub fn as_raw_fd(&self) -> RawFd {
-        self.fd
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: open as long as `self` lives.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
-    }
+    let fast = if offload { open_vnet(name) } else { Err(Errno::EOPNOTSUPP) };
+    let (fd, vnet) = match fast {
+        Ok(fd) => (fd, true),
+        Err(Errno::EBUSY) => return Err(refusal(name, Errno::EBUSY)),
+        Err(_) => (open_plain(name).map_err(|e| refusal(name, e))?, false),
+    };
+    rustix::io::ioctl_fionbio(&fd, true).map_err(|e| refusal(name, Errno(e.raw_os_error())))?;
+    let mac = mac.or_else(|| stable_mac(name)).unwrap_or_else(|| random_mac(host));
+    tracing::info!(tap = name, vnet_hdr = vnet, mac = %macaddr::MacAddr6::from(mac), "opened");
+    let fd = privatise(&host.hooks, fd);
+    Ok(FdDev::new(fd, fd, mac, kind(vnet, "tun")))
 }
 
-impl Drop for Tap {
-    fn drop(&mut self) {
-        sys::close(self.fd);
+/// Opens the macvtap device `path` (`/dev/tap5`). Its frames are those of one hardware address, which is ours.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn open_macvtap(host: &RealHost, path: &Path, offload: bool) -> core::result::Result<Arc<FdDev>, Refusal> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Errno(e.raw_os_error()).to_string())?;
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
+    let mut request = IfReq::new("", IFF_TAP | IFF_NO_PI | if offload { IFF_VNET_HDR } else { 0 });
+    request.call(raw, TUNSETIFF).map_err(|e| format!("expected a macvtap device: {e}"))?;
+    if offload {
+        ask_for_offload(raw).map_err(|e| format!("expected a macvtap device with offload: {e}"))?;
     }
+    let mut request = IfReq::new("", 0);
+    request.call(raw, SIOCGIFHWADDR).map_err(|e| format!("its hardware address cannot be read: {e}"))?;
+    let mut mac = [0; 6];
+    mac.copy_from_slice(request.rest.get(..6).unwrap_or(&[0; 6]));
+    let fd = privatise(&host.hooks, fd);
+    Ok(FdDev::new(fd, fd, mac, kind(offload, "macvtap")))
 }
 
-fn privatise(hooks: &Hooks, fd: OwnedFd) -> RawFd {
+/// What the descriptor of a TAP is, with or without a header before each frame.
+fn kind(vnet: bool, driver: &'static str) -> Kind {
+    Kind { header: if vnet { vnet::LEN } else { 0 }, offload: vnet, longest: usize::MAX, driver }
+}
+
+pub(super) fn privatise(hooks: &Hooks, fd: OwnedFd) -> RawFd {
     (hooks.privatise)(fd.into_raw_fd())
 }
 
@@ -155,13 +148,18 @@ fn attach(name: &str, flags: i16) -> Result<OwnedFd> {
 fn open_vnet(name: &str) -> Result<OwnedFd> {
     let fd = attach(name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)?;
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
+    ask_for_offload(raw)?;
+    Ok(fd)
+}
+
+/// Has the device take and give segments of up to 64 KiB, with the header of ten bytes.
+fn ask_for_offload(fd: RawFd) -> Result<()> {
     let mut len = vnet::LEN as i32;
     // SAFETY: it takes a pointer to an `int`.
-    unsafe { sys::ioctl(raw, TUNSETVNETHDRSZ, (&raw mut len).cast()) }?;
+    unsafe { sys::ioctl(fd, TUNSETVNETHDRSZ, (&raw mut len).cast()) }?;
     let offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
     // SAFETY: it takes a number.
-    unsafe { sys::ioctl(raw, TUNSETOFFLOAD, core::ptr::without_provenance_mut(offload)) }?;
-    Ok(fd)
+    unsafe { sys::ioctl(fd, TUNSETOFFLOAD, core::ptr::without_provenance_mut(offload)) }.map(drop)
 }
 
 fn open_plain(name: &str) -> Result<OwnedFd> {
@@ -206,96 +204,10 @@ fn stable_mac(name: &str) -> Option<[u8; 6]> {
     Some([(a & !1) | 2, b, c, d, e, f])
 }
 
-fn random_mac(host: &RealHost) -> [u8; 6] {
+pub(crate) fn random_mac(host: &RealHost) -> [u8; 6] {
     let mut mac = [0; 6];
     host.random(&mut mac);
     // Of a single station, and locally administered.
     mac[0] = (mac[0] & !1) | 2;
     mac
-}
-
-impl NetDev for Tap {
-    fn mac(&self) -> [u8; 6] {
-        self.mac
-    }
-
-    fn features(&self) -> Features {
-        Features { tx_checksum: self.vnet, tso4: self.vnet, tso6: self.vnet }
-    }
-
-    fn driver(&self) -> &'static str {
-        "tun"
-    }
-
-    fn send(&self, frame: &TxFrame<'_>) -> Result<()> {
-        let header = vnet::emit(frame.checksum, frame.gso);
-        let mut iov: SmallVec<[IoSlice<'_>; 8]> = SmallVec::new();
-        if self.vnet {
-            iov.push(IoSlice::new(&header));
-        }
-        iov.extend(frame.parts.iter().map(|p| IoSlice::new(p)));
-        match rustix::io::writev(self.fd().as_fd(), &iov) {
-            Ok(_) => Ok(()),
-            // The host's end is full, or (`EIO`) down.
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => Err(Errno::EAGAIN),
-            Err(e) => Err(Errno(e.raw_os_error())),
-        }
-    }
-
-    fn recv(&self) -> Result<RxFrame> {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if buffer.capacity() < FRAME {
-                *buffer = BytesMut::with_capacity(CHUNK);
-            }
-            let (header, len) = self.read(&mut buffer)?;
-            let (checksum_ok, gso) = match header.as_ref().map(vnet::parse) {
-                None => (false, None),
-                Some(Some(meaning)) => meaning,
-                // Cut in a way that was not asked for.
-                Some(None) => {
-                    buffer.clear();
-                    continue;
-                }
-            };
-            let data = if len < COPIED {
-                let data = Bytes::copy_from_slice(&buffer);
-                buffer.clear();
-                data
-            } else {
-                buffer.split().freeze()
-            };
-            return Ok(RxFrame { data, checksum_ok, gso });
-        }
-    }
-}
-
-impl Tap {
-    /// Reads one frame into the buffer, which is empty and has room; answers the header, if there is one, and the
-    /// frame's length.
-    fn read(&self, buffer: &mut BytesMut) -> Result<(Option<[u8; vnet::LEN]>, usize)> {
-        let mut header = [0u8; vnet::LEN];
-        let room = buffer.spare_capacity_mut();
-        let mut iov = [
-            libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: header.len() },
-            libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() },
-        ];
-        let (skip, used) = if self.vnet { (vnet::LEN, &mut iov[..]) } else { (0, &mut iov[1..]) };
-        // SAFETY: both are memory of our own, of the lengths given.
-        let n = match unsafe { sys::readv(self.fd, used) } {
-            Ok(n) => n,
-            Err(Errno::EINTR) => return Err(Errno::EAGAIN),
-            Err(e) => return Err(e),
-        };
-        let Some(len) = n.checked_sub(skip) else { return Err(Errno::EAGAIN) };
-        // SAFETY: the host has written `len` bytes to the start of the room.
-        unsafe { buffer.set_len(len) };
-        Ok((self.vnet.then_some(header), len))
-    }
-}
-
-impl core::fmt::Debug for Tap {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Tap({}, vnet_hdr {})", self.fd, self.vnet)
-    }
 }

@@ -1,10 +1,13 @@
 //! The header that the host puts before each frame of a TAP with `IFF_VNET_HDR`: `struct virtio_net_hdr` of 10 bytes,
-//! in the byte order of the host. It says which checksum is left to be filled in, and how an oversized frame is cut.
+//! in the byte order of the host. It says which checksum is left to be filled in, and how an oversized frame is cut. LKL's own devices have
+//! 12 bytes: the number of buffers follows, always 1 here (`struct virtio_net_hdr_mrg_rxbuf`).
 
 use lkl_ops::{Checksum, Gso, GsoKind};
 
 /// Its length in bytes.
 pub(crate) const LEN: usize = 10;
+/// The same with the number of buffers.
+pub const LONGEST: usize = 12;
 
 const F_NEEDS_CSUM: u8 = 1;
 const F_DATA_VALID: u8 = 2;
@@ -14,9 +17,10 @@ const GSO_TCPV6: u8 = 4;
 const GSO_UDP_L4: u8 = 5;
 const GSO_ECN: u8 = 0x80;
 
-/// Writes the header of a frame to send.
-pub(crate) fn emit(checksum: Option<Checksum>, gso: Option<Gso>) -> [u8; LEN] {
-    let mut h = [0; LEN];
+/// Writes the header of a frame to send; the first ten bytes are the shorter form.
+pub fn emit(checksum: Option<Checksum>, gso: Option<Gso>) -> [u8; LONGEST] {
+    let mut h = [0; LONGEST];
+    h[LEN..].copy_from_slice(&1u16.to_ne_bytes());
     if let Some(gso) = gso {
         h[1] = match gso.kind {
             GsoKind::Tcp4 => GSO_TCPV4,
@@ -36,7 +40,7 @@ pub(crate) fn emit(checksum: Option<Checksum>, gso: Option<Gso>) -> [u8; LEN] {
 
 /// Reads the header of a frame received: is the checksum right, and how is the frame to be cut? A kind of cutting that
 /// was not asked for is `None`: the frame cannot be understood.
-pub(crate) fn parse(h: &[u8; LEN]) -> Option<(bool, Option<Gso>)> {
+pub fn parse(h: &[u8; LONGEST]) -> Option<(bool, Option<Gso>)> {
     let ok = h[0] & (F_NEEDS_CSUM | F_DATA_VALID) != 0;
     let kind = match h[1] & !GSO_ECN {
         GSO_NONE => return Some((ok, None)),
@@ -60,6 +64,6 @@ mod tests {
         let h = emit(Some(Checksum { start: 54, offset: 16 }), Some(gso));
         assert_eq!(parse(&h), Some((true, Some(gso))));
         assert_eq!(parse(&emit(None, None)), Some((false, None)));
-        assert_eq!(parse(&[0, 3, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(parse(&[0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

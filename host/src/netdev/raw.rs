@@ -1,0 +1,55 @@
+//! Packet sockets: an interface of the host's, all frames of which are seen (`man 7 packet`).
+//!
+//! The host sees them too, and answers those that are meant for it: our end has an address of its own.
+
+use super::fd::{FdDev, Kind};
+use super::tap::{privatise, random_mac, Refusal};
+use super::vnet;
+use crate::real::RealHost;
+use crate::sys;
+use lkl_abi::Errno;
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+const SOL_PACKET: i32 = 263;
+const PACKET_ADD_MEMBERSHIP: i32 = 1;
+const PACKET_VNET_HDR: i32 = 15;
+const PACKET_IGNORE_OUTGOING: i32 = 23;
+const PACKET_MR_PROMISC: u16 = 1;
+const ETH_P_ALL: u16 = 3;
+
+/// Opens a packet socket on the host's interface `name`, which is set to receive the frames of every address. Needs `CAP_NET_RAW`.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn open(host: &RealHost, name: &str, mac: Option<[u8; 6]>) -> Result<Arc<FdDev>, Refusal> {
+    let words = |e: Errno| match e {
+        Errno::EPERM | Errno::EACCES => "expected the right to open packet sockets (CAP_NET_RAW)".to_owned(),
+        e => e.to_string(),
+    };
+    let errno = |e: rustix::io::Errno| words(Errno(e.raw_os_error()));
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    // Of protocol 0 it receives nothing until it is bound.
+    let fd =
+        rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None::<Protocol>).map_err(errno)?;
+    let index = rustix::net::netdevice::name_to_index(&fd, name).map_err(errno)?;
+    let raw = fd.as_raw_fd();
+    // Segments that the device has put together come as such.
+    let vnet = sys::set_option(raw, SOL_PACKET, PACKET_VNET_HDR, &1i32.to_ne_bytes()).is_ok();
+    let _newer = sys::set_option(raw, SOL_PACKET, PACKET_IGNORE_OUTGOING, &1i32.to_ne_bytes());
+    // `struct sockaddr_ll`, and `struct packet_mreq`.
+    let mut address = [0u8; 20];
+    address[..2].copy_from_slice(&(libc::AF_PACKET as u16).to_ne_bytes());
+    address[2..4].copy_from_slice(&ETH_P_ALL.to_be_bytes());
+    address[4..8].copy_from_slice(&index.to_ne_bytes());
+    sys::bind(raw, &address).map_err(words)?;
+    let mut all = [0u8; 16];
+    all[..4].copy_from_slice(&index.to_ne_bytes());
+    all[4..6].copy_from_slice(&PACKET_MR_PROMISC.to_ne_bytes());
+    sys::set_option(raw, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all).map_err(words)?;
+    let header = if vnet { vnet::LEN } else { 0 };
+    let kind = Kind { header, offload: vnet, longest: usize::MAX, driver: "packet" };
+    let fd = privatise(&host.hooks, fd);
+    Ok(FdDev::new(fd, fd, mac.unwrap_or_else(|| random_mac(host)), kind))
+}
