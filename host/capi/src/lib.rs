@@ -6,6 +6,7 @@
 //!
 //! Below: `lkl-kernel`, which is the kernel, and `lkl-host`, which is what it stands on.
 
+mod c;
 mod error;
 mod kernel;
 mod mem;

@@ -1,0 +1,41 @@
+/* Flags and ioctls of files and block devices. */
+#ifndef LKL_LINUX_FS_H
+#define LKL_LINUX_FS_H
+
+#include <lkl/linux/mount.h>
+
+/* constants: fs */
+#define LKL_RENAME_NOREPLACE 1
+#define LKL_RENAME_EXCHANGE 2
+#define LKL_RENAME_WHITEOUT 4
+#define LKL_SYNC_FILE_RANGE_WAIT_BEFORE 1
+#define LKL_SYNC_FILE_RANGE_WRITE 2
+#define LKL_SYNC_FILE_RANGE_WAIT_AFTER 4
+#define LKL_FIGETBSZ 2
+#define LKL_FS_IOC_GETFLAGS 0x80086601
+#define LKL_FS_IOC_SETFLAGS 0x40086602
+#define LKL_FS_IOC_GETVERSION 0x80087601
+#define LKL_FICLONE 0x40049409
+#define LKL_FICLONERANGE 0x4020940d
+#define LKL_FS_COMPR_FL 4
+#define LKL_FS_SYNC_FL 8
+#define LKL_FS_IMMUTABLE_FL 0x10
+#define LKL_FS_APPEND_FL 0x20
+#define LKL_FS_NODUMP_FL 0x40
+#define LKL_FS_NOATIME_FL 0x80
+#define LKL_FS_ENCRYPT_FL 0x800
+#define LKL_BLKROGET 0x125e
+#define LKL_BLKGETSIZE 0x1260
+#define LKL_BLKFLSBUF 0x1261
+#define LKL_BLKSSZGET 0x1268
+#define LKL_BLKBSZGET 0x80081270
+#define LKL_BLKGETSIZE64 0x80081272
+#define LKL_BLKDISCARD 0x1277
+#define LKL_BLKIOMIN 0x1278
+#define LKL_BLKIOOPT 0x1279
+#define LKL_BLKPBSZGET 0x127b
+#define LKL_BLKZEROOUT 0x127f
+/* end of constants */
+
+
+#endif

@@ -1,0 +1,38 @@
+/* Flags of mounts (man 2 mount, man 2 umount). */
+#ifndef LKL_LINUX_MOUNT_H
+#define LKL_LINUX_MOUNT_H
+
+/* constants: mount */
+#define LKL_MS_RDONLY 1
+#define LKL_MS_NOSUID 2
+#define LKL_MS_NODEV 4
+#define LKL_MS_NOEXEC 8
+#define LKL_MS_SYNCHRONOUS 0x10
+#define LKL_MS_REMOUNT 0x20
+#define LKL_MS_MANDLOCK 0x40
+#define LKL_MS_DIRSYNC 0x80
+#define LKL_MS_NOSYMFOLLOW 0x100
+#define LKL_MS_NOATIME 0x400
+#define LKL_MS_NODIRATIME 0x800
+#define LKL_MS_BIND 0x1000
+#define LKL_MS_MOVE 0x2000
+#define LKL_MS_REC 0x4000
+#define LKL_MS_SILENT 0x8000
+#define LKL_MS_POSIXACL 0x10000
+#define LKL_MS_UNBINDABLE 0x20000
+#define LKL_MS_PRIVATE 0x40000
+#define LKL_MS_SLAVE 0x80000
+#define LKL_MS_SHARED 0x100000
+#define LKL_MS_RELATIME 0x200000
+#define LKL_MS_I_VERSION 0x800000
+#define LKL_MS_STRICTATIME 0x1000000
+#define LKL_MS_LAZYTIME 0x2000000
+#define LKL_MS_MGC_VAL 0xc0ed0000
+#define LKL_MS_MGC_MSK 0xffff0000
+#define LKL_MNT_FORCE 1
+#define LKL_MNT_DETACH 2
+#define LKL_MNT_EXPIRE 4
+#define LKL_UMOUNT_NOFOLLOW 8
+/* end of constants */
+
+#endif

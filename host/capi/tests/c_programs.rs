@@ -1,0 +1,107 @@
+//! Programs in C (`tests/boot`), compiled against the headers and linked with `liblkl.so` and `liblkl.a`, as LKL's users do it. Each
+//! prints TAP.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs, io};
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Is a program there? In CI all must be.
+fn there(program: &str) -> bool {
+    match Command::new(program).arg("--version").output() {
+        Ok(_) => true,
+        Err(e) if e.kind() == io::ErrorKind::NotFound && env::var_os("CI").is_none() => {
+            eprintln!("skipped: there is no {program}");
+            false
+        }
+        Err(e) => panic!("{program}: {e}"),
+    }
+}
+
+/// A program in a directory of its own, with the library beside it.
+struct Program {
+    dir: tempfile::TempDir,
+}
+
+impl Program {
+    /// Compiles `tests/boot/NAME.c`.
+    fn new(name: &str, shared: bool, args: &[&str]) -> Self {
+        // Cargo puts the library beside the test.
+        let libs = env::current_exe().unwrap().parent().unwrap().to_owned();
+        let dir = tempfile::tempdir().unwrap();
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g"]).args(args);
+        gcc.arg("-I").arg(root().join("host/capi/include")).arg(root().join(format!("tests/boot/{name}.c")));
+        if shared {
+            let so = libs.join("liblkl.so");
+            std::os::unix::fs::symlink(&so, dir.path().join("liblkl.so.0")).unwrap();
+            gcc.arg(so);
+        } else {
+            gcc.arg(libs.join("liblkl.a"));
+        }
+        gcc.args(["-lpthread", "-ldl", "-lm", "-lrt", "-o"]).arg(dir.path().join("program"));
+        let out = gcc.output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        Self { dir }
+    }
+
+    /// A command that runs it, by `before`.
+    fn command(&self, before: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg("300").args(before).arg(self.dir.path().join("program"));
+        command.env("LD_LIBRARY_PATH", self.dir.path());
+        command
+    }
+}
+
+/// Every test of a program that prints TAP has to be right, and all have to be there.
+fn judge(out: &Output) -> usize {
+    let text = String::from_utf8_lossy(&out.stdout);
+    let failed: Vec<&str> = text.lines().filter(|l| l.starts_with("not ok") || l.starts_with("# line")).collect();
+    let passed = text.lines().filter(|l| l.starts_with("ok ")).count();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(failed.is_empty() && out.status.success(), "{:?} {failed:#?}\n{errors}", out.status);
+    assert_eq!(text.lines().last(), Some(format!("1..{passed}").as_str()), "{errors}");
+    passed
+}
+
+#[test]
+fn the_basics_work_with_the_shared_library() {
+    if !there("gcc") {
+        return;
+    }
+    let program = Program::new("boot", true, &[]);
+    let log = program.dir.path().join("log");
+    assert!(judge(&program.command(&[]).arg(&log).output().unwrap()) > 150);
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("] liblkl ") && log.contains("a message of 28 bytes, and 1.5\n"), "{log}");
+}
+
+#[test]
+fn the_basics_work_with_the_static_library_and_the_older_interface() {
+    if there("gcc") {
+        let program = Program::new("boot", false, &["-DLKL_API_OLD"]);
+        assert!(judge(&program.command(&[]).output().unwrap()) > 150);
+    }
+}
+
+#[test]
+fn nothing_leaks() {
+    if !there("gcc") || !there("valgrind") {
+        return;
+    }
+    let program = Program::new("boot", true, &["-DLKL_API_OLD"]);
+    let valgrind = [
+        "valgrind",
+        "-q",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite,indirect,possible",
+        "--error-exitcode=9",
+    ];
+    let out = program.command(&valgrind).output().unwrap();
+    assert!(judge(&out) > 150);
+}
