@@ -60,6 +60,15 @@ pub trait File: Send + Sync + Any {
         Err(Errno::ENOTTY)
     }
 
+    /// Makes what was written durable (`fsync`), of a file that has something to be made so.
+    ///
+    /// # Errors
+    /// `EINVAL` for every other one.
+    fn sync(&self, data_only: bool) -> Result<()> {
+        let _ = data_only;
+        Err(Errno::EINVAL)
+    }
+
     /// `st_mode` for `fstat`.
     fn mode(&self) -> u32;
 
