@@ -6,11 +6,12 @@
 //! of their own.
 
 use crate::sys::host;
+use crate::thread;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::hint;
 use core::ptr::{self, null_mut};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// The smallest class, in bytes; blocks are aligned to it at least.
 const MIN: usize = 16;
@@ -57,18 +58,23 @@ fn class_for(layout: &Layout) -> Option<usize> {
     (size <= MAX).then(|| class_of(size))
 }
 
-/// A lock that can be held across a fork.
-pub(crate) struct Spin(AtomicBool);
+/// A lock that can be held across a fork. It knows whether one of the library's own threads holds it or one of the program's.
+pub(crate) struct Spin(AtomicU8);
 
 impl Spin {
+    const FREE: u8 = 0;
+    const PROGRAM: u8 = 1;
+    const LIBRARY: u8 = 2;
+
     pub(crate) const fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self(AtomicU8::new(Self::FREE))
     }
 
     pub(crate) fn lock(&self) {
+        let me = if thread::is_ours() { Self::LIBRARY } else { Self::PROGRAM };
         let mut spins = 0u32;
-        while self.0.swap(true, Ordering::Acquire) {
-            while self.0.load(Ordering::Relaxed) {
+        while self.0.compare_exchange_weak(Self::FREE, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while self.0.load(Ordering::Relaxed) != Self::FREE {
                 spins += 1;
                 if spins.is_multiple_of(64) {
                     // The holder may have lost its CPU.
@@ -81,7 +87,15 @@ impl Spin {
     }
 
     pub(crate) fn unlock(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.store(Self::FREE, Ordering::Release);
+    }
+
+    /// The program has been killed: if it held the lock, `mend` is called under it, and it is given back.
+    fn inherit(&self, mend: impl FnOnce()) {
+        if self.0.load(Ordering::Acquire) == Self::PROGRAM {
+            mend();
+            self.unlock();
+        }
     }
 }
 
@@ -170,6 +184,17 @@ impl Heap {
         for s in &self.shards {
             s.lock.unlock();
         }
+    }
+
+    /// The program has been killed, with all its threads, and the keeper goes on with the memory: what the program held is free again.
+    /// Blocks in a list that it may have been changing are given up.
+    pub(crate) fn program_gone(&self) {
+        for s in &self.shards {
+            // SAFETY: the lock's holder is no more, so this is under it.
+            s.lock.inherit(|| unsafe { *s.lists.get() = [null_mut(); CLASSES] });
+        }
+        // SAFETY: the same.
+        self.fresh.lock.inherit(|| unsafe { *self.fresh.range.get() = (0, 0) });
     }
 
     /// `size` bytes that were never used, aligned as blocks of the class are.
@@ -337,6 +362,25 @@ mod tests {
             assert!(c == 0 || size_of_class(c - 1) < size.max(MIN), "{size}: class {c} is not the smallest");
         }
         assert_eq!(class_of(MAX), CLASSES - 1);
+    }
+
+    #[test]
+    fn what_a_killed_program_held_is_free_again() {
+        let heap = Heap::new();
+        let layout = Layout::from_size_align(100, 1).unwrap();
+        // SAFETY: a layout of non-zero size.
+        let old = unsafe { heap.alloc(layout) };
+        heap.freeze();
+        heap.program_gone();
+        // SAFETY: the same; the old block is given back to a list that is empty.
+        let new = unsafe { heap.alloc(layout) };
+        assert!(!new.is_null() && new != old);
+        // SAFETY: both are held, with this layout.
+        unsafe {
+            heap.dealloc(old, layout);
+            heap.dealloc(new, layout);
+            assert_eq!(heap.alloc(layout), new);
+        }
     }
 
     #[test]

@@ -182,22 +182,27 @@ fn device_door(name: &str) -> String {
 /// it is given [`PATIENCE`].
 fn claim_device(name: &str) {
     const STEP: Duration = Duration::from_millis(20);
-    for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
-        let Ok(fd) = message::connect_to(&device_door(name)) else { return };
+    for tries in 0..PATIENCE.as_millis() / STEP.as_millis() {
+        let Ok(fd) = message::connect_to(&device_door(name)) else {
+            if tries > 0 {
+                // One that ends by force gives back its door before its device.
+                start::nap(STEP);
+            }
+            return;
+        };
         let answer = match message::send(fd, &[kind::YIELD], &[], 0) {
             Ok(_) => message::receive(fd, 0).map(|m| m.word(0)),
             Err(e) => Err(e),
         };
         sys::close(fd);
-        if answer.is_err() {
-            return;
-        }
+        // An error: it has ended just now.
+        let _not_yet = answer;
         start::nap(STEP);
     }
 }
 
 /// How long the last programs of a kernel may take to end after the one that was waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Can there be a kernel?
 pub(crate) fn available() -> bool {

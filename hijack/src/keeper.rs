@@ -19,6 +19,7 @@ mod member;
 mod remote;
 mod serve;
 
+use crate::alloc::HEAP;
 use crate::fds::{self, state};
 use crate::raw;
 use crate::signal;
@@ -31,8 +32,9 @@ use crate::tree::named::{self, place::Door};
 pub(crate) use remote::FirstNumbers;
 pub(crate) use serve::id_of;
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use core::time::Duration;
+use linger::Pulse;
 use lkl_abi::{Errno, Result};
 use lkl_host::RealHost;
 use lkl_inet::tcp::Held;
@@ -56,8 +58,8 @@ pub(crate) struct Keeper {
     /// An eventfd that the program has too, and what it wants rung: the eventfds of members are open only here.
     bell: i32,
     rung: Mutex<Vec<Arc<AtomicI32>>>,
-    /// Counts how often the thread that minds the members has come through ([`linger::watch`]).
-    beats: Arc<AtomicU64>,
+    /// How the thread that minds the members comes along ([`linger::watch`]).
+    pulse: Arc<Pulse>,
 }
 
 impl Keeper {
@@ -161,9 +163,9 @@ pub(crate) fn start(
     let ours = [meeting[0], first[0]];
     let private = fds::in_range(0, i32::MAX).filter(|fd| fds::get(*fd) == state::PRIVATE);
     let kept: Vec<i32> = private.filter(|fd| !ours.contains(fd)).collect();
-    let beats = Arc::new(AtomicU64::new(0));
+    let pulse = Arc::new(Pulse::new());
     let keeper = Arc::new(Keeper {
-        beats,
+        pulse,
         kernel,
         host: real,
         flights: Mutex::new(BTreeMap::new()),
@@ -175,6 +177,10 @@ pub(crate) fn start(
     let run = move || {
         detach(&kept);
         let host = keeper.host.clone();
+        // SAFETY: no pointers.
+        if let Ok(program) = unsafe { host!(libc::SYS_pidfd_open, pid, 0i32) } {
+            let _watched = linger::watch(own(program as i32), keeper.pulse.clone(), host.clone());
+        }
         let minded = raw::thread(
             STACK,
             Box::new(move || {
@@ -347,15 +353,36 @@ impl Desk {
 
     fn bury(&self, pid: i32, member: &Arc<Member>) {
         if member.first {
-            let _watched = linger::watch(&self.keeper.beats);
+            if !shared() {
+                HEAP.program_gone();
+            }
             self.keeper.host.disown(pid);
             let lost = self.lost();
+            if !lost.is_empty() {
+                self.replace_worker();
+            }
             if !shared() {
                 member.bury_killed(&lost);
             }
         }
         member.bury();
-        self.keeper.beats.fetch_add(1, Ordering::Relaxed);
+        self.keeper.pulse.beat();
+    }
+
+    /// The thread that serves the kernel may have come upon a connection that is lost, before that was found: then it waits for ever, and
+    /// another one takes its place.
+    fn replace_worker(&self) {
+        /// Longer than anything takes that it does.
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let host = self.keeper.host.clone();
+        let before = host.at_work();
+        nap(PATIENCE);
+        if before.is_some_and(|round| host.give_up_worker(round)) {
+            let worker = host.clone();
+            let _started = raw::thread(STACK, Box::new(move || worker.work()));
+            // What it was about when it got stuck.
+            self.keeper.kernel.net().servers_gone();
+        }
     }
 
     /// The connections that the first process held when it ended: their peers are told. Answers their inodes.
@@ -384,9 +411,11 @@ impl Desk {
     fn run(&mut self) -> ! {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 32];
         while self.anybody() && !self.stopped {
-            self.keeper.beats.fetch_add(1, Ordering::Relaxed);
-            // SAFETY: room for this many events.
-            let n = unsafe { host!(libc::SYS_epoll_wait, self.epoll, events.as_mut_ptr(), events.len(), -1i32) };
+            let wait = || {
+                // SAFETY: room for this many events.
+                unsafe { host!(libc::SYS_epoll_wait, self.epoll, events.as_mut_ptr(), events.len(), -1i32) }
+            };
+            let n = self.keeper.pulse.rest(wait);
             for e in events.iter().take(n.unwrap_or(0) as usize) {
                 let (bits, fd) = (e.events, e.u64 as i32);
                 self.event(fd, bits);
@@ -396,7 +425,7 @@ impl Desk {
         let kernel = self.keeper.kernel.clone();
         let least = if self.resets.load(Ordering::Relaxed) { linger::RESETS } else { Duration::ZERO };
         linger::until_quiet(&kernel, least, || {
-            self.keeper.beats.fetch_add(1, Ordering::Relaxed);
+            self.keeper.pulse.beat();
             self.device_wanted()
         });
         // The device first: who waits for it waits for the end of a socket.

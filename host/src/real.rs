@@ -86,6 +86,10 @@ pub(crate) type Service = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
 /// The word of who drives, and what goes with it.
 pub(crate) struct State {
     pub(crate) driver: AtomicU32,
+    /// Counts how often the worker has set to work.
+    pub(crate) rounds: AtomicU32,
+    /// Counts the workers that were let go of.
+    pub(crate) workers: AtomicU32,
     /// The process of the caller that drives, or drove last.
     driver_home: AtomicI32,
     /// A process that has ended ([`RealHost::disown`]); 0 for none.
@@ -137,6 +141,8 @@ impl RealHost {
         Ok(Arc::new_cyclic(|me| Self {
             state: State {
                 driver: AtomicU32::new(FREE),
+                rounds: AtomicU32::new(0),
+                workers: AtomicU32::new(0),
                 driver_home: AtomicI32::new(0),
                 gone: AtomicI32::new(0),
                 drives: AtomicU32::new(0),
@@ -252,6 +258,25 @@ impl RealHost {
         let next = self.service.get().and_then(|service| service()).unwrap_or(Instant::FAR_FUTURE);
         self.state.promised.store(next.as_nanos(), SeqCst);
         next
+    }
+
+    /// How often the worker has set to work, while it works; `None` while it sleeps or leaves the kernel to callers. One that stays at
+    /// work has got stuck.
+    pub fn at_work(&self) -> Option<u32> {
+        let s = &self.state;
+        (s.driver.load(SeqCst) == WORKER_BUSY).then(|| s.rounds.load(SeqCst))
+    }
+
+    /// The worker, which was at its work `round` ([`RealHost::at_work`]), will never come back: it waits for a lock of somebody who is
+    /// gone. Answers whether it is let go of; then the caller finds another thread to [`RealHost::work`].
+    pub fn give_up_worker(&self, round: u32) -> bool {
+        let s = &self.state;
+        if self.at_work() != Some(round) {
+            return false;
+        }
+        s.workers.fetch_add(1, SeqCst);
+        s.driver.store(FREE, SeqCst);
+        true
     }
 
     /// What a driver sleeps on: its eventfd first, then the devices.

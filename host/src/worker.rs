@@ -46,25 +46,34 @@ pub(crate) fn ensure(host: &RealHost) {
 /// Drives whenever no caller does, until it is told to stop.
 pub(crate) fn run(host: &Arc<RealHost>) {
     let s = &host.state;
+    let me = s.workers.load(SeqCst);
     while !s.stop.load(SeqCst) {
         if s.driver.compare_exchange(FREE, WORKER_BUSY, SeqCst, SeqCst).is_ok() {
             s.worker.store(mode::POLLING, SeqCst);
-            drive(host);
+            drive(host, me);
+        }
+        if s.workers.load(SeqCst) != me {
+            // Another one has its place.
+            return;
         }
         keep_away(host);
     }
     s.worker.store(mode::NONE, SeqCst);
 }
 
-/// Drives until a caller takes over.
-fn drive(host: &RealHost) {
+/// Drives until a caller takes over, or another worker than the one of this number.
+fn drive(host: &RealHost, me: u32) {
     let s = &host.state;
     // Whoever sleeps without driving can do it better: the frame that it waits for wakes it alone.
     host.rouse_one();
     let mut drives = s.drives.load(SeqCst);
     let mut rung = true;
     while !s.stop.load(SeqCst) {
+        s.rounds.fetch_add(1, SeqCst);
         let mut until = host.run_service();
+        if s.workers.load(SeqCst) != me {
+            return;
+        }
         let seen = core::mem::replace(&mut drives, s.drives.load(SeqCst));
         if rung || seen != drives {
             until = until.min(host.now() + ATTENTIVE);

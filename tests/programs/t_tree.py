@@ -135,6 +135,48 @@ def soak(lab, v):
     until(lambda: not kernels(), 75, lambda: f"kernels are left: {kernels()}", 0.2)
 
 
+@test(v=(4, 6), seconds=120)
+def killed_at_once(lab, v):
+    """`kill -9` of a program in the middle of a transfer: its peer sees the end."""
+    lab.tap()
+    for _ in range(12):
+        ended = threading.Event()
+
+        def sink(c):
+            try:
+                while c.recv(65536):
+                    pass
+            except ConnectionResetError:
+                # It was killed with its hands in the connection.
+                pass
+            ended.set()
+
+        port = lab.server(v, sink)
+        p = lab.spawn(
+            "python3", "-c",
+            "import socket, sys\nc = socket.create_connection((sys.argv[1], int(sys.argv[2])))\nprint('on', flush=True)\nwhile True: c.sendall(bytes(50000))",
+            lab.peer[v], port, ours=True,
+        )
+        p.wait_for("on")
+        time.sleep(random.uniform(0.05, 0.3))
+        os.kill(p.pid, signal.SIGKILL)
+        check(ended.wait(10), "the peer does not see the end", p)
+
+
+@test(v=(4, 6), need=("redis-server", "redis-benchmark"), seconds=120)
+def killed_server(lab, v):
+    """`kill -9` of a server in the middle of its work: its clients see the end, and the next one gets the device at once."""
+    lab.tap()
+    for _ in range(4):
+        server = lab.spawn("redis-server", "--port", "6379", "--save", "", "--bind", lab.me[v], "--protected-mode", "no", ours=True)
+        server.wait_for("eady to accept connections")
+        load = lab.spawn("redis-benchmark", "-h", lab.me[v], "-n", "100000000", "-c", "40", "-P", "4", "-q", "-t", "set,get")
+        load.wait_for("SET")
+        time.sleep(random.uniform(0.05, 0.3))
+        os.kill(server.pid, signal.SIGKILL)
+        load.wait(10, status=None)
+
+
 @test(v=(4, 6))
 def one_state(lab, v):
     """What one command configures the next one sees; a program that its parent does not wait for goes on."""

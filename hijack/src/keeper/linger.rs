@@ -1,11 +1,13 @@
 //! The end of a kernel: what its programs have sent is still delivered, as the host's kernel does after a program's end.
 
+use crate::alloc::HEAP;
 use crate::raw;
 use crate::start::nap;
 use crate::sys;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use lkl_abi::Result;
+use lkl_host::RealHost;
 use lkl_kernel::Kernel;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,22 +56,66 @@ pub(crate) fn until_quiet(kernel: &Kernel, least: Duration, mut hurry: impl FnMu
     }
 }
 
-/// How long [`watch`] waits for a sign of life, and the stack of its thread.
-const SIGN: Duration = Duration::from_secs(5);
+/// How the thread that minds the members comes along, and the one that serves the kernel.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// Counts how often the first has come through.
+    beats: AtomicU64,
+    /// It waits for something to happen.
+    idle: AtomicBool,
+}
+
+impl Pulse {
+    pub(super) const fn new() -> Self {
+        Self { beats: AtomicU64::new(0), idle: AtomicBool::new(false) }
+    }
+
+    /// It has come through.
+    pub(super) fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It waits in `f`.
+    pub(super) fn rest<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.idle.store(true, Ordering::Release);
+        let out = f();
+        self.idle.store(false, Ordering::Release);
+        self.beat();
+        out
+    }
+
+    /// A sign of life; `None` if none is to be expected.
+    fn sign(&self) -> Option<u64> {
+        (!self.idle.load(Ordering::Acquire)).then(|| self.beats.load(Ordering::Relaxed))
+    }
+}
+
+/// How long a thread may give no sign of life, and the stack of the one that looks.
+const SIGN: Duration = Duration::from_millis(1500);
 const STACK: usize = 64 << 10;
 
-/// The program has ended, maybe in the middle of a call, with locks that nobody will give back. If the next beat does not
-/// come in time, the thread that minds the members waits for one of them, and so will everybody: the kernel ends.
+/// Watches over the end of the program that booted the kernel: it may be killed in the middle of a call, with locks that nobody will
+/// give back. What the heap needs is put right; if a thread of the keeper then waits for another such lock, so will everybody: the
+/// kernel ends at once, and gives its device back. `program` is a pidfd. Started while nothing has gone wrong yet: it allocates nothing later.
 ///
 /// # Errors
 /// `EAGAIN`, `ENOMEM`
-pub(super) fn watch(beats: &Arc<AtomicU64>) -> Result<()> {
-    let beats = beats.clone();
+pub(super) fn watch(program: i32, pulse: Arc<Pulse>, host: Arc<RealHost>) -> Result<()> {
     let watch = move || {
-        let before = beats.load(Ordering::Relaxed);
-        nap(SIGN);
-        if beats.load(Ordering::Relaxed) == before {
-            sys::exit(1);
+        while !sys::readable_within(program, -1) {}
+        sys::close(program);
+        if super::shared() {
+            return;
+        }
+        HEAP.program_gone();
+        loop {
+            let before = (pulse.sign(), host.at_work());
+            nap(SIGN);
+            let after = (pulse.sign(), host.at_work());
+            let stuck = |before: Option<u64>, after| before.is_some() && before == after;
+            if stuck(before.0, after.0) || stuck(before.1.map(u64::from), after.1.map(u64::from)) {
+                sys::exit(1);
+            }
         }
     };
     raw::thread(STACK, Box::new(watch)).map(drop)

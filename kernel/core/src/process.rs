@@ -186,16 +186,14 @@ impl Process {
     }
 
     /// The same for a process that was killed in the middle of its calls, in this memory, and that nobody shares files with: what
-    /// those calls hold is never given back, so the files are closed whoever refers to them. Those with an inode in
+    /// those calls hold is never given back, so the files are closed whoever refers to them, and stay in memory. Those with an inode in
     /// `lost` cannot be closed, and are left alone for ever.
     pub fn abandon_killed(&self, lost: &[u64]) {
-        for fd in self.descriptors() {
-            let Some(file) = self.table.take(fd) else { continue };
-            let lost = lost.contains(&file.file().ino());
-            if !lost && Arc::strong_count(&file) == 1 {
-                continue;
-            }
-            if !lost {
+        let mut done = lost.to_vec();
+        for file in self.descriptors().into_iter().filter_map(|fd| self.table.get(fd).ok()) {
+            let ino = file.file().ino();
+            if !done.contains(&ino) {
+                done.push(ino);
                 file.file().release();
             }
             core::mem::forget(file);

@@ -31,6 +31,7 @@ pub use table::TcpTable;
 use crate::tx::{HeaderBytes, IcmpError, IpTx, RxMeta};
 use crate::Net;
 use bytes::Bytes;
+use core::sync::atomic::Ordering::Relaxed;
 use lkl_file::File;
 use lkl_net::checksum::Sum;
 use lkl_net::tcp::{Ecn, Flags, Segment, SegmentOut, TimeWaitVerdict};
@@ -68,6 +69,7 @@ pub(crate) fn input(net: &Arc<Net>, meta: &RxMeta, segment: Bytes) {
     let payload = segment.slice(len..);
     let tuple = Tuple::new((meta.dst, header.dst_port), (meta.src, header.src_port), meta.ifindex);
     match net.tcp.find(&tuple) {
+        Some(Entry::Connection(socket)) if socket.forsaken.load(Relaxed) => refuse(net, meta, &header, payload.len()),
         Some(Entry::Connection(socket)) => socket.on_segment(meta, &header, payload),
         Some(Entry::Request(listener)) => {
             if let Some(payload) = listener.on_request_segment(meta, &tuple, &header, payload) {

@@ -5,6 +5,7 @@ use super::packet;
 use super::socket::TcpSocket;
 use super::table::{Entry, Tuple};
 use crate::Net;
+use core::sync::atomic::Ordering::Relaxed;
 use lkl_net::tcp::{Flags, Segment, SegmentOut};
 use std::sync::Arc;
 
@@ -55,8 +56,7 @@ impl Net {
     /// by an acknowledgement (RFC 9293, section 3.10.7.4), and that by a reset, as all that comes for a connection which is
     /// not there.
     pub fn tcp_forsake(&self, held: &Held) {
-        let who = Arc::as_ptr(&held.socket).cast();
-        if !self.tcp.remove(&held.tuple, Some(who)) {
+        if held.socket.forsaken.swap(true, Relaxed) {
             return;
         }
         self.timers().disarm(held.socket.timer);

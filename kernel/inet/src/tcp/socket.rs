@@ -92,6 +92,8 @@ pub(crate) struct TcpSocket {
     pub(super) inq: AtomicBool,
     /// `connect` has begun, and its end has not been told yet.
     pub(super) connecting: AtomicBool,
+    /// Its lock will never be given back ([`Net::tcp_forsake`]): segments are answered as if it were not there.
+    pub(super) forsaken: AtomicBool,
 }
 
 pub(super) fn default_settings(net: &Net) -> Settings {
@@ -176,6 +178,7 @@ impl TcpSocket {
             notes: OnceLock::new(),
             inq: AtomicBool::new(false),
             connecting: AtomicBool::new(false),
+            forsaken: AtomicBool::new(false),
         })
     }
 

@@ -123,7 +123,8 @@ impl TimerTarget for TimeWaitEntry {
 
 const SHARDS: usize = 64;
 
-type Shard = Mutex<HashMap<Tuple, Entry>>;
+/// Read for each segment: what a program holds that is killed meanwhile does not keep others from reading.
+type Shard = RwLock<HashMap<Tuple, Entry>>;
 
 /// By port, with the address that each is bound to.
 type Listeners = HashMap<u16, Vec<(IpAddr, Arc<TcpSocket>)>>;
@@ -144,7 +145,7 @@ pub struct TcpTable {
 impl Default for TcpTable {
     fn default() -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(Rank::Demux, HashMap::new())).collect(),
+            shards: (0..SHARDS).map(|_| RwLock::new(Rank::Demux, HashMap::new())).collect(),
             hasher: RandomState::new(),
             listeners: RwLock::new(Rank::Demux, HashMap::new()),
             ports: Mutex::new(Rank::Ports, Ports::default()),
@@ -172,12 +173,12 @@ impl TcpTable {
     }
 
     pub(super) fn find(&self, tuple: &Tuple) -> Option<Entry> {
-        self.shard(tuple).lock().get(tuple).cloned()
+        self.shard(tuple).read().get(tuple).cloned()
     }
 
     /// Puts `entry` in the place of whatever is there.
     pub(super) fn put(&self, tuple: Tuple, entry: Entry) {
-        let old = self.shard(&tuple).lock().insert(tuple, entry);
+        let old = self.shard(&tuple).write().insert(tuple, entry);
         drop(old);
     }
 
@@ -186,7 +187,7 @@ impl TcpTable {
     /// # Errors
     /// `EADDRNOTAVAIL`
     pub(super) fn put_new(&self, tuple: Tuple, entry: Entry) -> Result<()> {
-        let mut shard = self.shard(&tuple).lock();
+        let mut shard = self.shard(&tuple).write();
         if shard.contains_key(&tuple) {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -196,7 +197,7 @@ impl TcpTable {
 
     /// Takes out what stands for `tuple`; with `who`, only if it is that object. Answers whether it was there.
     pub(super) fn remove(&self, tuple: &Tuple, who: Option<*const ()>) -> bool {
-        let mut shard = self.shard(tuple).lock();
+        let mut shard = self.shard(tuple).write();
         let same = shard.get(tuple).is_some_and(|e| {
             let p: *const () = match e {
                 Entry::Connection(s) | Entry::Request(s) => Arc::as_ptr(s).cast(),
@@ -211,7 +212,7 @@ impl TcpTable {
 
     /// All entries.
     pub(super) fn entries(&self) -> Vec<(Tuple, Entry)> {
-        self.shards.iter().flat_map(|s| s.lock().iter().map(|(t, e)| (*t, e.clone())).collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|s| s.read().iter().map(|(t, e)| (*t, e.clone())).collect::<Vec<_>>()).collect()
     }
 
     pub(super) fn listen(&self, (addr, port): (IpAddr, u16), socket: Arc<TcpSocket>) {
