@@ -2,6 +2,7 @@
 //!
 //! * [`FileSystem`], [`SuperBlock`], [`Inode`]: what a file system is. `tmpfs` is one; `lkl-ext4` and its like are others.
 //! * [`Env`], [`Super`], [`Node`]: memory and write-back, a mounted file system, a file with its cached content.
+//! * [`Tmpfs`]: files in memory.
 //! * [`cred`], [`acl`]: who may do what with a file.
 //! * [`locks`]: `flock`, POSIX and OFD locks of one file.
 //!
@@ -18,6 +19,7 @@ pub mod locks;
 mod node;
 mod pages;
 mod sb;
+mod tmpfs;
 mod transfer;
 
 pub use env::{Env, Limits};
@@ -28,3 +30,4 @@ pub use fs::{
 };
 pub use node::{At, Node};
 pub use sb::Super;
+pub use tmpfs::Tmpfs;

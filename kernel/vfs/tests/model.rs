@@ -8,7 +8,7 @@ use lkl_abi::Errno;
 use lkl_block::BlockDevice;
 use lkl_ext4::EXT4;
 use lkl_ops::sim::MemDisk;
-use lkl_vfs::{At, FileSystem, InodeKind, MountOptions, NewInode, Node, Range, Seek, Super, Timestamp};
+use lkl_vfs::{At, FileSystem, InodeKind, MountOptions, NewInode, Node, Range, Seek, Super, Timestamp, Tmpfs};
 use proptest::prelude::*;
 use std::process::Command;
 use std::sync::Arc;
@@ -190,6 +190,30 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn files_of_tmpfs(ops in prop::collection::vec(op(3 << 20), 1..40)) {
+        let (_world, env) = env(4 << 20);
+        let fs: Arc<dyn FileSystem> = Arc::new(Tmpfs::new(env.limits()));
+        let raw = fs.mount(&MountOptions::default()).unwrap();
+        let sb = Super::new(&env, &fs, raw, b"tmpfs".to_vec(), false);
+        let free = sb.statfs().unwrap().blocks_free;
+        let root = sb.root().unwrap();
+        let ino = root.inode().create(b"file", &new_file()).unwrap();
+        run(&sb, ino, PAGE, &ops);
+        // Freed when nobody uses it any more.
+        let node = sb.node(ino).unwrap();
+        prop_assert_eq!(sb.statfs().unwrap().blocks_free, free - node.attr().blocks / 8);
+        root.inode().unlink(b"file", &**node.inode(), Timestamp::default()).unwrap();
+        drop(node);
+        prop_assert_eq!(sb.statfs().unwrap().blocks_free, free);
+        drop(root);
+        end(&sb);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// More than fits into memory.
@@ -211,6 +235,11 @@ proptest! {
     fn files_over_ext4(ops in prop::collection::vec(op(400_000), 1..50), block in prop::sample::select(&[1024, 2048, PAGE])) {
         over_ext4(&ops, block);
     }
+}
+
+fn new_file() -> NewInode<'static> {
+    let now = Timestamp { secs: 1, nanos: 0 };
+    NewInode { kind: InodeKind::Regular, mode: 0o644, uid: 0, gid: 0, rdev: (0, 0), target: b"", xattrs: &[], now }
 }
 
 fn tool(name: &str, args: &[&str]) {

@@ -20,6 +20,13 @@ pub enum At {
     End,
 }
 
+/// What to try with when there is no room for `len` bytes at `at`: about half of it, up to the end of a page; `None` if that is one page.
+fn shorter(at: u64, len: usize) -> Option<usize> {
+    let first = (PAGE_U64 - at % PAGE_U64) as usize;
+    let half = ((at + len as u64 / 2) / PAGE_U64 * PAGE_U64).saturating_sub(at) as usize;
+    (len > first).then_some(half.max(first))
+}
+
 impl Node {
     /// Reads from `offset` on into a program's memory. Answers the bytes read: 0 at the end and past it.
     ///
@@ -176,10 +183,21 @@ impl Node {
         let wanted = left.min(DIRECT);
         let mut buf = Vec::with_capacity(wanted);
         let got = data.append(&mut buf, wanted);
-        if got > 0 {
-            let end = (at + got as u64).max(self.size());
-            if let Err(e) = self.core.inode.write(at, &[&buf], end) {
-                return (0, Err(e));
+        let mut done = 0;
+        while done < got {
+            // When room runs out: as much as there is room for.
+            let (from, mut len) = (at + done as u64, got - done);
+            let written = loop {
+                let part = buf.get(done..done + len).unwrap_or_default();
+                let written = self.core.inode.write(from, &[part], (from + len as u64).max(self.size()));
+                match (written, shorter(from, len)) {
+                    (Err(Errno::ENOSPC | Errno::EDQUOT), Some(less)) => len = less,
+                    _ => break written,
+                }
+            };
+            match written {
+                Ok(()) => done += len,
+                Err(e) => return (done, Err(e)),
             }
         }
         (got, if got < wanted { Err(Errno::EFAULT) } else { Ok(()) })
@@ -245,18 +263,9 @@ impl Node {
         loop {
             match reserve(len) {
                 Ok(()) => return Ok(len),
-                Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+                Err(Errno::ENOSPC | Errno::EDQUOT) => len = shorter(at, len).ok_or(full)?,
                 Err(e) => return Err(e),
             }
-            let end = at + len as u64;
-            let half = (end - at) / 2;
-            // Down to the end of the page that it begins in, or part of it.
-            let shorter = if half >= PAGE_U64 { (at + half) / PAGE_U64 * PAGE_U64 - at } else { 0 };
-            let first = (PAGE_U64 - at % PAGE_U64).min(end - at);
-            if len as u64 == first {
-                return Err(full);
-            }
-            len = shorter.max(first) as usize;
         }
     }
 
