@@ -21,8 +21,8 @@ const DIRTY_EXPIRES: Duration = Duration::from_secs(30);
 /// The least memory that anything works with.
 const MEMORY_MIN: u64 = 4 << 20;
 
-/// So many buffers are kept for the next ones who need some.
-const SPARE_MAX: usize = 4;
+/// For so many bytes of memory one buffer is kept for the next one who needs it.
+const MEMORY_PER_SPARE: usize = 16 << 20;
 
 /// How much memory files may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -245,7 +245,7 @@ impl Env {
     pub(crate) fn spare(&self, buffer: Vec<u8>) {
         if buffer.len() == RUN_MAX && buffer.capacity() == RUN_MAX {
             let mut spare = self.spare.lock();
-            if spare.len() < SPARE_MAX {
+            if spare.len() < self.pages_max() / MEMORY_PER_SPARE {
                 spare.push(buffer);
             }
         }

@@ -527,7 +527,7 @@ pub trait Inode: Send + Sync + Any {
     }
 
     /// Writes `pieces`, which follow each other from `offset` on, and gives blocks to what has none. Cached: write-back; each
-    /// piece is a page, the pieces at most 1 MiB, and together as long a run as is dirty: one extent should hold them. The last page
+    /// piece is whole pages, the pieces at most 1 MiB, and together as long a run as is dirty: one extent should hold them. The last page
     /// has zeroes past `size`. Direct: what a program writes; its `mtime` comes by [`Inode::change`].
     ///
     /// `size` is the file's length as programs see it. The file's own length, once the data are on their way to the medium, becomes

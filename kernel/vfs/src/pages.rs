@@ -256,13 +256,7 @@ impl Pages {
             // What lies before the range, and behind it.
             for (low, high) in [(first, pages.start.min(end)), (pages.end.max(first), end)] {
                 if low < high {
-                    let (a, b) = ((low - first) as usize, (high - first) as usize);
-                    let part = run.data.get(a * PAGE..b * PAGE).unwrap_or_default().to_vec();
-                    let mut part = Run::new(Arc::new(part));
-                    part.dirty = run.dirty.part(low - first, high - first);
-                    part.referenced = run.referenced;
-                    self.count_dirty(part.dirty.count(), 0);
-                    self.put(&mut state, low, part);
+                    self.keep(&mut state, (first, &run), low - first..high - first);
                 }
             }
             self.forget(run);
@@ -277,8 +271,8 @@ impl Pages {
         }
     }
 
-    /// Lets clean runs go that were not used lately, until `excess` bytes are free. Answers whether any content is left.
-    pub(crate) fn reclaim(&self, excess: usize) -> bool {
+    /// Lets clean pages go that were not used lately, until `excess` bytes are free. Answers whether any content is left.
+    pub(crate) fn reclaim(self: &Arc<Self>, excess: usize) -> bool {
         // Who has the lock may be at work on this content for long; others have some, too.
         let Some(mut state) = self.state.try_lock() else { return true };
         let (mut freed, hand) = (0, state.hand);
@@ -288,20 +282,36 @@ impl Pages {
                 if freed >= excess {
                     break 'around;
                 }
-                if run.dirty.count() == 0 && !core::mem::take(&mut run.referenced) {
-                    freed += run.counted;
+                let kept = run.dirty.count() as usize * PAGE;
+                // A run that is dirty in part is worth a copy of that part if it is not more than half of it.
+                if kept <= run.counted / 2 && !core::mem::take(&mut run.referenced) {
+                    freed += run.counted - kept;
                     gone.push(first);
                 }
             }
         }
         for first in gone {
             state.hand = first + 1;
-            if let Some(run) = state.runs.remove(&first) {
-                self.forget(run);
+            let Some(run) = state.runs.remove(&first) else { continue };
+            let mut at = 0;
+            while let Some(low) = run.dirty.first_in(at, run.pages()) {
+                at = low + run.dirty.run_from(low, run.pages());
+                self.keep(&mut state, (first, &run), low..at);
             }
+            self.forget(run);
         }
         state.enlisted = !state.runs.is_empty();
         state.enlisted
+    }
+
+    /// Puts in a copy of some pages of a run, which has been taken out.
+    fn keep(self: &Arc<Self>, state: &mut State, (first, run): (u64, &Run), pages: Range<u64>) {
+        let bytes = pages.start as usize * PAGE..pages.end as usize * PAGE;
+        let mut part = Run::new(Arc::new(run.data.get(bytes).unwrap_or_default().to_vec()));
+        part.dirty = run.dirty.part(pages.start, pages.end);
+        part.referenced = run.referenced;
+        self.count_dirty(part.dirty.count(), 0);
+        self.put(state, first + pages.start, part);
     }
 }
 

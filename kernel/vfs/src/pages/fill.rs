@@ -4,6 +4,9 @@ use super::{slot_end, Pages, Run, State, PAGE, PAGE_U64, RUN_MAX, SLOT};
 use crate::transfer::Source;
 use std::sync::Arc;
 
+/// Most bytes by which a run becomes longer at once than it must be.
+const GROWTH_MAX: usize = 256 << 10;
+
 /// A page as the inode has it.
 pub(crate) struct OldPage {
     pub(crate) page: u64,
@@ -100,7 +103,7 @@ impl Pages {
         let need = start + (gap.skip + gap.len).next_multiple_of(PAGE);
         if need > data.capacity() {
             // Who has appended to it once does so again: let it grow to twice its length, so that it is not copied each time.
-            data.reserve_exact(need.max(2 * start).min(most) - start);
+            data.reserve_exact(need.max(start + start.min(GROWTH_MAX)).min(most) - start);
         }
         let old = old.map(|o| o.content).unwrap_or_default();
         data.extend_from_slice(old.get(..gap.skip).unwrap_or_default());

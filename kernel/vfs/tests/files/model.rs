@@ -1,9 +1,7 @@
 //! Random operations on files, beside a vector of bytes that says what must come of them: over a file system in memory that
 //! watches the contract, and over ext4, whose image is then judged by `e2fsck` and read again.
 
-mod common;
-
-use common::{env, mount, shared, PAGE};
+use crate::fake::{env, mount, shared, PAGE};
 use lkl_abi::Errno;
 use lkl_block::BlockDevice;
 use lkl_ext4::EXT4;

@@ -1,7 +1,5 @@
 //! A file system in memory that holds the VFS to its part of the contract, and fails when it is told to.
 
-#![expect(dead_code, reason = "each test file uses some of it")]
-
 use lkl_abi::{Errno, Result};
 use lkl_ops::sim::World;
 use lkl_sync::{Mutex, Rank};
@@ -58,10 +56,13 @@ pub(crate) fn shared(free: i64) -> Arc<Shared> {
     })
 }
 
-/// A world, and its VFS with that much memory.
+/// A world, and its VFS with that much memory, which is served there.
 pub(crate) fn env(memory: u64) -> (World, Arc<Env>) {
     let world = World::new(1);
-    let env = Env::new(world.host(), Limits { memory, ..Limits::default() });
+    let host = world.host();
+    let env = Env::new(host.clone(), Limits { memory, ..Limits::default() });
+    let (weak, clock) = (Arc::downgrade(&env), world.clone());
+    host.serve(move || weak.upgrade()?.service(clock.now()));
     (world, env)
 }
 
@@ -317,8 +318,11 @@ impl Inode for FakeInode {
 
     fn seek(&self, what: Seek, offset: u64, size: u64) -> Result<u64> {
         self.state(|s| {
-            let is_data = |page: u64| s.pages.contains_key(&page);
-            let found = (offset / PAGE..size.div_ceil(PAGE)).find(|p| is_data(*p) == (what == Seek::Data));
+            let (from, end) = (offset / PAGE, size.div_ceil(PAGE));
+            let found = match what {
+                Seek::Data => s.pages.range(from..end).next().map(|p| *p.0),
+                Seek::Hole => (from..end).find(|p| !s.pages.contains_key(p)),
+            };
             match (found, what) {
                 (Some(page), _) => Ok(offset.max(page * PAGE).min(size)),
                 (None, Seek::Hole) => Ok(size),
