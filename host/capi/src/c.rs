@@ -4,6 +4,8 @@
 //! * [`ops`]: `lkl_host_ops`, what the host's operations are made of.
 //! * [`instance`]: kernels, and who of the callers is in which. [`start`]: how one begins and ends. [`cmdline`]: its options.
 //! * [`call`]: `lkl_syscall`. [`log`]: what is printed.
+//! * [`disk`], [`mount`], [`dir`]: disks, mounting, directories.
+//! * [`config`]: JSON and environment variables.
 //! * [`net`]: configuration of the network. [`netdev`]: devices. [`dhcp`]: `ip=dhcp`.
 //!
 //! Every function may be called at any time: before a kernel starts and after it ends, what needs one answers `-ENODEV`. Pointers are taken at
@@ -13,11 +15,14 @@
 
 mod call;
 mod cmdline;
+mod config;
 mod dhcp;
 mod dir;
+mod disk;
 mod instance;
 mod irq;
 mod log;
+mod mount;
 mod net;
 mod netdev;
 mod ops;

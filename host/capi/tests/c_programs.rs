@@ -90,11 +90,18 @@ fn the_basics_work_with_the_static_library_and_the_older_interface() {
 }
 
 #[test]
+fn configuration_is_read_or_refused() {
+    if there("gcc") {
+        let program = Program::new("config", true, &[]);
+        assert!(judge(&program.command(&[]).output().unwrap()) > 60);
+    }
+}
+
+#[test]
 fn nothing_leaks() {
     if !there("gcc") || !there("valgrind") {
         return;
     }
-    let program = Program::new("boot", true, &["-DLKL_API_OLD"]);
     let valgrind = [
         "valgrind",
         "-q",
@@ -102,6 +109,8 @@ fn nothing_leaks() {
         "--errors-for-leak-kinds=definite,indirect,possible",
         "--error-exitcode=9",
     ];
-    let out = program.command(&valgrind).output().unwrap();
-    assert!(judge(&out) > 150);
+    for (name, args, least) in [("boot", &["-DLKL_API_OLD"][..], 150), ("config", &[], 60)] {
+        let program = Program::new(name, true, args);
+        assert!(judge(&program.command(&valgrind).output().unwrap()) > least);
+    }
 }

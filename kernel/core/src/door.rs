@@ -4,6 +4,7 @@ use crate::kernel::Kernel;
 use crate::process::Task;
 use crate::syscall::{strace, table, Ctx};
 use lkl_abi::{Errno, Result};
+use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 impl Kernel {
@@ -27,7 +28,17 @@ impl Kernel {
         // What does not come back is seen as well.
         tracing::trace!(target: "lkl::syscall", "[{}] {}...", task.tid(), call.name);
         let cx = Ctx { kernel: self, task, mem: task.process().mem() };
-        let result = self.guard(call.name, || (call.handler)(&cx, args));
+        // Two numbers come out of `catch_unwind` in registers. A `Result` of two sizes would be copied as one piece of memory, which waits for the
+        // stores to its parts.
+        let made = catch_unwind(AssertUnwindSafe(|| match (call.handler)(&cx, args) {
+            Ok(value) => (value, 0u64),
+            Err(e) => (0, u64::from(e.0.unsigned_abs())),
+        }));
+        let result = match made {
+            Ok((value, 0)) => Ok(value),
+            Ok((_, errno)) => Err(Errno(errno as i32)),
+            Err(payload) => Err(self.panicked(call.name, &*payload)),
+        };
         if tracing::enabled!(target: "lkl::syscall", tracing::Level::DEBUG) {
             tracing::debug!(target: "lkl::syscall", "[{}] {}", task.tid(), strace::line(&cx, call, args, result));
         }
@@ -36,19 +47,19 @@ impl Kernel {
 
     /// Runs `f`. If it panics, says so, and the kernel answers `EIO` to everything from then on.
     pub(crate) fn guard<T>(&self, what: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(result) => result,
-            Err(payload) => {
-                self.set_oopsed();
-                let message = payload
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-                    .unwrap_or("(no message)");
-                let backtrace = std::backtrace::Backtrace::force_capture();
-                tracing::error!(target: "lkl::oops", "kernel panic in {what}: {message}\n{backtrace}");
-                Err(Errno::EIO)
-            }
-        }
+        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(self.panicked(what, &*payload)))
+    }
+
+    #[cold]
+    fn panicked(&self, what: &str, payload: &(dyn Any + Send)) -> Errno {
+        self.set_oopsed();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(no message)");
+        let backtrace = std::backtrace::Backtrace::force_capture();
+        tracing::error!(target: "lkl::oops", "kernel panic in {what}: {message}\n{backtrace}");
+        Errno::EIO
     }
 }

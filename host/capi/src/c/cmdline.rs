@@ -6,8 +6,7 @@ use std::net::Ipv4Addr;
 
 /// Memory for caches of files, if nobody says otherwise: what LKL has.
 const MEMORY: u64 = 64 << 20;
-/// `loglevel` if nobody says otherwise, with `quiet`, and with `debug`.
-const LOGLEVEL: u8 = 7;
+/// `loglevel` with `quiet`, and with `debug`.
 const LOGLEVEL_QUIET: u8 = 4;
 const LOGLEVEL_DEBUG: u8 = 10;
 
@@ -17,7 +16,7 @@ pub(crate) struct Options {
     /// In bytes.
     pub(crate) memory: u64,
     /// Messages of a lower level are printed.
-    pub(crate) loglevel: u8,
+    pub(crate) loglevel: Option<u8>,
     pub(crate) ip: Option<Ip>,
     /// Names with dots, and values.
     pub(crate) sysctls: Vec<(String, String)>,
@@ -42,14 +41,14 @@ pub(crate) enum Ip {
 /// # Errors
 /// `EINVAL`: an option that is known has a value that cannot be understood.
 pub(crate) fn parse(line: &str) -> Result<Options, Errno> {
-    let mut o = Options { memory: MEMORY, loglevel: LOGLEVEL, ip: None, sysctls: Vec::new() };
+    let mut o = Options { memory: MEMORY, loglevel: None, ip: None, sysctls: Vec::new() };
     for word in line.split_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         match name {
             "mem" => o.memory = size(value)?,
-            "loglevel" => o.loglevel = value.parse().map_err(|_| Errno::EINVAL)?,
-            "quiet" => o.loglevel = LOGLEVEL_QUIET,
-            "debug" | "ignore_loglevel" => o.loglevel = LOGLEVEL_DEBUG,
+            "loglevel" => o.loglevel = Some(value.parse().map_err(|_| Errno::EINVAL)?),
+            "quiet" => o.loglevel = Some(LOGLEVEL_QUIET),
+            "debug" | "ignore_loglevel" => o.loglevel = Some(LOGLEVEL_DEBUG),
             "ip" => o.ip = ip(value)?,
             _ => {
                 if let Some(key) = name.strip_prefix("sysctl.") {
@@ -128,10 +127,10 @@ mod tests {
     #[test]
     fn what_is_known_is_understood_and_the_rest_passed_over() {
         let o = parse("mem=0x10M loglevel=4 root=/dev/vda sysctl.net.ipv4.tcp_sack=0  console=tty0 ro").unwrap();
-        assert_eq!((o.memory, o.loglevel, o.ip.clone()), (16 << 20, 4, None));
+        assert_eq!((o.memory, o.loglevel, o.ip.clone()), (16 << 20, Some(4), None));
         assert_eq!(o.sysctls, [("net.ipv4.tcp_sack".to_owned(), "0".to_owned())]);
         assert_eq!(parse("").unwrap(), parse("nothing").unwrap());
-        assert_eq!(parse("quiet").unwrap().loglevel, 4);
+        assert_eq!(parse("quiet").unwrap().loglevel, Some(4));
         assert_eq!(parse("mem=1000").unwrap().memory, 1000);
         assert_eq!(parse("mem=2g").unwrap().memory, 2 << 30);
         for bad in ["mem=", "mem=x", "mem=0", "mem=99999999999999T", "loglevel=x", "loglevel=", "ip=1.2.3", "ip=::::::"]

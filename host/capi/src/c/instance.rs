@@ -1,12 +1,16 @@
 //! Kernels that run, and who of the callers is in which.
 //!
 //! A thread gets a *seat* in a kernel with its first call: the task that it is there. The kernel has a list of its seats, so that a halt can take
-//! the tasks away from threads that will never call again. A seat is used by its thread, or by the halt: [`Seat::busy`] says that somebody does.
+//! the tasks away from threads that will never call again.
+//!
+//! A call must be cheap, a halt need not. So a thread only writes that it is [`Seat::busy`] and then reads whether the kernel is
+//! [`Instance::halted`]; the halt writes that, has the host see to it that every thread's writes are seen (`man 2 membarrier`), and then
+//! reads who is busy. Either sees what the other has written.
 
 use super::types::HostOperations;
 use crate::mem::OwnMemory;
-use core::cell::{RefCell, UnsafeCell};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use core::cell::{Cell, UnsafeCell};
+use core::sync::atomic::{compiler_fence, fence, AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use core::time::Duration;
 use lkl_abi::Errno;
 use lkl_host::{Hooks, RealHost, ThreadParker};
@@ -60,8 +64,11 @@ pub(crate) struct Instance {
     last_tid: AtomicI32,
     /// No call begins any more.
     halted: AtomicBool,
+    /// Calls need a barrier of their own: the host cannot make one for them.
+    fences: bool,
     panicked: AtomicBool,
     pub(crate) ports: super::netdev::Ports,
+    pub(crate) disks: super::disk::Disks,
 }
 
 impl Instance {
@@ -84,8 +91,10 @@ impl Instance {
             seats: Mutex::default(),
             last_tid: AtomicI32::new(PID - 1),
             halted: AtomicBool::new(false),
+            fences: !has_barrier(),
             panicked: AtomicBool::new(false),
             ports: super::netdev::Ports::default(),
+            disks: super::disk::Disks::default(),
         }))
     }
 
@@ -109,25 +118,37 @@ impl Instance {
         seat
     }
 
-    /// Makes a call as the thread of `seat`.
+    /// Makes a call as the thread of `seat`, which calls this.
     #[inline]
     fn call(&self, seat: &Seat, number: usize, args: [u64; 6]) -> Result<u64, Errno> {
-        if seat.busy.swap(true, Ordering::Acquire) {
+        if seat.busy.load(Ordering::Relaxed) {
             return self.call_within(number, args);
         }
-        // SAFETY: whoever has set `busy` has the task for itself.
-        let result = match unsafe { &*seat.task.get() } {
-            Some(task) if !self.halted.load(Ordering::SeqCst) => self.run(task, number, args),
-            _ => Err(Errno::ENODEV),
+        seat.busy.store(true, Ordering::Relaxed);
+        if self.fences {
+            fence(Ordering::SeqCst);
+        } else {
+            compiler_fence(Ordering::SeqCst);
+        }
+        let result = if self.halted.load(Ordering::Acquire) {
+            Err(Errno::ENODEV)
+        } else {
+            // SAFETY: a halt that has begun takes the task only after it has seen that the seat is not busy.
+            match unsafe { &*seat.task.get() } {
+                Some(task) => self.run(task, number, args),
+                None => Err(Errno::ENODEV),
+            }
         };
         seat.busy.store(false, Ordering::Release);
         result
     }
 
+    #[inline]
     fn run(&self, task: &Task, number: usize, args: [u64; 6]) -> Result<u64, Errno> {
         loop {
             match self.kernel.syscall(task, number, args) {
                 Ok(value) => return Ok(value),
+                Err(e) if !matches!(e, Errno::ERESTARTSYS | Errno::EINTR | Errno::EIO) => return Err(e),
                 Err(Errno::ERESTARTSYS | Errno::EINTR) if self.halted.load(Ordering::SeqCst) => {
                     return Err(Errno::ENODEV)
                 }
@@ -178,19 +199,21 @@ impl Instance {
 
     /// Has every thread leave its call, and takes the tasks away.
     fn clear_seats(&self) {
-        let own = HERE.try_with(|here| here.borrow().seat.as_ref().map(Arc::as_ptr)).ok().flatten();
+        let own = HERE.try_with(|here| here.seat.get()).unwrap_or(core::ptr::null());
         let start = std::time::Instant::now();
         let mut left: Vec<Arc<Seat>> = core::mem::take(&mut *lock(&self.seats));
+        if left.iter().any(|seat| !core::ptr::eq(Arc::as_ptr(seat), own)) {
+            barrier();
+        }
         loop {
             left.retain(|seat| {
-                if seat.busy.swap(true, Ordering::Acquire) {
+                if seat.busy.load(Ordering::Acquire) {
                     seat.parker.interrupt();
                     // A callback of this very thread halts the kernel that it is called by.
-                    return own != Some(Arc::as_ptr(seat));
+                    return !core::ptr::eq(Arc::as_ptr(seat), own);
                 }
-                // SAFETY: whoever has set `busy` has the task for itself.
+                // SAFETY: its thread uses it no more: calls that begin now see that the kernel is halted.
                 drop(unsafe { (*seat.task.get()).take() });
-                seat.busy.store(false, Ordering::Release);
                 false
             });
             if left.is_empty() || start.elapsed() > PATIENCE {
@@ -201,44 +224,111 @@ impl Instance {
     }
 }
 
+/// Commands of `membarrier`.
+mod command {
+    pub(super) const QUERY: i32 = 0;
+    pub(super) const PRIVATE_EXPEDITED: i32 = 1 << 3;
+    pub(super) const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
+}
+
+fn membarrier(command: i32) -> i64 {
+    // SAFETY: numbers only.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
+}
+
+/// Can [`barrier`] be had?
+fn has_barrier() -> bool {
+    let wanted = i64::from(command::PRIVATE_EXPEDITED | command::REGISTER_PRIVATE_EXPEDITED);
+    let has = membarrier(command::QUERY);
+    has > 0 && has & wanted == wanted
+}
+
+/// Every thread of the process has a full barrier between what it did before and what it does after this call.
+fn barrier() {
+    if membarrier(command::REGISTER_PRIVATE_EXPEDITED) == 0 {
+        membarrier(command::PRIVATE_EXPEDITED);
+    }
+    fence(Ordering::SeqCst);
+}
+
 /// A thread's place in a kernel.
 struct Seat {
     instance: Arc<Instance>,
     parker: Arc<ThreadParker>,
-    /// Somebody uses the task.
+    /// Its thread is in a call. Only the thread writes it.
     busy: AtomicBool,
     task: UnsafeCell<Option<Task>>,
 }
 
-// SAFETY: the task is used only by who has set `busy`.
+// SAFETY: the task is used by the seat's thread, and dropped by a halt as its comments say.
 unsafe impl Sync for Seat {}
 // SAFETY: as above; a `Task` may go to another thread.
 unsafe impl Send for Seat {}
 
 /// What a thread knows.
 struct Here {
-    seat: Option<Arc<Seat>>,
-    /// The kernel that it has entered, if it is not that of `lkl_start_kernel`.
-    entered: Option<Arc<Instance>>,
+    /// Its seat, of which it has a count; null if it has none.
+    seat: Cell<*const Seat>,
+    /// The kernel that it has entered, of which it has a count; null for that of `lkl_start_kernel`.
+    entered: Cell<*const Instance>,
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
-        self.leave();
+        self.stand_up();
+        self.enter(None);
     }
 }
 
 impl Here {
+    fn seat(&self) -> Option<Arc<Seat>> {
+        shared(self.seat.get())
+    }
+
+    fn entered(&self) -> Option<Arc<Instance>> {
+        shared(self.entered.get())
+    }
+
+    fn enter(&self, instance: Option<Arc<Instance>>) {
+        forget(self.entered.replace(instance.map_or(core::ptr::null(), Arc::into_raw)));
+    }
+
+    fn sit_down(&self, seat: Arc<Seat>) {
+        self.stand_up();
+        self.seat.set(Arc::into_raw(seat));
+    }
+
     /// The thread needs its seat no longer.
-    fn leave(&mut self) {
-        if let Some(seat) = self.seat.take() {
+    fn stand_up(&self) {
+        if let Some(seat) = self.seat() {
+            forget(self.seat.replace(core::ptr::null()));
             lock(&seat.instance.seats).retain(|s| !Arc::ptr_eq(s, &seat));
         }
     }
 }
 
+/// One more count of what a thread has.
+fn shared<T>(of: *const T) -> Option<Arc<T>> {
+    if of.is_null() {
+        return None;
+    }
+    // SAFETY: it came from `Arc::into_raw`, and the thread still has its count.
+    unsafe {
+        Arc::increment_strong_count(of);
+        Some(Arc::from_raw(of))
+    }
+}
+
+/// Gives back the count that a thread had.
+fn forget<T>(of: *const T) {
+    if !of.is_null() {
+        // SAFETY: it came from `Arc::into_raw`, and is used no more.
+        drop(unsafe { Arc::from_raw(of) });
+    }
+}
+
 thread_local! {
-    static HERE: RefCell<Here> = const { RefCell::new(Here { seat: None, entered: None }) };
+    static HERE: Here = const { Here { seat: Cell::new(core::ptr::null()), entered: Cell::new(core::ptr::null()) } };
 }
 
 /// The kernel of `lkl_start_kernel`, if one runs: [`Directory::main`] keeps it.
@@ -276,31 +366,34 @@ pub(crate) fn set_main(instance: Option<Arc<Instance>>) -> Option<Arc<Instance>>
 /// # Errors
 /// `ENODEV`: none runs.
 pub(crate) fn current() -> Result<Arc<Instance>, Errno> {
-    let entered = HERE.try_with(|here| here.borrow().entered.clone()).ok().flatten();
+    let entered = HERE.try_with(Here::entered).ok().flatten();
     entered.or_else(|| directory().main.clone()).ok_or(Errno::ENODEV)
 }
 
 /// Enters a kernel, or leaves it for that of `lkl_start_kernel`.
 pub(crate) fn enter(instance: Option<Arc<Instance>>) {
-    let _gone = HERE.try_with(|here| here.borrow_mut().entered = instance);
+    let _gone = HERE.try_with(|here| here.enter(instance));
 }
 
 /// Makes a call to the kernel that the thread means.
 #[inline]
 pub(crate) fn syscall(number: usize, args: [u64; 6]) -> Result<u64, Errno> {
     let seat = HERE.try_with(|here| {
-        let here = here.borrow();
-        let wanted = here.entered.as_ref().map_or_else(|| MAIN.load(Ordering::Acquire).cast_const(), Arc::as_ptr);
-        match &here.seat {
+        let entered = here.entered.get();
+        let wanted = if entered.is_null() { MAIN.load(Ordering::Acquire).cast_const() } else { entered };
+        // SAFETY: the thread has a count of it.
+        match unsafe { here.seat.get().as_ref() } {
             // The seat keeps its kernel: another one cannot have the same address.
-            Some(seat) if core::ptr::eq(Arc::as_ptr(&seat.instance), wanted) => Some(Arc::as_ptr(seat)),
-            _ => None,
+            Some(seat) if core::ptr::eq(Arc::as_ptr(&seat.instance), wanted) => core::ptr::from_ref(seat),
+            _ => core::ptr::null(),
         }
     });
     match seat {
         // SAFETY: only this thread lets go of its seat, and not within a call.
-        Ok(Some(seat)) => unsafe { (*seat).instance.call(&*seat, number, args) },
-        Ok(None) => sit_down(number, args),
+        Ok(seat) => match unsafe { seat.as_ref() } {
+            Some(seat) => seat.instance.call(seat, number, args),
+            None => first_call(number, args),
+        },
         // The thread ends: destructors of its other variables may still call.
         Err(_) => current()?.call_within(number, args),
     }
@@ -308,7 +401,7 @@ pub(crate) fn syscall(number: usize, args: [u64; 6]) -> Result<u64, Errno> {
 
 /// The thread's first call to this kernel.
 #[cold]
-fn sit_down(number: usize, args: [u64; 6]) -> Result<u64, Errno> {
+fn first_call(number: usize, args: [u64; 6]) -> Result<u64, Errno> {
     let instance = current()?;
     syscall_of(&instance, number, args)
 }
@@ -319,22 +412,19 @@ pub(crate) fn syscall_of(instance: &Arc<Instance>, number: usize, args: [u64; 6]
         return Err(Errno::ENODEV);
     }
     let seat = HERE.with(|here| {
-        let mut here = here.borrow_mut();
-        let sits = here.seat.as_ref().filter(|seat| Arc::ptr_eq(&seat.instance, instance)).cloned();
+        let old = here.seat();
+        let sits = old.as_ref().filter(|seat| Arc::ptr_eq(&seat.instance, instance)).cloned();
         sits.unwrap_or_else(|| {
-            // Within a callback of the other kernel the seat there is in use; what uses it keeps it by its address.
-            let left = here.seat.as_ref().is_none_or(|s| !s.busy.load(Ordering::Relaxed));
             let seat = instance.seat();
-            if left {
-                here.leave();
-                here.seat = Some(seat.clone());
+            // Within a callback of the other kernel the seat there is in use.
+            if old.is_none_or(|s| !s.busy.load(Ordering::Relaxed)) {
+                here.sit_down(seat.clone());
             }
             seat
         })
     });
     let result = instance.call(&seat, number, args);
-    let kept = HERE.with(|here| here.borrow().seat.as_ref().is_some_and(|s| Arc::ptr_eq(s, &seat)));
-    if !kept {
+    if HERE.with(|here| !core::ptr::eq(here.seat.get(), Arc::as_ptr(&seat))) {
         lock(&instance.seats).retain(|s| !Arc::ptr_eq(s, &seat));
     }
     result
@@ -343,17 +433,17 @@ pub(crate) fn syscall_of(instance: &Arc<Instance>, number: usize, args: [u64; 6]
 /// Leaves the seat in a kernel that is halted, so that nothing of it is kept.
 pub(crate) fn leave(instance: &Arc<Instance>) {
     let _gone = HERE.try_with(|here| {
-        let mut here = here.borrow_mut();
-        if here.seat.as_ref().is_some_and(|s| Arc::ptr_eq(&s.instance, instance)) {
-            here.leave();
+        // Not within a callback of it.
+        if here.seat().is_some_and(|s| Arc::ptr_eq(&s.instance, instance) && !s.busy.load(Ordering::Relaxed)) {
+            here.stand_up();
         }
-        if here.entered.as_ref().is_some_and(|e| Arc::ptr_eq(e, instance)) {
-            here.entered = None;
+        if core::ptr::eq(here.entered.get(), Arc::as_ptr(instance)) {
+            here.enter(None);
         }
     });
 }
 
 /// The operations of the kernel that the thread has entered.
 pub(crate) fn entered_ops() -> Option<Ops> {
-    HERE.try_with(|here| here.try_borrow().ok()?.entered.as_ref().map(|e| e.ops)).ok().flatten()
+    HERE.try_with(Here::entered).ok().flatten().map(|entered| entered.ops)
 }

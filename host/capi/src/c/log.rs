@@ -35,8 +35,23 @@ fn level(metadata: &Metadata<'_>) -> u8 {
     }
 }
 
+/// `loglevel` of kernels whose command line says nothing, 0 for the usual one.
+static DEFAULT: AtomicU8 = AtomicU8::new(0);
+
+/// Kernels whose command line says nothing tell only of errors, unless `all`: what a configuration without `debug` asks for.
+pub(crate) fn default_level(all: bool) {
+    DEFAULT.store(if all { 0 } else { QUIET }, Relaxed);
+}
+
+/// `loglevel` of `quiet`.
+const QUIET: u8 = 4;
+/// What it is if nobody says otherwise.
+const USUAL: u8 = 7;
+
 /// A kernel starts.
-pub(crate) fn start(ops: Ops, loglevel: u8) {
+pub(crate) fn start(ops: Ops, loglevel: Option<u8>) {
+    let default = Some(DEFAULT.load(Relaxed)).filter(|level| *level != 0);
+    let loglevel = loglevel.or(default).unwrap_or(USUAL);
     static ONCE: Once = Once::new();
     PRINTERS.lock().unwrap_or_else(PoisonError::into_inner).push(ops);
     LOGLEVEL.store(loglevel, Relaxed);

@@ -1,6 +1,6 @@
 //! Configuration of the network: what LKL's own helpers do by netlink and ioctls, done at the kernel's `Net`, which is what those end at too.
 
-mod entries;
+pub(super) mod entries;
 
 use super::cmdline::Ip;
 use super::instance::{self, Instance};

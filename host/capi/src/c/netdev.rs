@@ -4,7 +4,7 @@
 //! Devices are given to the kernel of `lkl_start_kernel` before it starts or while it runs, and to another one after a thread has entered it. Until
 //! there is a kernel they wait in [`PENDING`], with the ids that they will have.
 
-mod builtin;
+pub(super) mod builtin;
 mod user;
 
 use super::instance::{self, lock, Instance};
@@ -177,23 +177,23 @@ pub(crate) fn first(instance: &Instance) -> Option<u32> {
     lock(&instance.ports.0).iter().flatten().map(|p| p.ifindex).next()
 }
 
-/// Takes a device away.
-#[unsafe(no_mangle)]
-pub extern "C" fn lkl_netdev_remove(id: c_int) {
-    let Ok(at) = usize::try_from(id) else { return };
+/// Takes a device away. Answers whether there was one.
+pub(super) fn remove(id: c_int) -> bool {
+    let Ok(at) = usize::try_from(id) else { return false };
     match instance::current() {
         Ok(instance) => {
             let port = lock(&instance.ports.0).get_mut(at).and_then(Option::take);
-            match port {
-                Some(port) => detach(&instance, &port),
-                None => log::say_line(&format!("lkl_netdev_remove: there is no network device {id}")),
-            }
+            port.inspect(|port| detach(&instance, port)).is_some()
         }
-        Err(_) => {
-            if let Some(added) = lock(&PENDING).get_mut(at) {
-                *added = None;
-            }
-        }
+        Err(_) => lock(&PENDING).get_mut(at).and_then(Option::take).is_some(),
+    }
+}
+
+/// Takes a device away.
+#[unsafe(no_mangle)]
+pub extern "C" fn lkl_netdev_remove(id: c_int) {
+    if !remove(id) {
+        log::say_line(&format!("lkl_netdev_remove: there is no network device {id}"));
     }
 }
 

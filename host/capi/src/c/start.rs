@@ -3,7 +3,7 @@
 use super::cmdline::{self, Options};
 use super::instance::{self, directory, Instance, Ops};
 use super::types::HostOperations;
-use super::{log, netdev, status, text};
+use super::{disk, log, netdev, status, text};
 use core::ffi::{c_char, c_int, c_long, c_void};
 use lkl_abi::Errno;
 use lkl_kernel::BootOptions;
@@ -98,6 +98,7 @@ fn boot(ops: Ops, options: &Options, pending: bool) -> Result<Arc<Instance>, Err
 
 fn set_up(instance: &Arc<Instance>, options: &Options, pending: bool) -> Result<(), Errno> {
     if pending {
+        disk::attach_pending(instance)?;
         netdev::attach_pending(instance)?;
     }
     let net = instance.kernel.net();
@@ -114,9 +115,10 @@ fn set_up(instance: &Arc<Instance>, options: &Options, pending: bool) -> Result<
 
 /// Ends a kernel, and takes its devices away.
 fn halt(instance: &Arc<Instance>) -> Result<(), Errno> {
-    let result = instance.halt();
+    let mut result = instance.halt();
     if result != Err(Errno::EBUSY) {
         netdev::detach_all(instance);
+        result = result.and(disk::detach_all(instance));
         tracing::info!("halted");
     }
     instance::leave(instance);

@@ -68,6 +68,40 @@ pub struct HostOperations {
     pub pci_ops: *mut c_void,
 }
 
+/// `struct lkl_disk`: a descriptor or a pointer of the caller's, as `ops` say.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Disk {
+    pub dev: *mut c_void,
+    pub handle: DiskHandle,
+    pub ops: *mut BlkOps,
+}
+
+/// The union in it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union DiskHandle {
+    pub fd: c_int,
+    pub handle: *mut c_void,
+}
+
+/// `struct lkl_blk_req`
+#[repr(C)]
+pub struct BlkReq {
+    pub kind: c_uint,
+    pub prio: c_uint,
+    pub sector: c_ulonglong,
+    pub buf: *mut libc::iovec,
+    pub count: c_int,
+}
+
+/// `struct lkl_dev_blk_ops`
+#[repr(C)]
+pub struct BlkOps {
+    pub get_capacity: Option<unsafe extern "C" fn(Disk, *mut c_ulonglong) -> c_int>,
+    pub request: Option<unsafe extern "C" fn(Disk, *mut BlkReq) -> c_int>,
+}
+
 /// `struct lkl_netdev`
 #[repr(C)]
 pub struct NetDevice {
