@@ -206,7 +206,8 @@ impl Node {
         (late.mtime, late.ctime) = (None, None);
     }
 
-    /// The content has been read, on a mount that keeps access times: as `relatime` says (`man 8 mount`), or every time if `strict`.
+    /// The content has been read, on a mount that keeps access times: as `relatime` says (`man 8 mount`), or every time if `strict`. Holds
+    /// no lock.
     pub fn touch_atime(&self, strict: bool) {
         if self.sb.read_only() {
             return;
@@ -217,6 +218,7 @@ impl Node {
         if (old || strict) && attr.atime != now {
             self.core.late.lock().atime = Some(now);
             self.mark_dirty();
+            self.balance();
         }
     }
 

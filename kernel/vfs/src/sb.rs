@@ -202,37 +202,36 @@ impl Super {
             core.evict();
             return;
         }
+        if core.is_dirty() {
+            // It stays. Who writes it back uses it, and comes here again.
+            return;
+        }
         table.clock += 1;
         let at = table.clock;
         table.unused.insert(at, core.ino());
         if let Some(slot) = table.slots.get_mut(&core.ino()) {
             slot.unused_at = Some(at);
         }
-        self.trim(&mut table);
+        if table.unused.len() > self.unused_max() {
+            if let Some((_, ino)) = table.unused.pop_first() {
+                table.slots.remove(&ino);
+            }
+        }
     }
 
-    /// Lets go of the files that were not used for longest, when there are too many.
-    fn trim(&self, table: &mut Table) {
-        let max = usize::try_from(self.env.limits().memory / MEMORY_PER_UNUSED).unwrap_or(usize::MAX);
-        let mut looked_at = 0;
-        while table.unused.len() > max && looked_at < 16 {
-            looked_at += 1;
-            let Some((at, ino)) = table.unused.pop_first() else { return };
-            let Some(slot) = table.slots.get_mut(&ino) else { continue };
-            if slot.core.is_dirty() {
-                table.clock += 1;
-                slot.unused_at = Some(table.clock);
-                table.unused.insert(table.clock, ino);
-                continue;
-            }
-            debug_assert_eq!(slot.unused_at, Some(at));
-            table.slots.remove(&ino);
-        }
+    /// Most files that are kept while nobody uses them, and most that may be dirty.
+    fn unused_max(&self) -> usize {
+        usize::try_from(self.env.limits().memory / MEMORY_PER_UNUSED).unwrap_or(usize::MAX)
     }
 
     /// A file has something to be written.
     pub(crate) fn has_dirty(&self, ino: u64) {
         self.dirty.lock().push_back((self.env.host().now(), ino));
+    }
+
+    /// Are there so many dirty files that some must be written, however little that is?
+    pub(crate) fn has_many_dirty(&self) -> bool {
+        self.dirty.lock().len() > self.unused_max()
     }
 
     /// An error of write-back in one of its files, for who syncs.
@@ -305,6 +304,7 @@ impl Super {
     /// How many files are in the table: used, and not used.
     pub fn cached_nodes(&self) -> (usize, usize) {
         let table = self.table.lock();
-        (table.slots.len() - table.unused.len(), table.unused.len())
+        let used = table.slots.values().filter(|s| s.node.strong_count() > 0).count();
+        (used, table.slots.len() - used)
     }
 }

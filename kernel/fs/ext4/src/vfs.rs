@@ -61,6 +61,10 @@ impl Disk for Device {
         self.0.write(offset, buf)
     }
 
+    fn write_pieces_at(&self, pieces: &[&[u8]], offset: u64) -> Result<()> {
+        self.0.write_pieces(offset, pieces)
+    }
+
     fn flush(&self) -> Result<()> {
         self.0.flush()
     }

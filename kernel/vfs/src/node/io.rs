@@ -270,8 +270,11 @@ impl Node {
     }
 
     /// Too much is dirty: the writer writes back what has been dirty for longest. Holds no lock.
-    fn balance(&self) {
+    pub(super) fn balance(&self) {
         let env = &self.core.env;
+        if self.sb.has_many_dirty() {
+            self.sb.write_back_first();
+        }
         while env.dirty() > env.dirty_max() {
             if !env.supers().iter().any(|sb| sb.write_back_first()) {
                 return;
