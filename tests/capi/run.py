@@ -261,6 +261,56 @@ def dhcp_without_a_server(lab):
 
 
 @test
+def installed(lab):
+    """A program is compiled as pkg-config says, shared and static."""
+    root = lab.dir / "root"
+    places = {**os.environ, "DESTDIR": str(root), "PREFIX": "/opt/lkl", "TARGET": str(lab.target)}
+    run(ROOT / "scripts/install", env=places, stdout=subprocess.DEVNULL)
+    found = {**os.environ, "PKG_CONFIG_PATH": f"{root}/opt/lkl/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": str(root)}
+    name = lab.namespace()
+    for kind in ([], ["--static"]):
+        words = run("pkg-config", "--cflags", "--libs", *kind, "lkl", env=found, capture_output=True, text=True)
+        flags = words.stdout.split()
+        if kind:
+            flags = ["-l:liblkl.a" if flag == "-llkl" else flag for flag in flags]
+        program = lab.dir / "installed"
+        run("gcc", "-std=gnu11", ROOT / "tests/boot/config.c", "-o", program, *flags)
+        libraries = "" if kind else f"LD_LIBRARY_PATH={root}/opt/lkl/lib"
+        lab.judge(name, "env", *libraries.split(), program)
+
+
+@test
+def debug_shell(lab):
+    """What is typed after Ctrl-Z is carried out in the kernel."""
+    source = lab.dir / "shell.c"
+    source.write_text(
+        """
+        #include <lkl.h>
+        #include <lkl_host.h>
+        #include <signal.h>
+        #include <unistd.h>
+        int main(void)
+        {
+            lkl_host_ops.print = 0;
+            lkl_start_kernel(&lkl_host_ops, "mem=16M");
+            lkl_register_dbg_handler();
+            lkl_register_dbg_handler();
+            raise(SIGTSTP);
+            sleep(2);
+            return (int)lkl_sys_halt();
+        }
+        """
+    )
+    program = lab.dir / "shell"
+    run("gcc", "-Wall", "-I", ROOT / "host/capi/include", source, lab.target / "liblkl.so", "-o", program)
+    typed = "help\npwd\ncat /proc/sys/net/ipv4/tcp_sack\nnonsense\ncat /nothing\nexit\n"
+    done = subprocess.run([program], input=typed, capture_output=True, text=True, env=lab.environment(), timeout=60)
+    for part in ("overwrite FILE", "lkl> 1\n", "nonsense: no such command", "cat: No such file or directory"):
+        if part not in done.stdout or done.returncode:
+            raise Failed(f"{part!r} is missing in {done.stdout!r}, status {done.returncode}")
+
+
+@test
 def python(lab):
     lab.judge(lab.namespace(), sys.executable, ROOT / "tests/capi/example.py")
 

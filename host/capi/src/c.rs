@@ -5,7 +5,7 @@
 //! * [`instance`]: kernels, and who of the callers is in which. [`start`]: how one begins and ends. [`cmdline`]: its options.
 //! * [`call`]: `lkl_syscall`. [`log`]: what is printed.
 //! * [`disk`], [`mount`], [`dir`]: disks, mounting, directories.
-//! * [`config`]: JSON and environment variables.
+//! * [`config`]: JSON and environment variables. [`debug`]: a shell for Ctrl-Z.
 //! * [`net`]: configuration of the network. [`netdev`]: devices. [`dhcp`]: `ip=dhcp`.
 //!
 //! Every function may be called at any time: before a kernel starts and after it ends, what needs one answers `-ENODEV`. Pointers are taken at
@@ -16,6 +16,7 @@
 mod call;
 mod cmdline;
 mod config;
+mod debug;
 mod dhcp;
 mod dir;
 mod disk;
