@@ -104,7 +104,7 @@ pub struct Attr {
     pub rdev: (u32, u32),
     /// Length in bytes; of a symbolic link, that of its target.
     pub size: u64,
-    /// Space it takes, in units of 512 bytes.
+    /// Space it takes, in units of 512 bytes, with what is promised to it ([`Inode::reserve`]).
     pub blocks: u64,
     /// Preferred size of reads and writes, in bytes.
     pub blksize: u32,

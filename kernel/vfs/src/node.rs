@@ -164,8 +164,6 @@ impl Node {
         let mut attr = core.inode.attr();
         if core.cached {
             attr.size = core.size.load(Ordering::Acquire);
-            // What is not written has no blocks yet; programs take a file without any for a hole.
-            attr.blocks += core.pages.dirty_bytes() as u64 / 512;
         }
         let late = *core.late.lock();
         attr.atime = late.atime.unwrap_or(attr.atime);

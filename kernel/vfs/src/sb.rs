@@ -21,6 +21,9 @@ const MEMORY_PER_UNUSED: u64 = 16 << 10;
 /// Where files end if the file system does not say.
 const SIZE_MAX: u64 = i64::MAX as u64;
 
+/// So often an unmount writes what has become dirty meanwhile.
+const UNMOUNT_TRIES: u32 = 8;
+
 /// A file in the table.
 struct Slot {
     core: Arc<Core>,
@@ -285,8 +288,17 @@ impl Super {
     /// `EBUSY` if somebody uses a file of it (nothing has changed then); `EINVAL` if it is gone already; `EIO`, `ENOSPC`: something
     /// could not be written, and it is gone all the same.
     pub fn unmount(self: &Arc<Self>) -> Result<()> {
-        let synced = self.sync();
+        let mut synced = self.sync();
         let mut table = self.table.lock();
+        for _ in 0..UNMOUNT_TRIES {
+            // Somebody may have written, and gone, since.
+            if !table.slots.values().any(|s| s.node.strong_count() == 0 && s.core.is_dirty()) {
+                break;
+            }
+            drop(table);
+            synced = synced.and(self.sync());
+            table = self.table.lock();
+        }
         if self.is_gone() {
             return Err(Errno::EINVAL);
         }

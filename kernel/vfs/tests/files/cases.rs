@@ -73,6 +73,7 @@ fn no_room_is_told_when_it_is_written() {
     let sb = mount(&env, &shared);
     let node = sb.node(2).unwrap();
     assert_eq!(node.write(&vec![1; 10 * PAGE as usize + 500], At::Offset(0)), Ok((0, 10 * PAGE as usize)));
+    assert_eq!(node.attr().blocks, 80, "what is promised counts");
     assert_eq!(node.write(&[1; 500], At::End), Err(Errno::ENOSPC));
     assert_eq!(
         node.write(&[2; 5000], At::Offset(10 * PAGE - 100)),
@@ -81,7 +82,11 @@ fn no_room_is_told_when_it_is_written() {
     );
     node.fsync(false).unwrap();
     assert_eq!((node.size(), shared.promised(2)), (10 * PAGE, 0));
+    assert_eq!(node.attr().blocks, 80);
+    node.write(&[2; 5000], At::Offset(0)).unwrap();
+    assert_eq!(node.attr().blocks, 80, "what is dirty has its blocks already");
     node.fallocate(Range::PunchHole, 0, 2 * PAGE).unwrap();
+    assert_eq!(node.attr().blocks, 64);
     assert_eq!(node.fallocate(Range::Allocate { keep_size: false }, 10 * PAGE, 3 * PAGE), Err(Errno::ENOSPC));
     assert_eq!(node.size(), 10 * PAGE);
     assert_eq!(node.write(&[3; 10_000], At::End), Ok((10 * PAGE, 2 * PAGE as usize)));

@@ -143,7 +143,6 @@ impl State {
 
     fn touch(&mut self, now: Timestamp) {
         (self.attr.mtime, self.attr.ctime) = (now, now);
-        self.attr.blocks = self.pages.len() as u64 * 8;
     }
 }
 
@@ -203,7 +202,7 @@ impl FakeInode {
 
 impl Inode for FakeInode {
     fn attr(&self) -> Attr {
-        self.state(|s| s.attr)
+        self.state(|s| Attr { blocks: (s.pages.len() + s.promised.len()) as u64 * 8, ..s.attr })
     }
 
     fn change(&self, change: &ChangeAttr) -> Result<()> {
@@ -264,7 +263,6 @@ impl Inode for FakeInode {
                 s.pages.insert(page, content.into());
             }
             s.attr.size = s.attr.size.max(size.min(offset + all.len() as u64));
-            s.attr.blocks = s.pages.len() as u64 * 8;
         });
         Ok(())
     }

@@ -18,6 +18,8 @@ const SHOWN_FLAGS: u32 = 0x10 | 0x20 | 0x40 | 0x800;
 struct State {
     attr: Attr,
     promises: Promises,
+    /// What is promised, in units of 512 bytes.
+    promised: u64,
 }
 
 /// A file of a mounted file system.
@@ -61,7 +63,7 @@ fn own(inode: &dyn Inode) -> Result<&Ext4Inode> {
 
 impl Ext4Inode {
     pub(super) fn new(mounted: Arc<Mounted>, ino: u32, attr: &crate::Attr) -> Self {
-        let state = State { attr: convert(attr), promises: Promises::default() };
+        let state = State { attr: convert(attr), promises: Promises::default(), promised: 0 };
         Self { mounted, ino, state: Mutex::new(Rank::FsInode, state) }
     }
 
@@ -84,7 +86,10 @@ impl Ext4Inode {
     /// Ends promises for the bytes of a range.
     fn unpromise(&self, fs: &mut Ext4, from: u64, to: u64) {
         let unit = fs.cluster_size();
-        let clusters = self.state.lock().promises.remove(from / unit, to.div_ceil(unit));
+        let mut state = self.state.lock();
+        let clusters = state.promises.remove(from / unit, to.div_ceil(unit));
+        state.promised = state.promises.count() * (unit / 512);
+        drop(state);
         fs.release_clusters(clusters);
     }
 }
@@ -100,7 +105,8 @@ impl Drop for Ext4Inode {
 
 impl Inode for Ext4Inode {
     fn attr(&self) -> Attr {
-        self.state.lock().attr
+        let state = self.state.lock();
+        Attr { blocks: state.attr.blocks + state.promised, ..state.attr }
     }
 
     fn change(&self, change: &ChangeAttr) -> Result<()> {
@@ -224,6 +230,7 @@ impl Inode for Ext4Inode {
         for (from, to) in new {
             state.promises.insert(from, to);
         }
+        state.promised = state.promises.count() * (fs.cluster_size() / 512);
         Ok(())
     }
 
