@@ -26,7 +26,7 @@ pub struct Entry {
     perm: u16,
 }
 
-/// Reads an ACL and checks it; the entries come sorted. An ACL without entries is none.
+/// Reads an ACL and checks it; its entries are in the order of their tags, and come sorted. An ACL without entries is none.
 ///
 /// # Errors
 /// `EINVAL` if it is malformed, `EOPNOTSUPP` for another version.
@@ -39,7 +39,7 @@ pub fn parse(value: &[u8]) -> Result<Vec<Entry>> {
     if !chunks.remainder().is_empty() {
         return Err(Errno::EINVAL);
     }
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     for chunk in chunks {
         let &[t0, t1, p0, p1, i0, i1, i2, i3] = chunk else { return Err(Errno::EINVAL) };
         let (tag, perm) = (u16::from_le_bytes([t0, t1]), u16::from_le_bytes([p0, p1]));
@@ -48,6 +48,9 @@ pub fn parse(value: &[u8]) -> Result<Vec<Entry>> {
             return Err(Errno::EINVAL);
         }
         entries.push(Entry { tag, id, perm });
+    }
+    if !entries.is_sorted_by_key(|e| e.tag) {
+        return Err(Errno::EINVAL);
     }
     entries.sort_unstable();
     let count = |tag| entries.iter().filter(|e| e.tag == tag).count();

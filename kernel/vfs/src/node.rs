@@ -243,7 +243,7 @@ impl Node {
     }
 
     /// Takes away what a write, or a change of length, by anybody but root takes away: set-user-ID, and set-group-ID where the group may
-    /// execute (`man 2 write`). To be called before it.
+    /// execute, or he is not in it (`man 2 write`). To be called before it.
     ///
     /// # Errors
     /// Those of [`Inode::change`].
@@ -251,9 +251,10 @@ impl Node {
         if cred.is_root() || self.core.kind != InodeKind::Regular {
             return Ok(());
         }
-        let mode = self.core.inode.attr().mode;
+        let attr = self.core.inode.attr();
+        let mode = attr.mode;
         let mut left = mode & !S_ISUID;
-        if mode & S_IXGRP != 0 {
+        if mode & S_IXGRP != 0 || !cred.in_group(attr.gid) {
             left &= !S_ISGID;
         }
         if left == mode {

@@ -209,6 +209,11 @@ impl Super {
             // It stays. Who writes it back uses it, and comes here again.
             return;
         }
+        if self.raw.names_change() {
+            // Its number may soon be another file's.
+            table.slots.remove(&core.ino());
+            return;
+        }
         table.clock += 1;
         let at = table.clock;
         table.unused.insert(at, core.ino());

@@ -13,7 +13,12 @@ fn malformed_ones_are_refused() {
     assert_eq!(parse(&[2, 0, 0]), Err(Errno::EINVAL));
     assert_eq!(parse(&[1, 0, 0, 0]), Err(Errno::EOPNOTSUPP));
     assert_eq!(parse(&acl(&base)[..27]), Err(Errno::EINVAL));
-    let with = |more: &[(u16, u16, u32)]| parse(&acl(&[&base, more].concat())).map(|e| e.len());
+    let with = |more: &[(u16, u16, u32)]| {
+        let mut all = [&base, more].concat();
+        all.sort_unstable();
+        parse(&acl(&all)).map(|e| e.len())
+    };
+    assert_eq!(parse(&acl(&[base[1], base[0], base[2]])), Err(Errno::EINVAL), "not in order");
     assert_eq!(with(&[(USER, 6, 9)]), Err(Errno::EINVAL), "named entries need a mask");
     assert_eq!(with(&[(USER, 6, 9), (MASK, 7, NO_ID)]), Ok(5));
     assert_eq!(with(&[(USER, 6, 9), (USER, 4, 9), (MASK, 7, NO_ID)]), Err(Errno::EINVAL));
