@@ -244,6 +244,50 @@ CASE(threads_wake_by_shutdown)
     }
 }
 
+struct attempt {
+    int fd;
+    struct sockaddr_in to;
+};
+
+static void *wait_connect(void *arg)
+{
+    struct attempt *a = arg;
+    long n = connect(a->fd, (struct sockaddr *)&a->to, sizeof a->to);
+    return (void *)(n < 0 ? -(long)errno : n);
+}
+
+/* A shutdown while a connection is being made ends the attempt, whichever direction it is of. */
+CASE(threads_shutdown_of_connect)
+{
+    struct attempt a;
+    socklen_t len = sizeof a.to;
+    int ls = t_listen(AF_INET, 0);
+    MUST(getsockname(ls, (struct sockaddr *)&a.to, &len));
+    /* What is beyond the queue of a listener that accepts nothing gets no answer. */
+    for (int i = 0; i < 4; i++) {
+        a.fd = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        (void)connect(a.fd, (struct sockaddr *)&a.to, len);
+        t_settle();
+    }
+    for (int how = 0; how < 3; how++) {
+        pthread_t t;
+        void *r;
+        a.fd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+        pthread_create(&t, 0, wait_connect, &a);
+        t_settle();
+        R(shutdown(a.fd, how));
+        pthread_join(t, &r);
+        printf("%ld %s\n", (long)r, (long)r < 0 ? t_errno((int)-(long)r) : "");
+        t_soerror("then", a.fd);
+        a.fd = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        R(connect(a.fd, (struct sockaddr *)&a.to, len));
+        R(shutdown(a.fd, how));
+        t_poll("after it", a.fd, POLLIN | POLLOUT, 0);
+        R(connect(a.fd, (struct sockaddr *)&a.to, len));
+        t_soerror("again", a.fd);
+    }
+}
+
 CASE(files_to_sockets)
 {
     int p[2], pi[2];

@@ -254,6 +254,7 @@ impl Socket for TcpSocket {
             return Ok(());
         }
         self.options.no_space.store(true, Relaxed);
+        let _before = self.options.take_error();
         self.begin_connect(ip, port, scope)?;
         self.connecting.store(true, Relaxed);
         // On loopback the answer may be there already, but Linux too says that it goes on.
@@ -351,7 +352,18 @@ impl Socket for TcpSocket {
             Phase::Connection(c) => {
                 match c.state() {
                     State::Closed => return Err(Errno::ENOTCONN),
-                    State::SynSent => c.abort(),
+                    State::SynSent => {
+                        // Whichever direction it is: Linux disconnects the socket, and whoever waits in `connect` is told.
+                        self.options.set_error(Errno::ECONNRESET);
+                        c.abort();
+                        let work = self.collect(&mut inner, now).quietly();
+                        drop(inner);
+                        self.finish(work);
+                        self.connecting.store(false, Relaxed);
+                        self.reset_to_idle(&mut self.inner.lock());
+                        self.waiters.wake(Events::ALL);
+                        return Ok(());
+                    }
                     _ => {
                         if how != Shutdown::Write {
                             c.shutdown_read();
