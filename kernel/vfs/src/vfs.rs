@@ -196,6 +196,10 @@ impl Vfs {
             if above {
                 break true;
             }
+            // It may have been moved out of the part that the mount shows.
+            if !Arc::ptr_eq(&dentry, at.mount.root()) {
+                break false;
+            }
             let Some(place) = at.mount.place() else { break false };
             drop(_names);
             at = place;

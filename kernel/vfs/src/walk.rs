@@ -117,6 +117,8 @@ pub(crate) struct Walker<'a> {
     name: (usize, usize),
     /// A slash follows the last component.
     pub(crate) slash: bool,
+    /// It has been at the root, or has gone up.
+    knows_root: bool,
     links: u32,
     caller: Caller,
     /// [`Vfs::moves`] when it began.
@@ -163,6 +165,7 @@ impl<'a> Walker<'a> {
             outer: Vec::new(),
             name: (0, 0),
             slash: false,
+            knows_root: absolute || scoped,
             links: 0,
             caller: ctx.caller,
             moves: vfs.moves(),
@@ -258,9 +261,11 @@ impl<'a> Walker<'a> {
             None => return Err(Errno::ENOENT),
             Some(b'/') if self.flags.contains(WalkFlags::BENEATH) => return Err(Errno::EXDEV),
             Some(b'/') => {
-                if !Arc::ptr_eq(&self.root.mount, &self.at.mount) {
+                // As on Linux: it does not know yet which mount the root is on.
+                if !self.knows_root || !Arc::ptr_eq(&self.root.mount, &self.at.mount) {
                     self.check_xdev()?;
                 }
+                self.knows_root = true;
                 self.at = self.root.clone();
             }
             Some(_) => {}
@@ -314,6 +319,7 @@ impl<'a> Walker<'a> {
 
     /// Goes to `..`.
     pub(crate) fn up(&mut self) -> Result<()> {
+        self.knows_root = true;
         loop {
             if self.at == self.root {
                 if self.flags.contains(WalkFlags::BENEATH) {

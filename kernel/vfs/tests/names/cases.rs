@@ -1,12 +1,16 @@
 //! The cases that run on both kernels.
 
 use lkl_abi::fcntl as f;
+use lkl_abi::mount::{MS_BIND, MS_MOVE, MS_REC, MS_REMOUNT};
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, Iov, IovReader, IovWriter};
 use lkl_ops::sim::World;
 use lkl_ops::UserMem;
 use lkl_vfs::cred::Cred;
-use lkl_vfs::{Caller, Context, Limits, OpenHow, Opened, Place, SetTime, Timestamp, Vfs, VfsFile, WalkFlags, XattrSet};
+use lkl_vfs::{
+    Caller, Context, Limits, MountRequest, OpenHow, Opened, Place, SetTime, Timestamp, Vfs, VfsFile, WalkFlags,
+    XattrSet,
+};
 use std::sync::{Arc, Mutex};
 
 /// Memory of a program.
@@ -64,6 +68,12 @@ impl Program {
         program
     }
 
+    /// Another one, in the same kernel.
+    pub(crate) fn again(&self) -> Self {
+        let (root, cwd) = (self.root.clone(), self.root.clone());
+        Self { vfs: self.vfs.clone(), cred: Cred::default(), umask: 0, cwd, root, held: Vec::new() }
+    }
+
     pub(crate) fn ctx(&self) -> Context<'_> {
         Context { cred: &self.cred, root: &self.root, cwd: &self.cwd, umask: self.umask, caller: Caller::default() }
     }
@@ -76,6 +86,12 @@ impl Program {
     pub(crate) fn open(&self, path: &str, flags: u32, mode: u32) -> Result<Arc<VfsFile>> {
         let opened = self.vfs.open(&self.ctx(), None, &name(path), &OpenHow::legacy(flags, mode))?;
         Ok(opened.file().clone())
+    }
+
+    fn mount(&self, source: &[u8], target: &str, kind: &str, flags: u64, data: &str) -> Result<String> {
+        let target = self.walk(target, true)?;
+        let request = MountRequest { source, device: None, target, kind, flags, data };
+        self.vfs.mount(&self.ctx(), &request).map(|()| "0".to_owned())
     }
 
     /// Runs a command; answers what it tells.
@@ -106,7 +122,7 @@ impl Program {
             }
             "cwd" => {
                 let path = vfs.path_of(&self.cwd, &self.root);
-                if path.deleted {
+                if path.deleted || !path.reachable {
                     Err(Errno::ENOENT)
                 } else {
                     Ok(String::from_utf8(path.path).unwrap())
@@ -197,6 +213,29 @@ impl Program {
                 names.sort();
                 Ok(if names.is_empty() { "@".into() } else { names.join(" ") })
             }
+            "close" => {
+                self.held.drain(..).for_each(|file| file.release());
+                Ok("0".into())
+            }
+            "open2" => {
+                let mode = if word(5).is_empty() { 0 } else { octal(5) };
+                let how =
+                    lkl_abi::openat2::OpenHow { flags: flags(word(2)).into(), mode: mode.into(), resolve: number(3) };
+                let at = id(4).map(|at| self.held[at as usize].place().clone());
+                vfs.open(&self.ctx(), at.as_ref(), &a, &OpenHow::strict(&how)?)?;
+                Ok("0".into())
+            }
+            "mount" => {
+                let data = word(4).to_owned();
+                let kind = word(1).to_owned();
+                self.mount(b"none", word(2), &kind, number(3), &data)
+            }
+            "bind" => self.mount(&a, word(2), "", MS_BIND, ""),
+            "rbind" => self.mount(&a, word(2), "", MS_BIND | MS_REC, ""),
+            "move" => self.mount(&a, word(2), "", MS_MOVE, ""),
+            "remount" => self.mount(b"none", word(1), "", MS_REMOUNT | number(2), ""),
+            "bremount" => self.mount(b"none", word(1), "", MS_REMOUNT | MS_BIND | number(2), ""),
+            "umount" => done(self.walk(word(1), true).and_then(|p| vfs.umount(&self.ctx(), p, id(2).unwrap()))),
             "flock" => done(self.held[number(1) as usize].flock(id(2).unwrap())),
             _ => panic!("{line}"),
         }
@@ -278,7 +317,7 @@ fn show_value(bytes: &[u8]) -> String {
 }
 
 /// `wronly|creat`
-fn flags(word: &str) -> u32 {
+pub(crate) fn flags(word: &str) -> u32 {
     let flag = |word| match word {
         "rdonly" => f::O_RDONLY,
         "wronly" => f::O_WRONLY,
@@ -299,10 +338,15 @@ fn flags(word: &str) -> u32 {
 }
 
 fn run_file(text: &str) {
-    let (mut program, mut case, mut wrong) = (Program::new(), "", Vec::new());
+    run_file_in(text, &Program::new);
+}
+
+/// Each case in a program of its own.
+pub(crate) fn run_file_in(text: &str, new: &dyn Fn() -> Program) {
+    let (mut program, mut case, mut wrong) = (new(), "", Vec::new());
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
         if let Some(title) = line.strip_prefix("==") {
-            (program, case) = (Program::new(), title);
+            (program, case) = (new(), title);
             continue;
         }
         for command in line.split(" ; ") {
@@ -339,4 +383,14 @@ fn names_are_changed() {
 #[test]
 fn attributes_and_acls() {
     run_file(include_str!("cases/attributes.txt"));
+}
+
+#[test]
+fn what_is_mounted_where() {
+    run_file(include_str!("cases/mounts.txt"));
+}
+
+#[test]
+fn walks_that_are_kept_within_bounds() {
+    run_file(include_str!("cases/resolve.txt"));
 }

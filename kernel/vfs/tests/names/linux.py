@@ -53,7 +53,7 @@ class Program:
         self.held, self.root = [], os.open('/', os.O_PATH)
 
     def run(self, line):
-        w = line.split() + [''] * 5
+        w = line.split() + [''] * 6
         a, b, op = name(w[1]), name(w[2]), w[0]
         octal = lambda i: int(w[i], 8)
         if op == 'as':
@@ -123,6 +123,30 @@ class Program:
         elif op == 'ftruncate': os.ftruncate(self.held[int(w[1])], int(w[2]))
         elif op == 'fstat': return stat(os.fstat(self.held[int(w[1])]))
         elif op == 'flink': raw(265, self.held[int(w[1])], b'', -100, b, 0x1000)
+        elif op == 'close':
+            for fd in self.held: os.close(fd)
+            self.held = []
+        elif op == 'open2':
+            flags = 0
+            for f in w[2].split('|'):
+                flags |= O[f]
+            at = self.held[int(w[4])] if w[4] else -100
+            how = struct.pack('QQQ', flags, octal(5) if w[5] else 0, int(w[3]))
+            fd = libc.syscall(437, at, a, how, 24)
+            if fd < 0:
+                raise OSError(ctypes.get_errno(), '')
+            os.close(fd)
+        elif op in ('mount', 'bind', 'rbind', 'move', 'remount', 'bremount'):
+            source, target, flags, data = {
+                'mount': lambda: (a, b, int(w[3]), w[4].encode()),
+                'bind': lambda: (a, b, 4096, b''), 'rbind': lambda: (a, b, 4096 | 16384, b''),
+                'move': lambda: (a, b, 8192, b''), 'remount': lambda: (b'none', a, 32 | int(w[2]), b''),
+                'bremount': lambda: (b'none', a, 32 | 4096 | int(w[2]), b'')}[op]()
+            if libc.mount(source, target, a if op == 'mount' else None, ctypes.c_ulong(flags), data or None) < 0:
+                raise OSError(ctypes.get_errno(), '')
+        elif op == 'umount':
+            if libc.umount2(a, int(w[2])) < 0:
+                raise OSError(ctypes.get_errno(), '')
         elif op == 'setx':
             os.setxattr(a, b, value(w[3]), {'create': 1, 'replace': 2}.get(w[4], 0), follow_symlinks=False)
         elif op == 'getx': return show_value(os.getxattr(a, b, follow_symlinks=False))
@@ -141,6 +165,8 @@ def answers(lines):
     pid = os.fork()
     if pid == 0:
         with tempfile.TemporaryDirectory() as top:
+            libc.unshare(0x20000)
+            subprocess.run(['mount', '--make-rprivate', '/'], check=True)
             subprocess.run(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', top], check=True)
             child = os.fork()
             if child == 0:

@@ -4,4 +4,6 @@
 //! errno, or what it tells; or several of those, with ` ; ` between them.
 
 mod cases;
+mod ext4;
 mod speed;
+mod threads;

@@ -1,0 +1,244 @@
+//! The same over ext4: mounted from a device, unmounted clean, and judged by `e2fsck`.
+
+use crate::cases::{flags, read, run_file_in, write, Program};
+use lkl_abi::mount::{MNT_DETACH, MS_RDONLY, MS_REMOUNT};
+use lkl_abi::{Errno, Result};
+use lkl_block::BlockDevice;
+use lkl_ext4::EXT4;
+use lkl_ops::sim::MemDisk;
+use lkl_vfs::MountRequest;
+use std::process::Command;
+use std::sync::Arc;
+
+struct Image {
+    disk: Arc<MemDisk>,
+    device: Arc<BlockDevice>,
+    dir: tempfile::TempDir,
+}
+
+fn tool(name: &str, args: &[&str]) {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let out = Command::new(name).args(args).env("PATH", path).output();
+    let out = out.unwrap_or_else(|e| panic!("{name} cannot be run (Debian package e2fsprogs): {e}"));
+    assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stdout));
+}
+
+impl Image {
+    fn new(size: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        tool("mke2fs", &["-q", "-F", "-t", "ext4", "-b", "4096", path.to_str().unwrap(), size]);
+        let disk = Arc::new(MemDisk::new(std::fs::read(&path).unwrap()));
+        let device = BlockDevice::new(disk.clone(), "vda");
+        Self { disk, device, dir }
+    }
+
+    /// Is it whole, and does its journal not need to be replayed?
+    fn check(&self) {
+        let path = self.dir.path().join("image");
+        std::fs::write(&path, self.disk.contents()).unwrap();
+        tool("e2fsck", &["-fn", path.to_str().unwrap()]);
+        let contents = self.disk.contents();
+        let incompatible = u32::from_le_bytes(contents[0x460..0x464].try_into().unwrap());
+        assert_eq!(incompatible & 4, 0, "the journal needs to be replayed");
+    }
+
+    fn mount(&self, p: &Program, target: &str, flags: u64) -> Result<()> {
+        let target = p.walk(target, true)?;
+        let device = Some(self.device.clone());
+        p.vfs.mount(&p.ctx(), &MountRequest { source: b"/dev/vda", device, target, kind: "", flags, data: "" })
+    }
+}
+
+fn program() -> Program {
+    let mut p = Program::new();
+    p.vfs.register(Arc::new(EXT4));
+    p.run("mkdir m 755").unwrap();
+    p
+}
+
+#[test]
+fn umount_leaves_a_clean_image() {
+    let image = Image::new("32M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    for d in 0..20 {
+        p.run(&format!("mkdir m/d{d} 755")).unwrap();
+        for f in 0..50 {
+            p.run(&format!("put m/d{d}/f{f} content-of-{f}")).unwrap();
+        }
+        p.run(&format!("rename m/d{d}/f0 m/d{d}/g")).unwrap();
+        p.run(&format!("link m/d{d}/g m/d{d}/h")).unwrap();
+        p.run(&format!("unlink m/d{d}/f1")).unwrap();
+    }
+    p.run("hold m/d0/f2 rdwr").unwrap();
+    p.run("unlink m/d0/f2").unwrap();
+    assert_eq!(p.run("umount m 0"), Err(Errno::EBUSY));
+    p.run("close").unwrap();
+    p.run("umount m 0").unwrap();
+    image.check();
+    image.mount(&p, "m", MS_RDONLY).unwrap();
+    assert_eq!(p.run("cat m/d19/h").unwrap(), "content-of-0");
+    assert_eq!(p.run("stat m/d19/g").unwrap(), "100666 0:0 n2");
+    assert_eq!(p.run("put m/x y"), Err(Errno::EROFS));
+    p.run("umount m 0").unwrap();
+    image.check();
+}
+
+#[test]
+fn one_device_is_one_file_system() {
+    let image = Image::new("8M");
+    let mut p = program();
+    p.run("mkdir n 755").unwrap();
+    image.mount(&p, "m", 0).unwrap();
+    image.mount(&p, "n", 0).unwrap();
+    assert_eq!(image.mount(&p, "n", MS_RDONLY), Err(Errno::EBUSY));
+    assert_eq!(image.mount(&p, "n", 0), Err(Errno::EBUSY));
+    p.run("put m/f hello").unwrap();
+    assert_eq!(p.run("cat n/f").unwrap(), "hello");
+    assert_eq!(p.walk("m/f", true).unwrap().stat().dev, p.walk("n/f", true).unwrap().stat().dev);
+    assert_eq!(p.run("rename m/f n/g"), Err(Errno::EXDEV));
+    let table = p.vfs.mount_table(&p.root);
+    let seen: Vec<_> = table.iter().map(|m| (String::from_utf8_lossy(&m.place.path).into_owned(), m.kind)).collect();
+    assert_eq!(seen, [("/".to_owned(), "tmpfs"), ("/m".to_owned(), "ext4"), ("/n".to_owned(), "ext4")]);
+    p.run("umount m 0").unwrap();
+    assert_eq!(p.run("cat n/f").unwrap(), "hello");
+    p.run("umount n 0").unwrap();
+    image.check();
+    // A device that no ext4 is on.
+    let other = BlockDevice::new(Arc::new(MemDisk::new(vec![0; 1 << 20])), "vdb");
+    let target = p.walk("m", true).unwrap();
+    let request = MountRequest { source: b"x", device: Some(other), target, kind: "", flags: 0, data: "" };
+    assert_eq!(p.vfs.mount(&p.ctx(), &request), Err(Errno::EINVAL));
+    assert_eq!(p.vfs.mount(&p.ctx(), &MountRequest { kind: "ext4", ..request }), Err(Errno::EINVAL));
+    let target = p.walk("m", true).unwrap();
+    let request = MountRequest { source: b"x", device: None, target, kind: "ext4", flags: 0, data: "" };
+    assert_eq!(p.vfs.mount(&p.ctx(), &request), Err(Errno::ENOTBLK));
+}
+
+#[test]
+fn a_detached_file_system_ends_with_its_last_user() {
+    let image = Image::new("8M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    p.run("mkdir m/d 755").unwrap();
+    p.run("cd m/d").unwrap();
+    let file = p.open("f", flags("rdwr|creat"), 0o644).unwrap();
+    let target = p.walk("/m", true).unwrap();
+    p.vfs.umount(&p.ctx(), target, MNT_DETACH).unwrap();
+    assert_eq!(image.mount(&p, "/m", MS_RDONLY), Err(Errno::EBUSY));
+    write(&file, b"late", false).unwrap();
+    p.run("put g later").unwrap();
+    p.run("cd /").unwrap();
+    drop(file);
+    image.check();
+    image.mount(&p, "/m", 0).unwrap();
+    assert_eq!(p.run("cat m/d/f").unwrap() + &p.run("cat m/d/g").unwrap(), "latelater");
+    p.vfs.unmount_all().unwrap();
+    image.check();
+}
+
+#[test]
+fn the_end_of_everything_with_files_in_use() {
+    let image = Image::new("8M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    p.run("mkdir m/n 755").unwrap();
+    p.run("mount tmpfs m/n 0").unwrap();
+    let file = p.open("m/f", flags("rdwr|creat"), 0o644).unwrap();
+    write(&file, b"hello", false).unwrap();
+    p.vfs.unmount_all().unwrap();
+    image.check();
+    assert_eq!(read(&file, 9).unwrap(), b"hello");
+}
+
+#[test]
+fn remounted_read_only_it_is_clean() {
+    let image = Image::new("8M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    p.run("hold m/f rdwr|creat 644").unwrap();
+    p.run("fput 0 hello").unwrap();
+    assert_eq!(image.mount(&p, "m", MS_REMOUNT | MS_RDONLY), Err(Errno::EBUSY));
+    p.run("close").unwrap();
+    image.mount(&p, "m", MS_REMOUNT | MS_RDONLY).unwrap();
+    image.check();
+    assert_eq!(p.run("put m/f x"), Err(Errno::EROFS));
+    image.mount(&p, "m", MS_REMOUNT).unwrap();
+    p.run("put m/f x").unwrap();
+    p.run("umount m 0").unwrap();
+    image.check();
+}
+
+#[test]
+fn acls_go_to_the_medium() {
+    let image = Image::new("8M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    p.run("mkdir m/d 777").unwrap();
+    p.run("setx m/d system.posix_acl_default acl:u::7,u:1000:7,g::5,m::7,o::5").unwrap();
+    p.run("put m/d/f x").unwrap();
+    p.run("umount m 0").unwrap();
+    image.mount(&p, "m", 0).unwrap();
+    let acl = p.run("getx m/d/f system.posix_acl_access").unwrap();
+    assert_eq!(acl, "acl:u::6,u:1000:7,g::5,m::6,o::4");
+    p.run("umount m 0").unwrap();
+    image.check();
+}
+
+#[test]
+fn the_same_cases_as_on_tmpfs() {
+    let image = Image::new("8M");
+    let empty = image.disk.contents();
+    let fresh = || {
+        let disk = Arc::new(MemDisk::new(empty.clone()));
+        let image = Image { device: BlockDevice::new(disk.clone(), "vda"), disk, dir: tempfile::tempdir().unwrap() };
+        let mut p = program();
+        image.mount(&p, "m", 0).unwrap();
+        p.root = p.walk("m", true).unwrap();
+        p.cwd = p.root.clone();
+        p.run("rmdir lost+found").unwrap();
+        p
+    };
+    run_file_in(include_str!("cases/names.txt"), &fresh);
+    run_file_in(include_str!("cases/paths.txt"), &fresh);
+    run_file_in(include_str!("cases/permissions.txt"), &fresh);
+    run_file_in(include_str!("cases/rename.txt"), &fresh);
+    run_file_in(include_str!("cases/attributes.txt"), &fresh);
+}
+
+/// `cargo test --release -p lkl-vfs --test names -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn how_long_a_tree_of_20_000_files_takes() {
+    let image = Image::new("256M");
+    let mut p = program();
+    let begin = std::time::Instant::now();
+    image.mount(&p, "m", 0).unwrap();
+    for d in 0..200 {
+        p.run(&format!("mkdir m/d{d} 755")).unwrap();
+        for f in 0..100 {
+            p.run(&format!("put m/d{d}/f{f} hello")).unwrap();
+        }
+    }
+    eprintln!("made: {:?}", begin.elapsed());
+    let begin = std::time::Instant::now();
+    p.run("umount m 0").unwrap();
+    eprintln!("unmounted: {:?}", begin.elapsed());
+    image.check();
+    image.mount(&p, "m", 0).unwrap();
+    let begin = std::time::Instant::now();
+    for d in 0..200 {
+        p.run(&format!("ls m/d{d}")).unwrap();
+        for f in 0..100 {
+            p.run(&format!("cat m/d{d}/f{f}")).unwrap();
+        }
+    }
+    eprintln!("read: {:?}", begin.elapsed());
+    let begin = std::time::Instant::now();
+    for _ in 0..1_000_000 {
+        p.walk("m/d199/f99", true).unwrap();
+    }
+    eprintln!("a walk of three: {:?}", begin.elapsed() / 1_000_000);
+    p.run("umount m 0").unwrap();
+}
