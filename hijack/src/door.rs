@@ -528,7 +528,7 @@ pub(crate) fn wake(fd: i32) {
 /// The path that a kernel file was opened by.
 pub(crate) fn path_of(fd: i32) -> Option<Vec<u8>> {
     if let Some(i) = instance() {
-        return i.process.file(fd).ok()?.path().map(<[u8]>::to_vec);
+        return i.process.file(fd).ok()?.path();
     }
     let mut buf = vec![0u8; 4096];
     let n = operation(op::PATH, [fd as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0]).ok()?;

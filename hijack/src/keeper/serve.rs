@@ -148,7 +148,7 @@ impl Session<'_> {
                 if path.len() as u64 > a[2] {
                     return Err(Errno::ENAMETOOLONG);
                 }
-                process.mem().write(a[1], path)?;
+                process.mem().write(a[1], &path)?;
                 Ok(path.len() as u64)
             }
             op::WAKE => {

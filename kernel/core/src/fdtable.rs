@@ -39,7 +39,7 @@ impl FdTable {
     pub(crate) fn put(&self, fd: i32, file: Arc<OpenFile>) -> Result<Option<Arc<OpenFile>>> {
         let number = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
         let chunk = self.chunks.get(number / CHUNK).ok_or(Errno::EMFILE)?;
-        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| RwLock::new(Rank::Descriptors, None)).collect());
+        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| RwLock::new(Rank::Leaf, None)).collect());
         let slot = chunk.get(number % CHUNK).ok_or(Errno::EMFILE)?;
         Ok(slot.write().replace(file))
     }

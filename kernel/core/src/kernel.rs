@@ -1,12 +1,18 @@
 //! The kernel as a value: boot and service.
 
+use crate::files::{self, Files};
+use crate::inotify::Watches;
 use crate::process::{Process, Task};
 use crate::stack::{Hub, Net};
+use crate::syscall::lock::LockWaits;
 use crate::syscall::system::Names;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use lkl_ops::{Descriptors, Host, Instant, Parker, UserMem};
+use lkl_abi::Result;
+use lkl_ops::{Descriptors, Disk, Host, Instant, Parker, UserMem};
+use lkl_pseudo::Devices;
 use lkl_sync::{Mutex, Rank};
-use std::sync::Arc;
+use lkl_vfs::{Limits, Vfs};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// What a kernel is booted with.
 #[derive(Clone, Debug)]
@@ -16,11 +22,13 @@ pub struct BootOptions {
     pub privileged: bool,
     /// The memory that programs are told it has, in bytes (`sysinfo`, `/proc/meminfo`).
     pub memory: u64,
+    /// The memory that files may take.
+    pub files: Limits,
 }
 
 impl Default for BootOptions {
     fn default() -> Self {
-        Self { privileged: true, memory: 1 << 30 }
+        Self { privileged: true, memory: 1 << 30, files: Limits::default() }
     }
 }
 
@@ -33,6 +41,16 @@ pub struct Kernel {
     next_ino: AtomicU64,
     booted: Instant,
     pub(crate) names: Names,
+    /// Itself, for the files that show what it knows.
+    this: Weak<Self>,
+    devices: Arc<Devices>,
+    /// The file systems, from the first call on that names a file.
+    vfs: OnceLock<Arc<Vfs>>,
+    boot_id: OnceLock<[u8; 16]>,
+    processes: Mutex<Vec<Weak<Process>>>,
+    pub(crate) inotify: Arc<Watches>,
+    pub(crate) lock_waits: LockWaits,
+    pub(crate) files: Files,
     /// Held while an epoll instance is put into another one.
     pub(crate) nesting: Mutex<()>,
 }
@@ -45,10 +63,11 @@ impl Kernel {
 
     /// The same, with options.
     pub fn boot_with(host: Arc<dyn Host>, options: BootOptions) -> Arc<Self> {
+        let devices = Devices::new(host.clone());
         let net = Net::new(host);
         let hub = Hub::new(&net);
         let booted = net.now();
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             net,
             hub,
             options,
@@ -57,6 +76,14 @@ impl Kernel {
             next_ino: AtomicU64::new(1 << 40),
             booted,
             names: Names::default(),
+            this: this.clone(),
+            devices,
+            vfs: OnceLock::new(),
+            boot_id: OnceLock::new(),
+            processes: Mutex::new(Rank::Leaf, Vec::new()),
+            inotify: Arc::default(),
+            lock_waits: LockWaits::default(),
+            files: Files::default(),
             nesting: Mutex::new(Rank::Descriptors, ()),
         })
     }
@@ -82,7 +109,82 @@ impl Kernel {
         if self.oopsed() {
             return None;
         }
-        self.guard("service", || Ok(self.net.service())).ok().flatten()
+        let serve = || {
+            let net = self.net.service();
+            let files = self.vfs.get().and_then(|vfs| vfs.service(self.now()));
+            Ok(net.into_iter().chain(files).min())
+        };
+        self.guard("service", serve).ok().flatten()
+    }
+
+    /// The file systems. The first time, the root is made (a `tmpfs`), with `/dev`, `/proc`, `/sys` and `/tmp` in it.
+    pub fn vfs(&self) -> &Arc<Vfs> {
+        self.vfs.get_or_init(|| match files::start(self, &self.this) {
+            Ok(vfs) => vfs,
+            Err(error) => panic!("no tree of files: {error}"),
+        })
+    }
+
+    /// The file systems, if anybody has asked for them yet.
+    pub(crate) fn vfs_started(&self) -> Option<&Arc<Vfs>> {
+        self.vfs.get()
+    }
+
+    pub(crate) fn this(&self) -> Weak<Self> {
+        self.this.clone()
+    }
+
+    /// The devices that there are.
+    pub fn devices(&self) -> &Arc<Devices> {
+        &self.devices
+    }
+
+    /// Attaches a disk: with `vda` for a name it is `/dev/vda`, and its partitions are `/dev/vda1` and so on.
+    ///
+    /// # Errors
+    /// `EEXIST` if there is a device of that name; `EINVAL` for a name that is none; `EIO` if it cannot be read.
+    pub fn add_disk(&self, disk: Arc<dyn Disk>, name: &str) -> Result<lkl_pseudo::Disk> {
+        self.devices.add_disk(disk, name)
+    }
+
+    /// Takes a disk away.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is none of that name, `EBUSY` if it is mounted.
+    pub fn remove_disk(&self, name: &str) -> Result<()> {
+        files::check_unused(self, name)?;
+        self.devices.remove_disk(name)
+    }
+
+    /// The end of all file systems: unmounts each, so that every image is clean.
+    ///
+    /// # Errors
+    /// `EBUSY` if files of one are still open; `EIO`, `ENOSPC`: something could not be written.
+    pub fn unmount_all(&self) -> Result<()> {
+        self.vfs.get().map_or(Ok(()), |vfs| vfs.unmount_all())
+    }
+
+    /// All processes, in the order in which they came.
+    pub(crate) fn processes(&self) -> Vec<Arc<Process>> {
+        let known = self.processes.lock().clone();
+        known.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(crate) fn add_process(&self, process: &Arc<Process>) {
+        let mut processes = self.processes.lock();
+        processes.retain(|p| p.strong_count() > 0);
+        processes.push(Arc::downgrade(process));
+    }
+
+    /// Random bytes that stay the same until the end.
+    pub(crate) fn boot_id(&self) -> [u8; 16] {
+        *self.boot_id.get_or_init(|| self.random())
+    }
+
+    pub(crate) fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.net.host().random(&mut bytes);
+        bytes
     }
 
     /// When it was booted.

@@ -24,14 +24,18 @@ mod epoll;
 mod eventfd;
 mod fasync;
 mod fdtable;
+mod files;
+mod inotify;
 mod kernel;
 mod lowest;
 mod openfile;
 mod pipe;
 mod poll;
+mod proc;
 mod process;
 mod stack;
 mod syscall;
+mod sysfs;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]

@@ -58,6 +58,26 @@ impl Pipe {
         &self.queue
     }
 
+    /// Does anybody have it open for reading?
+    pub(crate) fn has_readers(&self) -> bool {
+        self.state.lock().readers > 0
+    }
+
+    /// Ends for reading and for writing that were ever opened.
+    pub(crate) fn opened(&self) -> (u64, u64) {
+        self.state.lock().opened
+    }
+
+    /// Has the other side come, for one who opened it to read (or to write)? Or was it there since [`Pipe::opened`] was `seen`?
+    pub(crate) fn met(&self, reads: bool, seen: (u64, u64)) -> bool {
+        let state = self.state.lock();
+        if reads {
+            state.writers > 0 || state.opened.1 != seen.1
+        } else {
+            state.readers > 0 || state.opened.0 != seen.0
+        }
+    }
+
     /// Bytes that could be written now; at least the first of [`PIPE_BUF`] bytes waits for all of them.
     ///
     /// # Errors

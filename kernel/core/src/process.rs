@@ -9,6 +9,7 @@ use lkl_abi::Result;
 use lkl_ops::{Descriptors, Parker, UserMem};
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::cred::Cred;
+use lkl_vfs::Place;
 use std::sync::Arc;
 
 /// The bits of a mode that `umask` may take.
@@ -27,6 +28,12 @@ pub struct Process {
     /// `RLIMIT_NOFILE`: now and at most.
     file_limit: Mutex<[u64; 2]>,
     cred: Mutex<Arc<Credentials>>,
+    /// The root directory and the working directory, once they are asked for.
+    places: Mutex<Option<(Place, Place)>>,
+    /// The numbers of its threads.
+    threads: Mutex<Vec<i32>>,
+    /// The program's name and arguments, each with a NUL behind it.
+    command: Mutex<Vec<u8>>,
     mem: Arc<dyn UserMem>,
     fds: Arc<dyn Descriptors>,
     table: FdTable,
@@ -34,17 +41,22 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn new(kernel: Arc<Kernel>, pid: i32, mem: Arc<dyn UserMem>, fds: Arc<dyn Descriptors>) -> Arc<Self> {
-        Arc::new(Self {
+        let process = Arc::new(Self {
             kernel,
             pid: AtomicI32::new(pid),
             parent_pid: AtomicI32::new(0),
             umask: AtomicU32::new(UMASK_DEFAULT),
             file_limit: Mutex::new(Rank::Leaf, [FILES_MAX; 2]),
             cred: Mutex::new(Rank::Leaf, Arc::default()),
+            places: Mutex::new(Rank::Leaf, None),
+            threads: Mutex::new(Rank::Leaf, Vec::new()),
+            command: Mutex::new(Rank::Leaf, Vec::new()),
             mem,
             fds,
             table: FdTable::new(),
-        })
+        });
+        process.kernel.add_process(&process);
+        process
     }
 
     /// A child with the same open files at the same numbers, credentials and `umask` (`fork`). `fds` hands out the child's numbers; those
@@ -55,6 +67,9 @@ impl Process {
         child.umask.store(self.umask(), Relaxed);
         child.set_file_limit(self.file_limit());
         *child.cred.lock() = self.credentials();
+        let places = self.places.lock().clone();
+        *child.places.lock() = places;
+        *child.command.lock() = self.command();
         for fd in self.descriptors() {
             if let Ok(file) = self.table.get(fd) {
                 let _nothing = child.table.put(fd, file);
@@ -108,6 +123,59 @@ impl Process {
     /// Sets them, and answers the old ones.
     pub fn set_umask(&self, mask: u32) -> u32 {
         self.umask.swap(mask & UMASK_MAX, Relaxed)
+    }
+
+    /// The root directory and the working directory: the root of all, if nobody has said otherwise.
+    pub(crate) fn places(&self) -> (Place, Place) {
+        if let Some(places) = &*self.places.lock() {
+            return places.clone();
+        }
+        let root = self.kernel.vfs().root();
+        (root.clone(), root)
+    }
+
+    /// Its root directory (`man 2 chroot`).
+    pub fn root(&self) -> Place {
+        self.places().0
+    }
+
+    /// Its working directory.
+    pub fn cwd(&self) -> Place {
+        self.places().1
+    }
+
+    /// Sets the one or the other.
+    pub(crate) fn set_places(&self, root: Option<Place>, cwd: Option<Place>) {
+        let (old_root, old_cwd) = self.places();
+        let new = (root.unwrap_or(old_root), cwd.unwrap_or(old_cwd));
+        let old = self.places.lock().replace(new);
+        // What nobody stands in any more is let go without the lock.
+        drop(old);
+    }
+
+    /// Leaves its directories, so that their file systems can be unmounted.
+    pub(crate) fn leave_places(&self) {
+        let old = self.places.lock().take();
+        drop(old);
+    }
+
+    /// The numbers of its threads that make calls.
+    pub(crate) fn threads(&self) -> Vec<i32> {
+        self.threads.lock().clone()
+    }
+
+    pub(crate) fn has_thread(&self, tid: i32) -> bool {
+        self.threads.lock().contains(&tid)
+    }
+
+    /// The program's name and arguments, each with a NUL behind it (`/proc/PID/cmdline`).
+    pub fn command(&self) -> Vec<u8> {
+        self.command.lock().clone()
+    }
+
+    /// Sets them.
+    pub fn set_command(&self, command: &[u8]) {
+        *self.command.lock() = command.to_vec();
     }
 
     /// How many descriptors it may have, now and at most (`RLIMIT_NOFILE`).
@@ -165,24 +233,28 @@ impl Process {
     /// Takes `fd` out without giving its number back to [`Descriptors`]: the host has closed it, or put something
     /// else there. The file closes when the answer is dropped, if it is the last reference.
     pub fn forget(&self, fd: i32) -> Option<Arc<OpenFile>> {
-        self.table.take(fd)
+        let file = self.table.take(fd)?;
+        file.closed_by(self.pid());
+        Some(file)
     }
 
     /// Closes every descriptor (`exit`).
     pub fn close_all(&self) {
         for fd in self.descriptors() {
-            if let Some(file) = self.table.take(fd) {
+            if let Some(file) = self.forget(fd) {
                 drop(file);
                 self.fds.free(fd);
             }
         }
+        self.leave_places();
     }
 
     /// Lets go of every file without giving its number back: the process is gone, and its numbers with it.
     pub fn abandon(&self) {
         for fd in self.descriptors() {
-            drop(self.table.take(fd));
+            drop(self.forget(fd));
         }
+        self.leave_places();
     }
 
     /// The same for a process that was killed in the middle of its calls, in this memory, and that nobody shares files with: what
@@ -223,6 +295,7 @@ pub struct Task {
 
 impl Task {
     pub(crate) fn new(process: Arc<Process>, tid: i32, parker: Arc<dyn Parker>) -> Self {
+        process.threads.lock().push(tid);
         Self { process, tid, parker, signals: AtomicU64::new(0), fs: Mutex::new(Rank::Leaf, None) }
     }
 
@@ -268,6 +341,15 @@ impl Task {
 
     pub(crate) fn raise(&self, signal: u32) {
         self.signals.fetch_or(1 << (signal - 1), Relaxed);
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let mut threads = self.process.threads.lock();
+        if let Some(at) = threads.iter().position(|tid| *tid == self.tid) {
+            threads.swap_remove(at);
+        }
     }
 }
 

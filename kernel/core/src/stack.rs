@@ -1,7 +1,6 @@
 //! The network below, as far as this crate asks it.
 
 use crate::kernel::Kernel;
-use core::str::from_utf8;
 use lkl_abi::stat::Stat;
 use lkl_abi::Result;
 use lkl_file::File;
@@ -19,21 +18,21 @@ impl Kernel {
         self.net().link_by_index(index).ok().map(|l| l.name())
     }
 
-    // The network's files by their path, which has nothing but ASCII. `None`: the path is not one of them.
+    // The network's files by their path there. `None`: the path is not one of them.
 
-    pub(crate) fn proc_open(&self, path: &[u8]) -> Option<Result<Arc<dyn File>>> {
-        lkl_netcfg::proc_open_with(self.net(), self.hub(), from_utf8(path).ok()?)
+    pub(crate) fn net_open(&self, path: &str) -> Option<Result<Arc<dyn File>>> {
+        lkl_netcfg::proc_open_with(self.net(), self.hub(), path)
     }
 
-    pub(crate) fn proc_stat(&self, path: &[u8], follow: bool) -> Option<Result<Stat>> {
-        lkl_netcfg::proc_stat(self.net(), from_utf8(path).ok()?, follow)
+    pub(crate) fn net_stat(&self, path: &str) -> Option<Result<Stat>> {
+        lkl_netcfg::proc_stat(self.net(), path, false)
     }
 
-    pub(crate) fn proc_readdir(&self, path: &[u8]) -> Option<Result<Vec<lkl_netcfg::DirEntry>>> {
-        lkl_netcfg::proc_readdir(self.net(), from_utf8(path).ok()?)
+    pub(crate) fn net_readdir(&self, path: &str) -> Option<Result<Vec<lkl_netcfg::DirEntry>>> {
+        lkl_netcfg::proc_readdir(self.net(), path)
     }
 
-    pub(crate) fn proc_readlink(&self, path: &[u8]) -> Option<Result<String>> {
-        lkl_netcfg::proc_readlink(self.net(), from_utf8(path).ok()?)
+    pub(crate) fn net_readlink(&self, path: &str) -> Option<Result<String>> {
+        lkl_netcfg::proc_readlink(self.net(), path)
     }
 }

@@ -1,23 +1,31 @@
 //! The system calls: the table, and what is behind each line of it.
 
 pub(crate) mod args;
+mod at;
+mod attr;
 mod clock;
 mod cmsg;
 mod event;
 mod fd;
 mod ids;
 mod ioctl;
+pub(crate) mod lock;
+mod mount;
 mod msg;
 mod names;
+mod open;
 mod path;
 mod pipe;
 mod rw;
 mod socket;
 mod sockopt;
+mod space;
 pub(crate) mod strace;
 pub(crate) mod system;
 pub(crate) mod table;
+mod tree;
 mod wait;
+mod watch;
 
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;

@@ -3,13 +3,16 @@
 mod blocking;
 mod descriptors;
 mod events;
+mod files;
 mod ids;
 mod loopback;
 mod messages;
 mod option_table;
 mod options;
 mod pipes;
+mod pseudo;
 mod random;
 mod readiness;
 mod system;
 mod trace;
+mod watching;

@@ -65,6 +65,11 @@ impl Dentry {
         self.link.lock().parent.clone()
     }
 
+    /// Its name in that directory.
+    pub fn name(&self) -> Arc<[u8]> {
+        self.link.lock().name.clone()
+    }
+
     pub(crate) fn link(&self) -> Link {
         self.link.lock().clone()
     }

@@ -189,6 +189,13 @@ impl Vfs {
         });
     }
 
+    /// The devices whose file systems are mounted.
+    pub fn mounted_devices(&self) -> Vec<Arc<BlockDevice>> {
+        let devices = self.devices().lock();
+        let mounted = devices.iter().filter(|known| !known.ended.load(SeqCst));
+        mounted.filter_map(|known| known.device.upgrade()).collect()
+    }
+
     /// What is mounted from a device. If nothing is, it is the caller's to mount now.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Descriptors: duplicating, closing, and their flags.
 
-use super::{Args, Ctx};
+use super::{at, lock, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user::{self, u32_in};
@@ -18,8 +18,6 @@ use std::sync::Arc;
 const NR_OPEN: u64 = 1 << 20;
 /// The greatest signal.
 const NSIG: u64 = 64;
-/// `F_UNLCK`
-const F_UNLCK: u16 = 2;
 
 pub(super) fn close(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
     let fd = fd as i32;
@@ -112,6 +110,10 @@ pub(super) fn dup3(cx: &Ctx<'_>, [fd, to, flags, ..]: Args) -> Result<u64> {
 pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
     let command = command as u32;
     let file = cx.file(fd)?;
+    let by_name_too = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_DUPFD_QUERY | F_GETFD | F_SETFD | F_GETFL);
+    if file.only_named() && !by_name_too {
+        return Err(Errno::EBADF);
+    }
     let numbers = cx.process().numbers();
     match command {
         F_DUPFD => dup_min(cx, fd, u64::from(arg as u32), false),
@@ -127,7 +129,7 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
         }
         F_GETFL => Ok(u64::from(file.flags())),
         F_SETFL => {
-            if arg as u32 & O_DIRECT != 0 {
+            if arg as u32 & O_DIRECT != 0 && file.content().is_none() {
                 return Err(Errno::EINVAL);
             }
             // Only sockets have anything to tell.
@@ -160,17 +162,10 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
             Ok(0)
         }
         F_GETSIG => Ok(file.fasync().map_or(0, |f| f.signal()) as u64),
-        // Nobody else has the same inode open: a lock is always had.
-        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
-            user::array::<32>(cx.mem, arg)?;
-            Ok(0)
-        }
-        F_GETLK | F_OFD_GETLK => {
-            user::array::<32>(cx.mem, arg)?;
-            cx.mem.write(arg, &F_UNLCK.to_ne_bytes())?;
-            Ok(0)
-        }
-        F_GETLEASE => Ok(u64::from(F_UNLCK)),
+        F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW => lock::fcntl(cx, &file, command, arg),
+        F_GET_SEALS => space::get_seals(cx, &file),
+        F_ADD_SEALS => space::add_seals(cx, &file, arg),
+        F_GETLEASE => Ok(F_UNLCK as u64),
         F_NOTIFY if file.file().mode() & S_IFMT != S_IFDIR => Err(Errno::ENOTDIR),
         F_GETPIPE_SZ => Ok(as_pipe(&**file.file()).ok_or(Errno::EBADF)?.capacity() as u64),
         F_SETPIPE_SZ => {
@@ -202,54 +197,19 @@ pub(super) fn owner_number(file: &OpenFile) -> i32 {
     }
 }
 
-pub(super) fn flock(cx: &Ctx<'_>, [fd, operation, ..]: Args) -> Result<u64> {
-    const LOCK_NB: u32 = 4;
-    cx.file(fd)?;
-    match operation as u32 & !LOCK_NB {
-        // LOCK_SH, LOCK_EX, LOCK_UN: nobody else has the same inode open.
-        1 | 2 | 8 => Ok(0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// `fsync`, `fdatasync`, `ftruncate`, `sync_file_range`: nothing here has a disk behind it.
-pub(super) fn no_disk(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
-    cx.file(fd)?;
-    Err(Errno::EINVAL)
-}
-
-pub(super) fn fallocate(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
-    cx.file(fd)?;
-    Err(Errno::ENODEV)
-}
-
-/// `fadvise64`, `fchmod`, `fchown`: taken, and without effect.
-pub(super) fn nothing_to_do(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
-    cx.file(fd)?;
-    Ok(0)
-}
-
-/// `fchdir`
-pub(super) fn fchdir(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
-    let file = cx.file(fd)?;
-    // A directory of the kernel's is in no file system that a process can stand in.
-    Err(if file.file().mode() & S_IFMT == S_IFDIR { Errno::EACCES } else { Errno::ENOTDIR })
-}
-
-/// `sync_file_range`: for what has pages only.
-pub(super) fn sync_file_range(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
-    cx.file(fd)?;
-    Err(Errno::ESPIPE)
-}
-
 /// `SEEK_HOLE`, the last of them.
 const SEEK_MAX: u32 = 4;
 
 pub(super) fn lseek(cx: &Ctx<'_>, [fd, offset, whence, ..]: Args) -> Result<u64> {
-    let file = cx.file(fd)?;
+    let file = at::opened(cx, fd)?;
     let f = file.file();
     if whence as u32 > SEEK_MAX {
         return Err(Errno::EINVAL);
+    }
+    if let Some(content) = file.content() {
+        let mut at = file.offset().lock();
+        *at = content.seek(*at, offset as i64, whence as u32)?;
+        return Ok(*at);
     }
     if f.as_socket().is_some() || as_pipe(&**f).is_some() {
         return Err(Errno::ESPIPE);

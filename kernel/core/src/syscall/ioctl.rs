@@ -1,18 +1,26 @@
 //! `ioctl`: what every file knows, then the file itself, then, for a socket, the network's devices.
 
 use super::fd::{owner_number, set_owner};
-use super::{Args, Ctx};
+use super::{at, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
 use lkl_abi::fcntl::{FASYNC, O_NONBLOCK};
+use lkl_abi::fs::{
+    FICLONE, FICLONERANGE, FIGETBSZ, FS_APPEND_FL, FS_COMPR_FL, FS_ENCRYPT_FL, FS_IMMUTABLE_FL, FS_IOC_GETFLAGS,
+    FS_IOC_SETFLAGS, FS_NODUMP_FL,
+};
 use lkl_abi::ioctls::*;
-use lkl_abi::stat::{S_IFMT, S_IFREG};
+use lkl_abi::stat::{
+    STATX_ATTR_APPEND, STATX_ATTR_COMPRESSED, STATX_ATTR_ENCRYPTED, STATX_ATTR_IMMUTABLE, STATX_ATTR_NODUMP, S_IFMT,
+    S_IFREG,
+};
 use lkl_abi::{Errno, Result};
+use lkl_vfs::VfsFile;
 use std::sync::Arc;
 
 pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
-    let file = cx.file(fd)?;
+    let file = at::opened(cx, fd)?;
     let request = request as u32;
     let f = file.file();
     match request {
@@ -35,6 +43,29 @@ pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
     Ok(0)
 }
 
+/// What a file of a file system knows.
+fn of_content(cx: &Ctx<'_>, content: &VfsFile, request: u32, arg: u64) -> Result<u64> {
+    match request {
+        FIGETBSZ => put_int(cx, arg, u64::from(content.node().sb().statfs()?.block_size))?,
+        FS_IOC_GETFLAGS => {
+            let attributes = content.node().attr().attributes;
+            let pairs = [
+                (STATX_ATTR_IMMUTABLE, FS_IMMUTABLE_FL),
+                (STATX_ATTR_APPEND, FS_APPEND_FL),
+                (STATX_ATTR_NODUMP, FS_NODUMP_FL),
+                (STATX_ATTR_COMPRESSED, FS_COMPR_FL),
+                (STATX_ATTR_ENCRYPTED, FS_ENCRYPT_FL),
+            ];
+            let flags = pairs.iter().filter(|(bit, _)| attributes & bit != 0).fold(0, |all, (_, flag)| all | flag);
+            put_int(cx, arg, flags.into())?;
+        }
+        // Flags cannot be set, and blocks are not shared.
+        FS_IOC_SETFLAGS | FICLONE | FICLONERANGE => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::ENOTTY),
+    }
+    Ok(0)
+}
+
 fn put_int(cx: &Ctx<'_>, addr: u64, n: u64) -> Result<()> {
     cx.mem.write(addr, &i32::try_from(n).unwrap_or(i32::MAX).to_ne_bytes())
 }
@@ -43,6 +74,9 @@ fn of_file(cx: &Ctx<'_>, file: &Arc<OpenFile>, request: u32, arg: u64) -> Result
     match file.file().ioctl(cx.mem, request, arg) {
         Err(Errno::ENOTTY) => {}
         answer => return answer,
+    }
+    if let Some(content) = file.content() {
+        return of_content(cx, content, request, arg);
     }
     let socket = file.socket().ok_or(Errno::ENOTTY)?;
     match request {

@@ -1,29 +1,31 @@
 //! Reading and writing, and copies between two files.
 
-use super::{msg, Args, Ctx};
+use super::{msg, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user::{self, Buffer};
 use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY};
+use lkl_abi::inotify::{IN_ACCESS, IN_MODIFY};
 use lkl_abi::socket::MSG_DONTWAIT;
 use lkl_abi::uio::{MAX_RW_COUNT, RWF_APPEND, RWF_DSYNC, RWF_HIPRI, RWF_NOWAIT, RWF_SYNC};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Iov, IovReader, IovWriter};
 use lkl_ops::UserMem;
 use lkl_sync::{block_on, Blocking, Events};
+use lkl_vfs::Place;
 
 /// Bytes that a copy between two files moves at once.
 const COPY: usize = 64 * 1024;
 
 pub(super) fn readable(file: &OpenFile) -> Result<()> {
-    if file.flags() & O_ACCMODE == O_WRONLY {
+    if file.flags() & O_ACCMODE == O_WRONLY || file.only_named() {
         return Err(Errno::EBADF);
     }
     Ok(())
 }
 
 pub(super) fn writable(file: &OpenFile) -> Result<()> {
-    if file.flags() & O_ACCMODE == O_RDONLY {
+    if file.flags() & O_ACCMODE == O_RDONLY || file.only_named() {
         return Err(Errno::EBADF);
     }
     Ok(())
@@ -79,12 +81,27 @@ pub(super) fn write_stream(
 /// Reads at `at`, or where the file stands.
 fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
     readable(file)?;
+    let n = read_at(cx, file, mem, iov, at)?;
+    if n > 0 {
+        file.tell(IN_ACCESS);
+    }
+    Ok(n)
+}
+
+fn read_at(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
     let f = file.file();
     if !f.seekable() {
         return read_stream(cx, file, mem, iov, file.nonblock());
     }
     if let Some(at) = at {
         return f.read(&mut IovWriter::new(mem, iov), Some(at)).map(|n| n as u64);
+    }
+    if file.content().is_none() {
+        // Made when it is read, and what is made may be where this very file stands.
+        let start = file.position();
+        let n = f.read(&mut IovWriter::new(mem, iov), Some(start))? as u64;
+        *file.offset().lock() = start.saturating_add(n);
+        return Ok(n);
     }
     let mut offset = file.offset().lock();
     let n = f.read(&mut IovWriter::new(mem, iov), Some(*offset))? as u64;
@@ -94,19 +111,59 @@ fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: 
 
 /// Writes at `at`, or where the file stands.
 fn write_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
+    write_how(cx, file, mem, iov, at, 0)
+}
+
+/// The same with `RWF_*`.
+fn write_how(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>, how: u32) -> Result<u64> {
     writable(file)?;
+    let appends = file.flags() & O_APPEND != 0 || how & RWF_APPEND != 0;
+    let n = write_at(cx, file, mem, iov, at, appends)?;
+    if n > 0 {
+        file.tell(IN_MODIFY);
+        if how & (RWF_DSYNC | RWF_SYNC) != 0 && file.content().is_some() {
+            file.file().sync(how & RWF_SYNC == 0)?;
+        }
+    }
+    Ok(n)
+}
+
+fn write_at(
+    cx: &Ctx<'_>,
+    file: &OpenFile,
+    mem: &dyn UserMem,
+    iov: &[Iov],
+    at: Option<u64>,
+    appends: bool,
+) -> Result<u64> {
     let f = file.file();
     if !f.seekable() {
         return write_stream(cx, file, mem, iov, file.nonblock());
     }
+    let mut data = IovReader::new(mem, iov);
+    let append = |data: &mut IovReader<'_>| match file.content() {
+        Some(content) => {
+            space::check_write(cx, file, content.node().size(), data.remaining() as u64)?;
+            content.append(data)
+        }
+        None => f.write(data, Some(f.size())).map(|n| (f.size(), n)),
+    };
     if let Some(at) = at {
-        return f.write(&mut IovReader::new(mem, iov), Some(at)).map(|n| n as u64);
+        // As on Linux the position does not count then.
+        if appends {
+            return append(&mut data).map(|(_, n)| n as u64);
+        }
+        space::check_write(cx, file, at, data.remaining() as u64)?;
+        return f.write(&mut data, Some(at)).map(|n| n as u64);
     }
     let mut offset = file.offset().lock();
-    if file.flags() & O_APPEND != 0 {
-        *offset = f.size();
+    if appends {
+        let (start, n) = append(&mut data)?;
+        *offset = start.saturating_add(n as u64);
+        return Ok(n as u64);
     }
-    let n = f.write(&mut IovReader::new(mem, iov), Some(*offset))? as u64;
+    space::check_write(cx, file, *offset, data.remaining() as u64)?;
+    let n = f.write(&mut data, Some(*offset))? as u64;
     *offset = offset.saturating_add(n);
     Ok(n)
 }
@@ -226,12 +283,18 @@ pub(super) fn preadv2(cx: &Ctx<'_>, [fd, iov, count, at, at_high, flags]: Args) 
     read_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, flags)
 }
 
-pub(super) fn pwritev2(cx: &Ctx<'_>, [fd, iov, count, at, at_high, flags]: Args) -> Result<u64> {
-    let flags = rwf(flags)?;
-    if at != u64::MAX {
-        return pwritev(cx, [fd, iov, count, at, at_high, 0]);
+pub(super) fn pwritev2(cx: &Ctx<'_>, [fd, iov, count, at, _, how]: Args) -> Result<u64> {
+    let flags = rwf(how)?;
+    let how = how as u32;
+    if at == u64::MAX {
+        let file = cx.file(fd)?;
+        if file.content().is_none() {
+            return writev_here(cx, fd, iov, count, flags);
+        }
+        return write_how(cx, &file, cx.mem, &user::iovecs(cx.mem, iov, count)?, None, how);
     }
-    writev_here(cx, fd, iov, count, flags)
+    let file = positioned(cx, fd, at)?;
+    write_how(cx, &file, cx.mem, &user::iovecs(cx.mem, iov, count)?, Some(at), how)
 }
 
 pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> Result<u64> {
@@ -239,6 +302,9 @@ pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> R
     readable(&input)?;
     if !input.file().seekable() {
         return Err(if offset == 0 { Errno::EINVAL } else { Errno::ESPIPE });
+    }
+    if input.place().is_some_and(Place::is_dir) {
+        return Err(Errno::EINVAL);
     }
     let out = cx.file(out)?;
     writable(&out)?;
@@ -283,11 +349,4 @@ pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> R
         Err(e) if done == 0 => Err(e),
         _ => Ok(done),
     }
-}
-
-/// No file of the kernel is a regular one that a range could be copied to.
-pub(super) fn copy_file_range(cx: &Ctx<'_>, [input, _, out, ..]: Args) -> Result<u64> {
-    readable(&*cx.file(input)?)?;
-    writable(&*cx.file(out)?)?;
-    Err(Errno::EINVAL)
 }

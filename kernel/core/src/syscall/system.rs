@@ -30,15 +30,42 @@ impl Default for Names {
     }
 }
 
+impl Names {
+    /// System, node, release, version, machine, domain.
+    pub(crate) fn all(&self) -> [Vec<u8>; UTS_MEMBERS] {
+        let [node, domain] = self.names.lock().clone();
+        let version = concat!("#1 SMP lkl ", env!("CARGO_PKG_VERSION"));
+        let fixed = ["Linux", RELEASE, version, std::env::consts::ARCH].map(|n| n.as_bytes().to_vec());
+        let [system, release, version, machine] = fixed;
+        [system, node, release, version, machine, domain]
+    }
+
+    /// The name of the node (0) or of its domain (1).
+    pub(crate) fn get(&self, which: usize) -> Vec<u8> {
+        self.names.lock().get(which).cloned().unwrap_or_default()
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is too long.
+    pub(crate) fn set(&self, which: usize, name: &[u8]) -> Result<()> {
+        if name.len() > UTS_LEN {
+            return Err(Errno::EINVAL);
+        }
+        if let Some(place) = self.names.lock().get_mut(which) {
+            *place = name.to_vec();
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn uname(cx: &Ctx<'_>, [buf, ..]: Args) -> Result<u64> {
-    let [node, domain] = cx.kernel.names.names.lock().clone();
-    let version = concat!("#1 SMP lkl ", env!("CARGO_PKG_VERSION"));
-    let all: [&[u8]; UTS_MEMBERS] =
-        [b"Linux", &node, RELEASE.as_bytes(), version.as_bytes(), std::env::consts::ARCH.as_bytes(), &domain];
+    let all = cx.kernel.names.all();
     let mut bytes = [0; UTS_MEMBER * UTS_MEMBERS];
     for (to, from) in bytes.chunks_exact_mut(UTS_MEMBER).zip(all) {
         for (to, from) in to.iter_mut().zip(from) {
-            *to = *from;
+            *to = from;
         }
     }
     cx.mem.write(buf, &bytes)?;
@@ -52,9 +79,7 @@ fn set_name(cx: &Ctx<'_>, which: usize, addr: u64, len: u64) -> Result<u64> {
     let len = usize::try_from(len as i32).ok().filter(|n| *n <= UTS_LEN).ok_or(Errno::EINVAL)?;
     let mut name = vec![0; len];
     cx.mem.read(addr, &mut name)?;
-    if let Some(place) = cx.kernel.names.names.lock().get_mut(which) {
-        *place = name;
-    }
+    cx.kernel.names.set(which, &name)?;
     Ok(0)
 }
 
@@ -72,7 +97,7 @@ pub(super) fn sysinfo(cx: &Ctx<'_>, [buf, ..]: Args) -> Result<u64> {
         uptime: cx.kernel.now().since(cx.kernel.booted()).as_secs() as i64,
         totalram: memory,
         freeram: memory,
-        procs: 1,
+        procs: u16::try_from(cx.kernel.processes().len()).unwrap_or(u16::MAX),
     };
     cx.mem.write(buf, &info.to_bytes())?;
     Ok(0)

@@ -2,10 +2,14 @@
 
 use super::args::{Arg, Ret, Symbols};
 use super::args::{
-    ACCEPT, ACCESS, AT, CLOCK, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, EVENTFD, FAMILY, FCNTL, GRND, LEVEL, MSG, NONE,
-    OPEN, RLIMIT, RWF, SHUT, SPLICE, TIMER, TIMERFD, TIMERFD_SET, WHENCE,
+    ACCEPT, ACCESS, AT, CLOCK, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, EVENTFD, FALLOC, FAMILY, FCNTL, GRND, IN, INOTIFY,
+    LEVEL, MFD, MNT, MS, MSG, NONE, OPEN, RENAME, RLIMIT, RWF, SHUT, SPLICE, SYNC_RANGE, TIMER, TIMERFD, TIMERFD_SET,
+    UNLINK, WHENCE,
 };
-use super::{clock, event, fd, ids, ioctl, msg, path, pipe, rw, socket, sockopt, system, wait, Args, Ctx};
+use super::{
+    attr, clock, event, fd, ids, ioctl, lock, mount, msg, open, path, pipe, rw, socket, sockopt, space, system, tree,
+    wait, watch, Args, Ctx,
+};
 use lkl_abi::{nr, Result};
 
 /// One call.
@@ -76,7 +80,7 @@ calls! {
     PWRITEV "pwritev" (fd: Fd, iov: Iov { len: 2 }, count: Int, offset: Int, offset_high: Int) -> Int = rw::pwritev, "";
     PREADV2 "preadv2" (fd: Fd, iov: IovOut { len: 2 }, count: Int, offset: Int, offset_high: Int, flags: flags(RWF)) -> Int = rw::preadv2, "";
     PWRITEV2 "pwritev2" (fd: Fd, iov: Iov { len: 2 }, count: Int, offset: Int, offset_high: Int, flags: flags(RWF)) -> Int = rw::pwritev2, "";
-    SENDFILE "sendfile" (out_fd: Fd, in_fd: Fd, offset: Ptr, count: Uint) -> Int = rw::sendfile, "from files of the kernel; host files are the caller's part";
+    SENDFILE "sendfile" (out_fd: Fd, in_fd: Fd, offset: Ptr, count: Uint) -> Int = rw::sendfile, "bytes are copied; host files are the caller's part";
     SPLICE "splice" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(SPLICE)) -> Int = pipe::splice, "bytes are copied; the host's pipes are the caller's part";
     TEE "tee" (in_fd: Fd, out_fd: Fd, len: Uint, flags: flags(SPLICE)) -> Int = pipe::tee, "bytes are copied";
     VMSPLICE "vmsplice" (fd: Fd, iov: Ptr, count: Uint, flags: flags(SPLICE)) -> Int = pipe::vmsplice, "bytes are copied";
@@ -85,34 +89,72 @@ calls! {
     TIMERFD_CREATE "timerfd_create" (clock: one(CLOCK), flags: flags(TIMERFD)) -> Int = event::timerfd_create, "";
     TIMERFD_SETTIME "timerfd_settime" (fd: Fd, flags: flags(TIMERFD_SET), new: Ptr, old: Ptr) -> Int = event::timerfd_settime, "TFD_TIMER_CANCEL_ON_SET without effect";
     TIMERFD_GETTIME "timerfd_gettime" (fd: Fd, current: Ptr) -> Int = event::timerfd_gettime, "";
-    COPY_FILE_RANGE "copy_file_range" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(NONE)) -> Int = rw::copy_file_range, "EINVAL: no regular files";
+    COPY_FILE_RANGE "copy_file_range" (in_fd: Fd, in_offset: Ptr, out_fd: Fd, out_offset: Ptr, len: Uint, flags: flags(NONE)) -> Int = space::copy_file_range, "within one file system, as on Linux; bytes are copied";
     CLOSE "close" (fd: Fd) -> Int = fd::close, "";
     CLOSE_RANGE "close_range" (first: Uint, last: Uint, flags: flags(CLOSE_RANGE)) -> Int = fd::close_range, "CLOSE_RANGE_UNSHARE is taken, as the table is not shared";
     DUP "dup" (fd: Fd) -> Int = fd::dup, "";
     DUP3 "dup3" (fd: Fd, to: Fd, flags: flags(OPEN)) -> Int = fd::dup3, "";
-    FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "locks are always had";
-    FLOCK "flock" (fd: Fd, operation: Int) -> Int = fd::flock, "";
+    FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "EINVAL for F_SETLEASE, F_NOTIFY";
+    FLOCK "flock" (fd: Fd, operation: Int) -> Int = lock::flock, "";
     IOCTL "ioctl" (fd: Fd, request: Request, arg: Ptr) -> Int = ioctl::ioctl, "of files, sockets, network devices";
     LSEEK "lseek" (fd: Fd, offset: Int, whence: one(WHENCE)) -> Int = fd::lseek, "";
-    FSYNC "fsync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";
-    FDATASYNC "fdatasync" (fd: Fd) -> Int = fd::no_disk, "EINVAL, as on sockets";
-    FTRUNCATE "ftruncate" (fd: Fd, len: Int) -> Int = fd::no_disk, "EINVAL, as on sockets";
-    FALLOCATE "fallocate" (fd: Fd, mode: Int, offset: Int, len: Int) -> Int = fd::fallocate, "ENODEV, as on sockets";
-    READAHEAD "readahead" (fd: Fd, offset: Int, len: Uint) -> Int = fd::no_disk, "EINVAL, as on sockets";
-    SYNC_FILE_RANGE2 "sync_file_range" (fd: Fd, offset: Int, len: Int, flags: Int) -> Int = fd::sync_file_range, "ESPIPE, as on sockets";
-    FCHDIR "fchdir" (fd: Fd) -> Int = fd::fchdir, "no directory of the kernel's";
-    FADVISE64 "fadvise64" (fd: Fd, offset: Int, len: Int, advice: Int) -> Int = fd::nothing_to_do, "";
-    FCHMOD "fchmod" (fd: Fd, mode: Octal) -> Int = fd::nothing_to_do, "taken, without effect";
-    FCHOWN "fchown" (fd: Fd, uid: Int, gid: Int) -> Int = fd::nothing_to_do, "taken, without effect";
-    OPENAT "openat" (dirfd: AtFd, path: Path, flags: flags(OPEN), mode: Octal) -> Int = path::openat, "/proc/net, /proc/PID/net, /proc/sys/net, /sys/class/net; other paths are the host's";
-    OPENAT2 "openat2" (dirfd: AtFd, path: Path, how: Ptr, size: Uint) -> Int = path::openat2, "RESOLVE_* are not looked at: there are no links";
+    FSYNC "fsync" (fd: Fd) -> Int = space::fsync, "";
+    FDATASYNC "fdatasync" (fd: Fd) -> Int = space::fdatasync, "";
+    SYNC "sync" () -> Int = space::sync, "";
+    SYNCFS "syncfs" (fd: Fd) -> Int = space::syncfs, "";
+    SYNC_FILE_RANGE2 "sync_file_range" (fd: Fd, offset: Int, len: Int, flags: flags(SYNC_RANGE)) -> Int = space::sync_file_range, "";
+    TRUNCATE "truncate" (path: Path, len: Int) -> Int = attr::truncate, "";
+    FTRUNCATE "ftruncate" (fd: Fd, len: Int) -> Int = attr::ftruncate, "";
+    FALLOCATE "fallocate" (fd: Fd, mode: flags(FALLOC), offset: Int, len: Int) -> Int = space::fallocate, "EOPNOTSUPP for FALLOC_FL_UNSHARE_RANGE";
+    READAHEAD "readahead" (fd: Fd, offset: Int, len: Uint) -> Int = space::readahead, "taken: reads come with read-ahead anyway";
+    FADVISE64 "fadvise64" (fd: Fd, offset: Int, len: Int, advice: Int) -> Int = space::fadvise64, "POSIX_FADV_DONTNEED has an effect";
+    FCHMOD "fchmod" (fd: Fd, mode: Octal) -> Int = attr::fchmod, "without effect on sockets and the like";
+    FCHMODAT "fchmodat" (dirfd: AtFd, path: Path, mode: Octal) -> Int = attr::fchmodat, "";
+    FCHMODAT2 "fchmodat2" (dirfd: AtFd, path: Path, mode: Octal, flags: flags(AT)) -> Int = attr::fchmodat2, "";
+    FCHOWN "fchown" (fd: Fd, uid: Int, gid: Int) -> Int = attr::fchown, "without effect on sockets and the like";
+    FCHOWNAT "fchownat" (dirfd: AtFd, path: Path, uid: Int, gid: Int, flags: flags(AT)) -> Int = attr::fchownat, "";
+    UTIMENSAT "utimensat" (dirfd: AtFd, path: Path, times: Ptr, flags: flags(AT)) -> Int = attr::utimensat, "";
+    SETXATTR "setxattr" (path: Path, name: Path, value: Ptr, size: Uint, flags: Int) -> Int = attr::setxattr, "";
+    LSETXATTR "lsetxattr" (path: Path, name: Path, value: Ptr, size: Uint, flags: Int) -> Int = attr::lsetxattr, "";
+    FSETXATTR "fsetxattr" (fd: Fd, name: Path, value: Ptr, size: Uint, flags: Int) -> Int = attr::fsetxattr, "";
+    GETXATTR "getxattr" (path: Path, name: Path, value: Ptr, size: Uint) -> Int = attr::getxattr, "";
+    LGETXATTR "lgetxattr" (path: Path, name: Path, value: Ptr, size: Uint) -> Int = attr::lgetxattr, "";
+    FGETXATTR "fgetxattr" (fd: Fd, name: Path, value: Ptr, size: Uint) -> Int = attr::fgetxattr, "";
+    LISTXATTR "listxattr" (path: Path, list: Ptr, size: Uint) -> Int = attr::listxattr, "";
+    LLISTXATTR "llistxattr" (path: Path, list: Ptr, size: Uint) -> Int = attr::llistxattr, "";
+    FLISTXATTR "flistxattr" (fd: Fd, list: Ptr, size: Uint) -> Int = attr::flistxattr, "";
+    REMOVEXATTR "removexattr" (path: Path, name: Path) -> Int = attr::removexattr, "";
+    LREMOVEXATTR "lremovexattr" (path: Path, name: Path) -> Int = attr::lremovexattr, "";
+    FREMOVEXATTR "fremovexattr" (fd: Fd, name: Path) -> Int = attr::fremovexattr, "";
+    OPENAT "openat" (dirfd: AtFd, path: Path, flags: flags(OPEN), mode: Octal) -> Int = open::openat, "";
+    OPENAT2 "openat2" (dirfd: AtFd, path: Path, how: Ptr, size: Uint) -> Int = open::openat2, "";
+    MEMFD_CREATE "memfd_create" (name: Path, flags: flags(MFD)) -> Int = open::memfd_create, "the name is not kept; ENOSYS for MFD_HUGETLB";
+    NAME_TO_HANDLE_AT "name_to_handle_at" (dirfd: AtFd, path: Path, handle: Ptr, mount_id: Ptr, flags: flags(AT)) -> Int = open::name_to_handle_at, "EOPNOTSUPP: there are no file handles";
     FSTAT "fstat" (fd: Fd, buf: Ptr) -> Int = path::fstat, "";
     FSTATAT "newfstatat" (dirfd: AtFd, path: Path, buf: Ptr, flags: flags(AT)) -> Int = path::newfstatat, "";
-    STATX "statx" (dirfd: AtFd, path: Path, flags: flags(AT), mask: Uint, buf: Ptr) -> Int = path::statx, "basic fields";
+    STATX "statx" (dirfd: AtFd, path: Path, flags: flags(AT), mask: Uint, buf: Ptr) -> Int = path::statx, "basic fields, birth time, mount, attributes";
+    STATFS "statfs" (path: Path, buf: Ptr) -> Int = path::statfs, "";
+    FSTATFS "fstatfs" (fd: Fd, buf: Ptr) -> Int = path::fstatfs, "";
     FACCESSAT "faccessat" (dirfd: AtFd, path: Path, mode: flags(ACCESS)) -> Int = path::faccessat, "";
     FACCESSAT2 "faccessat2" (dirfd: AtFd, path: Path, mode: flags(ACCESS), flags: flags(AT)) -> Int = path::faccessat2, "";
     READLINKAT "readlinkat" (dirfd: AtFd, path: Path, buf: Ptr, len: Uint) -> Int = path::readlinkat, "";
     GETDENTS64 "getdents64" (fd: Fd, buf: Ptr, len: Uint) -> Int = path::getdents64, "";
+    MKDIRAT "mkdirat" (dirfd: AtFd, path: Path, mode: Octal) -> Int = tree::mkdirat, "";
+    MKNODAT "mknodat" (dirfd: AtFd, path: Path, mode: Octal, dev: Uint) -> Int = tree::mknodat, "";
+    SYMLINKAT "symlinkat" (target: Path, dirfd: AtFd, path: Path) -> Int = tree::symlinkat, "";
+    LINKAT "linkat" (dirfd: AtFd, path: Path, new_dirfd: AtFd, new_path: Path, flags: flags(AT)) -> Int = tree::linkat, "";
+    UNLINKAT "unlinkat" (dirfd: AtFd, path: Path, flags: flags(UNLINK)) -> Int = tree::unlinkat, "";
+    RENAMEAT "renameat" (dirfd: AtFd, path: Path, new_dirfd: AtFd, new_path: Path) -> Int = tree::renameat, "";
+    RENAMEAT2 "renameat2" (dirfd: AtFd, path: Path, new_dirfd: AtFd, new_path: Path, flags: flags(RENAME)) -> Int = tree::renameat2, "";
+    MOUNT "mount" (source: Path, target: Path, kind: Path, flags: flags(MS), data: Ptr) -> Int = mount::mount, "ext4, ext3, ext2 from block devices, tmpfs, proc, sysfs, devtmpfs; an empty type is found out; mounts are seen by all processes";
+    UMOUNT2 "umount2" (target: Path, flags: flags(MNT)) -> Int = mount::umount2, "after success the image is clean";
+    CHDIR "chdir" (path: Path) -> Int = mount::chdir, "";
+    FCHDIR "fchdir" (fd: Fd) -> Int = mount::fchdir, "";
+    CHROOT "chroot" (path: Path) -> Int = mount::chroot, "";
+    GETCWD "getcwd" (buf: Ptr, size: Uint) -> Int = mount::getcwd, "";
+    INOTIFY_INIT1 "inotify_init1" (flags: flags(INOTIFY)) -> Int = watch::inotify_init1, "";
+    INOTIFY_ADD_WATCH "inotify_add_watch" (fd: Fd, path: Path, mask: flags(IN)) -> Int = watch::inotify_add_watch, "";
+    INOTIFY_RM_WATCH "inotify_rm_watch" (fd: Fd, wd: Int) -> Int = watch::inotify_rm_watch, "";
     UMASK "umask" (mask: Octal) -> Octal = ids::umask, "";
     GETPID "getpid" () -> Int = ids::getpid, "the number that the caller's host knows it by";
     GETPPID "getppid" () -> Int = ids::getppid, "0 for a process that no other one has made";

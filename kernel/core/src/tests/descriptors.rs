@@ -167,12 +167,12 @@ fn paths_are_bytes_and_have_an_end() {
     let here = -100i64 as u64;
     let path = rig.mem.put(b"/proc/../proc/./net//dev\0");
     let fd = rig.call(nr::OPENAT, &[here, path, 0]).unwrap();
-    assert_eq!(rig.process.file(fd as i32).unwrap().path(), Some(&b"/proc/net/dev"[..]));
+    assert_eq!(rig.process.file(fd as i32).unwrap().path(), Some(b"/proc/100/net/dev".to_vec()));
     let foreign = rig.mem.put(b"/proc/net/\xff\0");
     assert_eq!(rig.call(nr::OPENAT, &[here, foreign, 0]), Err(Errno::ENOENT));
     assert_eq!(rig.call(nr::OPENAT, &[here, 8, 0]), Err(Errno::EFAULT));
     let longest = rig.mem.put(&[&[b'/'; 4095][..], b"\0"].concat());
-    assert_eq!(rig.call(nr::OPENAT, &[here, longest, 0]), Err(Errno::ENOENT));
+    assert!(rig.call(nr::OPENAT, &[here, longest, 0]).is_ok());
     let longer = rig.mem.put(&[&[b'/'; 4096][..], b"\0"].concat());
     assert_eq!(rig.call(nr::OPENAT, &[here, longer, 0]), Err(Errno::ENAMETOOLONG));
     // The end of memory, before the end of the path.

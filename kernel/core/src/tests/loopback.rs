@@ -151,7 +151,7 @@ fn files_of_proc() {
         "/proc/self/net/dev",
         "/proc/100/net/dev",
         "/proc/thread-self/net/dev",
-        "/proc//./net/x/../dev",
+        "/proc//./net/dev_snmp6/../dev",
     ] {
         let at = net.rig.mem.put(format!("{path}\0").as_bytes());
         let fd = net.rig.call(nr::OPENAT, &[-100i64 as u64, at, u64::from(O_RDONLY)]).unwrap();

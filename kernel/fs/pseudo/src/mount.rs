@@ -10,7 +10,7 @@ use lkl_vfs::{
     Timestamp,
 };
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Number of the root directory.
 const ROOT: u64 = 1;
@@ -45,7 +45,7 @@ impl FileSystem for PseudoFs {
 
     fn mount(&self, options: &MountOptions) -> Result<Arc<dyn SuperBlock>> {
         let root = Entry::new(Kind::Dir(self.root.clone()), 0o555);
-        let root = Arc::new(Found { ino: ROOT, parent: ROOT, entry: root });
+        let root = Found::new(ROOT, ROOT, root);
         Ok(Arc::new(Mounted { magic: self.magic, now: options.now, known: Arc::new(Known::default()), root }))
     }
 }
@@ -54,41 +54,58 @@ impl FileSystem for PseudoFs {
 struct Found {
     ino: u64,
     parent: u64,
-    entry: Entry,
+    /// As it was when its name was last looked up: behind the same name may be another process by now.
+    entry: Mutex<Entry>,
+}
+
+impl Found {
+    fn new(ino: u64, parent: u64, entry: Entry) -> Arc<Self> {
+        Arc::new(Self { ino, parent, entry: Mutex::new(Rank::Leaf, entry) })
+    }
+
+    fn entry(&self) -> Entry {
+        self.entry.lock().clone()
+    }
 }
 
 /// The files that were looked up, for who asks for them by their number.
 struct Known(Mutex<LookedUp>);
 
-/// By their number, and their numbers in the order in which they came.
-type LookedUp = (HashMap<u64, Arc<Found>>, VecDeque<u64>);
+#[derive(Default)]
+struct LookedUp {
+    files: HashMap<u64, Weak<Found>>,
+    /// Those that are kept whether or not they are used, in the order in which they came.
+    kept: VecDeque<Arc<Found>>,
+}
 
 impl Default for Known {
     fn default() -> Self {
-        Self(Mutex::new(Rank::Leaf, Default::default()))
+        Self(Mutex::new(Rank::Leaf, LookedUp::default()))
     }
 }
 
 impl Known {
-    fn put(&self, found: Found) {
-        let mut known = self.0.lock();
-        let (files, order) = &mut *known;
-        let ino = found.ino;
-        let mut gone = Vec::new();
-        match files.insert(ino, Arc::new(found)) {
-            None => order.push_back(ino),
-            old => gone.push(old),
+    fn put(&self, ino: u64, parent: u64, entry: Entry) {
+        if let Some(found) = self.get(ino) {
+            let old = core::mem::replace(&mut *found.entry.lock(), entry);
+            // What it refers to is let go without a lock.
+            drop(old);
+            return;
         }
-        while order.len() > KNOWN_MAX {
-            gone.push(order.pop_front().and_then(|old| files.remove(&old)));
+        let found = Found::new(ino, parent, entry);
+        let mut known = self.0.lock();
+        known.files.insert(ino, Arc::downgrade(&found));
+        known.kept.push_back(found);
+        let old = if known.kept.len() > KNOWN_MAX { known.kept.pop_front() } else { None };
+        if known.files.len() > 2 * KNOWN_MAX {
+            known.files.retain(|_, found| found.strong_count() > 0);
         }
         drop(known);
-        // What they refer to is let go without the lock.
-        drop(gone);
+        drop(old);
     }
 
     fn get(&self, ino: u64) -> Option<Arc<Found>> {
-        self.0.lock().0.get(&ino).cloned()
+        self.0.lock().files.get(&ino).and_then(Weak::upgrade)
     }
 }
 
@@ -152,8 +169,8 @@ struct PseudoInode {
 }
 
 impl PseudoInode {
-    fn directory(&self) -> Result<&Arc<dyn Directory>> {
-        match &self.found.entry.kind {
+    fn directory(&self) -> Result<Arc<dyn Directory>> {
+        match self.found.entry().kind {
             Kind::Dir(directory) => Ok(directory),
             _ => Err(Errno::ENOTDIR),
         }
@@ -162,7 +179,7 @@ impl PseudoInode {
 
 impl Inode for PseudoInode {
     fn attr(&self) -> Attr {
-        let entry = &self.found.entry;
+        let entry = self.found.entry();
         let kind = entry.inode_kind();
         Attr {
             ino: self.found.ino,
@@ -194,7 +211,7 @@ impl Inode for PseudoInode {
     fn lookup(&self, name: &[u8]) -> Result<u64> {
         let entry = self.directory()?.get(name).ok_or(Errno::ENOENT)?;
         let ino = number(self.found.ino, name);
-        self.known.put(Found { ino, parent: self.found.ino, entry });
+        self.known.put(ino, self.found.ino, entry);
         Ok(ino)
     }
 
@@ -222,14 +239,14 @@ impl Inode for PseudoInode {
     }
 
     fn follow(&self, caller: &Caller) -> Result<Link> {
-        match &self.found.entry.kind {
+        match self.found.entry().kind {
             Kind::Link(follow) => follow(caller),
             _ => Err(Errno::EINVAL),
         }
     }
 
     fn open(&self) -> Result<Option<Arc<dyn File>>> {
-        match &self.found.entry.kind {
+        match self.found.entry().kind {
             Kind::File(open) => open(self.found.ino).map(Some),
             _ => Ok(None),
         }

@@ -1,0 +1,83 @@
+//! `/proc/sys`: settings (`man 5 proc_sys`).
+
+use super::{NetDir, Of};
+use crate::kernel::Kernel;
+use lkl_abi::Errno;
+use lkl_pseudo::{setting, Entry, Table};
+
+/// All of it.
+pub(super) fn tree(of: &Of) -> Entry {
+    Table::new()
+        .with("fs", fs(of).entry())
+        .with("kernel", kernel(of).entry())
+        .with("net", NetDir::entry(of, "/proc/sys/net"))
+        .with("vm", vm(of).entry())
+        .entry()
+}
+
+fn fs(of: &Of) -> Table {
+    let inotify = Table::new()
+        .with("max_queued_events", of.text(|_| line(crate::inotify::QUEUE_MAX)))
+        .with("max_user_instances", of.text(|_| line(crate::inotify::INSTANCES_MAX)))
+        .with("max_user_watches", of.text(|_| line(crate::inotify::WATCHES_MAX)));
+    Table::new()
+        .with("file-max", of.text(|_| line(i64::MAX)))
+        .with("inotify", inotify.entry())
+        .with("nr_open", of.text(|_| line(1 << 20)))
+        .with("pipe-max-size", of.text(|_| line(1 << 20)))
+}
+
+fn line(value: impl std::fmt::Display) -> String {
+    format!("{value}\n")
+}
+
+fn kernel(of: &Of) -> Table {
+    let random = Table::new()
+        .with("boot_id", of.text(|k| line(uuid(k.boot_id()))))
+        .with("entropy_avail", of.text(|_| line(256)))
+        .with("poolsize", of.text(|_| line(256)))
+        .with("uuid", of.text(|k| line(uuid(k.random()))));
+    Table::new()
+        .with("domainname", name(of, 1))
+        .with("hostname", name(of, 0))
+        .with("osrelease", of.text(|k| line(part(k, 2))))
+        .with("ostype", of.text(|k| line(part(k, 0))))
+        .with("pid_max", of.text(|_| line(1 << 22)))
+        .with("random", random.entry())
+        .with("version", of.text(|k| line(part(k, 3))))
+}
+
+fn part(kernel: &Kernel, which: usize) -> String {
+    kernel.names.all().get(which).map(|n| String::from_utf8_lossy(n).into_owned()).unwrap_or_default()
+}
+
+/// The name of the node (0) or of its domain (1), which can be set.
+fn name(of: &Of, which: usize) -> Entry {
+    let (shown, set) = (of.clone(), of.clone());
+    let show = move || Ok([shown.kernel()?.names.get(which), b"\n".to_vec()].concat());
+    setting(show, move |value| set.kernel()?.names.set(which, value.as_bytes()))
+}
+
+/// As text, of version 4 (RFC 9562, section 5.4).
+fn uuid(mut bytes: [u8; 16]) -> String {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    [0..4, 4..6, 6..8, 8..10, 10..16].map(|range| hex.get(range).unwrap_or_default().concat()).join("-")
+}
+
+fn vm(of: &Of) -> Table {
+    let drop = of.clone();
+    let drop_caches = move |value: &str| match value.trim() {
+        "1" | "2" | "3" => {
+            drop.kernel()?.vfs().env().drop_caches();
+            Ok(())
+        }
+        _ => Err(Errno::EINVAL),
+    };
+    Table::new()
+        .with("dirty_expire_centisecs", of.text(|_| line(3000)))
+        .with("dirty_writeback_centisecs", of.text(|_| line(500)))
+        .with("drop_caches", Entry { mode: 0o200, ..setting(|| Ok(b"0\n".to_vec()), drop_caches) })
+        .with("overcommit_memory", of.text(|_| line(0)))
+}
