@@ -1,7 +1,7 @@
 /*
  * The network of the C API, over one device.
  *
- *   net tap NAME | macvtap PATH | raw NAME | pipe RX|TX | user NAME   [dhcp]
+ *   net tap NAME | macvtap PATH | raw NAME | pipe RX|TX | vde DIRECTORY | user NAME   [dhcp | peer]
  *
  * "user" is a device of this program's own functions, on top of a TAP. With "dhcp" the kernel asks for its address, else it is 10.77.0.2/24 and
  * fd77::2/64. Somebody answers at 10.77.0.1 and fd77::1: a server at TCP port 7777 that sends back what it gets.
@@ -204,6 +204,8 @@ int main(int argc, char **argv)
 		nd = lkl_netdev_raw_create(name);
 	else if (!strcmp(type, "pipe"))
 		nd = lkl_netdev_pipe_create(name, 0);
+	else if (!strcmp(type, "vde"))
+		nd = lkl_netdev_vde_create(name);
 	else if (!strcmp(type, "user"))
 		nd = own_create(name);
 	is(nd != 0, 1);
@@ -213,6 +215,7 @@ int main(int argc, char **argv)
 	is(lkl_netdev_tap_create(0, 0) == 0, 1);
 	is(lkl_netdev_raw_create("nothing-there") == 0, 1);
 	is(lkl_netdev_pipe_create("/nothing/there", 0) == 0, 1);
+	is(lkl_netdev_vde_create("/nothing/there") == 0, 1);
 	id = (int)good(lkl_netdev_add(nd, &args));
 	is(lkl_netdev_add(nd, &args), -LKL_EBUSY);
 	lkl_init(&lkl_host_ops);
@@ -250,7 +253,7 @@ int main(int argc, char **argv)
 		is(lkl_add_neighbor(ifindex, LKL_AF_INET, &(unsigned int){ inet_addr("10.77.0.9") }, hw), 0);
 		is(lkl_add_neighbor(ifindex, LKL_AF_INET6, six, 0), -LKL_EINVAL);
 	}
-	if (strcmp(type, "pipe")) {
+	if (strcmp(type, "pipe") && strcmp(type, "vde")) {
 		is(echo(0, 3 << 20), 0);
 		if (!dhcp)
 			is(echo(1, 3 << 20), 0);

@@ -182,26 +182,45 @@ def macvtap(lab):
     lab.judge(near, lab.compile("net"), "macvtap", device)
 
 
-@test
-def pipe(lab):
-    """Two kernels, in two processes."""
+def two_kernels(lab, near, far):
+    """One in a process of its own answers pings, until it is told to end."""
     name, program = lab.namespace(), lab.compile("net")
-    os.mkfifo(lab.dir / "a")
-    os.mkfifo(lab.dir / "b")
-    peer = lab.start(
-        name,
-        *("timeout", "120", program, "pipe", f"{lab.dir}/b|{lab.dir}/a", "peer"),
-        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": lab.environment()},
-    )
+    more = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": lab.environment()}
+    peer = lab.start(name, "timeout", "120", program, *far, "peer", **more)
     seen = []
     while "# ready" not in (line := peer.stdout.readline().strip()):
         seen.append(line)
         if not line:
             raise Failed("\n".join(seen))
-    lab.judge(name, program, "pipe", f"{lab.dir}/a|{lab.dir}/b")
+    lab.judge(name, program, *near)
     rest, _ = peer.communicate(timeout=60)
     if peer.returncode or "not ok" in "\n".join(seen) + rest:
         raise Failed("\n".join(seen) + rest)
+
+
+@test
+def pipe(lab):
+    os.mkfifo(lab.dir / "a")
+    os.mkfifo(lab.dir / "b")
+    two_kernels(lab, ("pipe", f"{lab.dir}/a|{lab.dir}/b"), ("pipe", f"{lab.dir}/b|{lab.dir}/a"))
+
+
+@test
+def vde(lab):
+    if not (program := shutil.which("vde_switch")):
+        raise Skip("vde2 is not installed")
+    switch = lab.dir / "switch"
+    # It ends with its standard input.
+    child = subprocess.Popen([program, "-s", str(switch)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    lab.children.append(child)
+    deadline = time.monotonic() + 10
+    while not (switch / "ctl").exists():
+        if time.monotonic() > deadline:
+            raise Failed("vde_switch does not start")
+        time.sleep(0.02)
+    two_kernels(lab, ("vde", switch), ("vde", switch))
+    if left := [path.name for path in switch.iterdir() if path.name.startswith("lkl-")]:
+        raise Failed(f"sockets are left: {left}")
 
 
 def dnsmasq(lab, name, *options):

@@ -41,12 +41,19 @@ pub struct FdDev {
     mac: [u8; 6],
     kind: Kind,
     buffer: Mutex<BytesMut>,
+    /// What goes with it.
+    _keeps: Option<Box<dyn Send + Sync>>,
 }
 
 impl FdDev {
     /// A device that reads `rx` and writes `tx`, which may be the same. Both must be non-blocking.
     pub fn new(rx: RawFd, tx: RawFd, mac: [u8; 6], kind: Kind) -> Arc<Self> {
-        Arc::new(Self { rx, tx, mac, kind, buffer: Mutex::new(BytesMut::new()) })
+        Self::keeping(rx, tx, mac, kind, None)
+    }
+
+    /// The same, with something that lives as long as the device.
+    pub fn keeping(rx: RawFd, tx: RawFd, mac: [u8; 6], kind: Kind, keeps: Option<Box<dyn Send + Sync>>) -> Arc<Self> {
+        Arc::new(Self { rx, tx, mac, kind, buffer: Mutex::new(BytesMut::new()), _keeps: keeps })
     }
 
     /// What becomes readable when there is a frame.

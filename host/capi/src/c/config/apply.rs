@@ -76,7 +76,7 @@ fn make(iface: &mut Interface) -> Result<(), Errno> {
             "pipe" => builtin::lkl_netdev_pipe_create(c.as_ptr(), bits),
             "vde" => builtin::lkl_netdev_vde_create(c.as_ptr()),
             "dpdk" => builtin::lkl_netdev_dpdk_create(c.as_ptr(), bits, core::ptr::null()),
-            other => return Err(wrong("type", other, "expected tap, macvtap, raw or pipe")),
+            other => return Err(wrong("type", other, "expected tap, macvtap, raw, pipe or vde")),
         }
     };
     if nd.is_null() {

@@ -6,7 +6,7 @@ use super::super::{log, text};
 use core::ffi::{c_char, c_int, c_uchar};
 use lkl_abi::Result;
 use lkl_host::netdev::fd::{FdDev, Kind};
-use lkl_host::netdev::{pipe, raw, tap, vnet};
+use lkl_host::netdev::{pipe, raw, tap, vde, vnet};
 use lkl_host::{Hooks, RealHost};
 use lkl_ops::{Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -138,14 +138,14 @@ pub unsafe extern "C" fn lkl_netdev_pipe_create(paths: *const c_char, _: c_int) 
     unsafe { create(paths, |host, paths| pipe::open(host, paths, None)) }
 }
 
-/// A VDE switch: not here.
+/// A port of a VDE switch.
 ///
 /// # Safety
 /// `path` is a C string or null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lkl_netdev_vde_create(path: *const c_char) -> *mut NetDevice {
     // SAFETY: as the caller promises.
-    unsafe { create(path, |_, _| Err("VDE is not supported".to_owned())) }
+    unsafe { create(path, |host, path| vde::open(host, path.as_ref(), None)) }
 }
 
 /// A device of DPDK's: not here.
