@@ -6,7 +6,7 @@ use lkl_abi::Errno;
 use lkl_block::BlockDevice;
 use lkl_ext4::EXT4;
 use lkl_ops::sim::MemDisk;
-use lkl_vfs::{At, FileSystem, InodeKind, MountOptions, NewInode, Node, Range, Seek, Super, Timestamp, Tmpfs};
+use lkl_vfs::{At, Env, FileSystem, InodeKind, MountOptions, NewInode, Node, Range, Seek, Super, Timestamp, Tmpfs};
 use proptest::prelude::*;
 use std::process::Command;
 use std::sync::Arc;
@@ -235,12 +235,21 @@ proptest! {
     }
 }
 
-fn new_file() -> NewInode<'static> {
+/// Mounts what is on a disk.
+pub(crate) fn mount_ext4(env: &Arc<Env>, disk: &Arc<MemDisk>) -> Arc<Super> {
+    let fs: Arc<dyn FileSystem> = Arc::new(EXT4);
+    let device = Some(BlockDevice::new(disk.clone(), "vda"));
+    let memory = Some(env.metadata().clone());
+    let raw = fs.mount(&MountOptions { device, memory, now: env.now(), ..MountOptions::default() }).unwrap();
+    Super::new(env, &fs, raw, b"/dev/vda".to_vec(), false)
+}
+
+pub(crate) fn new_file() -> NewInode<'static> {
     let now = Timestamp { secs: 1, nanos: 0 };
     NewInode { kind: InodeKind::Regular, mode: 0o644, uid: 0, gid: 0, rdev: (0, 0), target: b"", xattrs: &[], now }
 }
 
-fn tool(name: &str, args: &[&str]) {
+pub(crate) fn tool(name: &str, args: &[&str]) {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let out = Command::new(name).args(args).env("PATH", path).output();
     let out = out.unwrap_or_else(|e| panic!("{name} cannot be run (Debian package e2fsprogs): {e}"));
@@ -254,14 +263,7 @@ fn over_ext4(ops: &[Op], block: u64) {
     tool("mke2fs", &["-q", "-F", "-t", "ext4", "-b", &block.to_string(), name, "32M"]);
     let disk = Arc::new(MemDisk::new(std::fs::read(&image).unwrap()));
     let (_world, env) = env(4 << 20);
-    let fs: Arc<dyn FileSystem> = Arc::new(EXT4);
-    let mount = || {
-        let device = Some(BlockDevice::new(disk.clone(), "vda"));
-        let memory = Some(env.metadata().clone());
-        let raw = fs.mount(&MountOptions { device, memory, now: env.now(), ..MountOptions::default() }).unwrap();
-        Super::new(&env, &fs, raw, b"/dev/vda".to_vec(), false)
-    };
-    let sb = mount();
+    let sb = mount_ext4(&env, &disk);
     let now = Timestamp { secs: 1, nanos: 0 };
     let new =
         NewInode { kind: InodeKind::Regular, mode: 0o644, uid: 0, gid: 0, rdev: (0, 0), target: b"", xattrs: &[], now };
@@ -271,7 +273,7 @@ fn over_ext4(ops: &[Op], block: u64) {
     end(&sb);
     std::fs::write(&image, disk.contents()).unwrap();
     tool("e2fsck", &["-fn", name]);
-    let sb = mount();
+    let sb = mount_ext4(&env, &disk);
     let node = sb.node(sb.root().unwrap().inode().lookup(b"file").unwrap()).unwrap();
     assert!(read_all(&node) == model);
     assert_eq!((node.attr().size, node.attr().mtime), (attr.size, attr.mtime));
