@@ -101,6 +101,8 @@ impl Node {
         let _told_later = self.write_back(0..u64::MAX);
         if let Err(error) = self.write_back_times() {
             tracing::error!(target: "lkl::vfs", ino = self.core.ino, %error, "attributes could not be written");
+            // They are lost, as content that could not be written is.
+            *self.core.late.lock() = Late::default();
             self.core.errors.set(error);
             self.sb.failed(error);
         }
