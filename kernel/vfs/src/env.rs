@@ -55,7 +55,7 @@ pub struct Env {
     /// Bytes of cached file content, and those of them that are dirty.
     used: AtomicUsize,
     dirty: AtomicUsize,
-    /// Files that have cached content: where memory is taken back, in turn.
+    /// Files that have cached content which can be let go: where memory is taken back, in turn.
     clock: Mutex<Clock>,
     /// Memory of the longest runs that is not used: it need not be cleared again.
     spare: Mutex<Vec<Vec<u8>>>,
@@ -212,7 +212,8 @@ impl Env {
             let first = self.clock.lock().files.pop_front();
             let Some(first) = first else { return };
             let Some(pages) = first.upgrade() else { continue };
-            if pages.reclaim(excess) {
+            // Some more at once: it costs the same to come here for little.
+            if pages.reclaim(excess.max(max / 64)) {
                 self.clock.lock().files.push_back(first);
             }
         }

@@ -138,10 +138,7 @@ impl Pages {
     fn put(self: &Arc<Self>, state: &mut State, first: u64, mut run: Run) {
         self.count(&mut run);
         state.runs.insert(first, run);
-        if !state.enlisted {
-            state.enlisted = true;
-            self.env.enlist(self);
-        }
+        self.enlist(state);
     }
 
     /// Looks for a page, of which a program wants those up to `until`, of a file of `end` pages.
@@ -219,7 +216,7 @@ impl Pages {
     }
 
     /// The inode has these pages now.
-    pub(crate) fn clean(&self, pages: Range<u64>) {
+    pub(crate) fn clean(self: &Arc<Self>, pages: Range<u64>) {
         let mut state = self.state.lock();
         let from = state.runs.range(..=pages.start).next_back().map_or(pages.start, |(first, _)| *first);
         let mut cleaned = 0;
@@ -229,6 +226,15 @@ impl Pages {
             cleaned += run.dirty.clear(low, high);
         }
         self.count_dirty(0, cleaned);
+        self.enlist(&mut state);
+    }
+
+    /// Has [`Env`] know of it, if there is anything.
+    fn enlist(self: &Arc<Self>, state: &mut State) {
+        if !state.enlisted && !state.runs.is_empty() {
+            state.enlisted = true;
+            self.env.enlist(self);
+        }
     }
 
     /// Lets pages go, dirty ones as well.
@@ -271,20 +277,27 @@ impl Pages {
         }
     }
 
-    /// Lets clean pages go that were not used lately, until `excess` bytes are free. Answers whether any content is left.
+    /// Lets clean pages go that were not used lately, until `excess` bytes are free. Answers whether any are left; if not, [`Env`] need not
+    /// ask again until there are.
     pub(crate) fn reclaim(self: &Arc<Self>, excess: usize) -> bool {
         // Who has the lock may be at work on this content for long; others have some, too.
         let Some(mut state) = self.state.try_lock() else { return true };
         let (mut freed, hand) = (0, state.hand);
-        let mut gone = Vec::new();
+        let (mut gone, mut left) = (Vec::new(), false);
         'around: for range in [hand..u64::MAX, 0..hand] {
             for (&first, run) in state.runs.range_mut(range) {
                 if freed >= excess {
+                    left = true;
                     break 'around;
                 }
                 let kept = run.dirty.count() as usize * PAGE;
+                if kept > run.counted / 2 {
+                    continue;
+                }
                 // A run that is dirty in part is worth a copy of that part if it is not more than half of it.
-                if kept <= run.counted / 2 && !core::mem::take(&mut run.referenced) {
+                if core::mem::take(&mut run.referenced) {
+                    left = true;
+                } else {
                     freed += run.counted - kept;
                     gone.push(first);
                 }
@@ -300,8 +313,8 @@ impl Pages {
             }
             self.forget(run);
         }
-        state.enlisted = !state.runs.is_empty();
-        state.enlisted
+        state.enlisted = left;
+        left
     }
 
     /// Puts in a copy of some pages of a run, which has been taken out.
