@@ -358,16 +358,34 @@ impl Dcache {
 
     /// Forgets all names that nobody uses.
     pub(crate) fn shrink(&self) {
-        loop {
-            let mut out = Vec::new();
-            for shard in &self.shards {
-                shard.write().take(Entry::can_go, &mut out);
-            }
+        let mut out = Vec::new();
+        for shard in &self.shards {
+            shard.write().take(Entry::can_go, &mut out);
+        }
+        for dentry in out.into_iter().filter_map(|e| e.dentry) {
             // With the last file in a directory that directory can go.
-            if out.iter().all(|e| e.dentry.is_none()) {
-                return;
+            let mut next = dentry.parent();
+            drop(dentry);
+            while let Some(dir) = next.take_if(|dir| self.take_unused(dir)) {
+                next = dir.parent();
             }
         }
+    }
+
+    /// Takes a dentry out that only the caller uses. Answers whether it did.
+    fn take_unused(&self, dentry: &Arc<Dentry>) -> bool {
+        let link = dentry.link();
+        let Some(dir) = &link.parent else { return false };
+        let hash = self.hash(dir.id, &link.name);
+        let mut shard = self.shard(hash).write();
+        let is_it = shard.find(hash, dir.id, &link.name).and_then(|e| e.dentry.as_ref());
+        if !is_it.is_some_and(|d| Arc::ptr_eq(d, dentry) && Arc::strong_count(d) == 2) {
+            return false;
+        }
+        let entry = shard.remove(hash, dir.id, &link.name);
+        drop(shard);
+        drop(entry);
+        true
     }
 
     /// How many names are known.
@@ -375,3 +393,6 @@ impl Dcache {
         self.shards.iter().map(|s| s.read().index.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -391,17 +391,20 @@ impl VfsFile {
         locks.lock(RangeLock { owner, start, end, exclusive })
     }
 
-    /// The lock that stands in the way of one, or `F_UNLCK` (`F_GETLK`, `F_OFD_GETLK`).
+    /// The lock that stands in the way of one, or `F_UNLCK` (`F_GETLK`, `F_OFD_GETLK`). To ask for `F_UNLCK` is to ask for the locks that
+    /// the open file has itself.
     ///
     /// # Errors
     /// `EINVAL`, `EOVERFLOW`, `EBADF`.
     pub fn get_lock(&self, owner: Owner, lock: &Flock, pos: u64) -> Result<Flock> {
-        if !matches!(lock.kind, F_RDLCK | F_WRLCK) {
+        let (locks, own) = (self.node().locks(), lock.kind == F_UNLCK && owner == self.lock_owner());
+        if !matches!(lock.kind, F_RDLCK | F_WRLCK) && !own {
             return Err(Errno::EINVAL);
         }
         let (start, end) = self.locked_range(lock, pos)?;
         let wanted = RangeLock { owner, start, end, exclusive: lock.kind == F_WRLCK };
-        let Some(found) = self.node().locks().conflict(&wanted) else { return Ok(Flock { kind: F_UNLCK, ..*lock }) };
+        let found = if own { locks.own(owner, start, end) } else { locks.conflict(&wanted) };
+        let Some(found) = found else { return Ok(Flock { kind: F_UNLCK, ..*lock }) };
         let long = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Ok(Flock {
             kind: if found.exclusive { F_WRLCK } else { F_RDLCK },
@@ -427,26 +430,13 @@ impl VfsFile {
             _ => return Err(Errno::EINVAL),
         };
         let start = i64::try_from(base).ok().and_then(|base| base.checked_add(lock.start)).ok_or(Errno::EOVERFLOW)?;
-        let (start, end) = match lock.len {
-            0 => (start, None),
-            len if len > 0 => (
-                start,
-                Some(
-                    start
-                        .checked_add(len - 1)
-                        .and_then(|last| last.checked_add(1))
-                        .map_or(i64::MAX as u64 + 1, |end| end as u64),
-                ),
-            ),
-            len => {
-                (start.checked_add(len).ok_or(Errno::EINVAL)?, Some(u64::try_from(start).map_err(|_| Errno::EINVAL)?))
-            }
-        };
-        if lock.len > 0 && start.checked_add(lock.len - 1).is_none() {
-            return Err(Errno::EOVERFLOW);
-        }
-        let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
-        Ok((start, end.unwrap_or(u64::MAX)))
+        let unsigned = |n: i64| u64::try_from(n).map_err(|_| Errno::EINVAL);
+        Ok(match lock.len {
+            0 => (unsigned(start)?, u64::MAX),
+            // The last byte has to have a number.
+            len if len > 0 => (unsigned(start)?, unsigned(start.checked_add(len - 1).ok_or(Errno::EOVERFLOW)?)? + 1),
+            len => (unsigned(start.checked_add(len).ok_or(Errno::EINVAL)?)?, unsigned(start)?),
+        })
     }
 
     /// A process closes a descriptor of the file: its locks of the file go, whichever descriptor they came by (`man 2 fcntl`).

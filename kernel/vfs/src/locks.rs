@@ -120,6 +120,13 @@ impl Locks {
         self.queue.wake(Events::WRITE);
     }
 
+    /// The first lock that an owner has of a range.
+    pub fn own(&self, owner: Owner, start: u64, end: u64) -> Option<RangeLock> {
+        let table = self.table.lock();
+        let mine = table.ranges.iter().filter(|l| l.owner == owner && l.start < end && start < l.end);
+        mine.min_by_key(|l| l.start).copied()
+    }
+
     /// Has the owner any lock of a range?
     pub fn has_any(&self, owner: Owner) -> bool {
         self.table.lock().ranges.iter().any(|l| l.owner == owner)

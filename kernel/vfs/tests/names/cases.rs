@@ -213,6 +213,31 @@ impl Program {
                 names.sort();
                 Ok(if names.is_empty() { "@".into() } else { names.join(" ") })
             }
+            "lock" | "getlock" => {
+                let long = |i: usize| word(i).parse::<i64>().unwrap();
+                let file = &self.held[number(1) as usize];
+                let (kind, whence) = (long(2) as i16, long(3) as i16);
+                let lock = f::Flock { kind, whence, start: long(4), len: long(5), pid: 0 };
+                if word(0) == "lock" {
+                    return done(file.set_lock(file.lock_owner(), &lock, 0));
+                }
+                let found = file.get_lock(file.lock_owner(), &lock, 0)?;
+                let f::Flock { kind, whence, start, len, pid } = found;
+                Ok(if kind == f::F_UNLCK { "free".into() } else { format!("{kind} {whence} {start} {len} {pid}") })
+            }
+            "seek" => {
+                let file = &self.held[number(1) as usize];
+                let whence = id(4).unwrap();
+                file.seek(number(2), word(3).parse().unwrap(), whence).map(|to| to.to_string())
+            }
+            "fallocate" => {
+                let long = |i: usize| word(i).parse::<i64>().unwrap() as u64;
+                done(self.held[number(1) as usize].fallocate(id(2).unwrap(), long(3), long(4)))
+            }
+            "copy" => {
+                let (from, to) = (&self.held[number(1) as usize], &self.held[number(3) as usize]);
+                from.copy_range(number(2), to, number(4), number(5)).map(|n| n.to_string())
+            }
             "close" => {
                 self.held.drain(..).for_each(|file| file.release());
                 Ok("0".into())
@@ -393,4 +418,9 @@ fn what_is_mounted_where() {
 #[test]
 fn walks_that_are_kept_within_bounds() {
     run_file(include_str!("cases/resolve.txt"));
+}
+
+#[test]
+fn what_open_files_do() {
+    run_file(include_str!("cases/files.txt"));
 }

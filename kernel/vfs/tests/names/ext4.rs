@@ -207,6 +207,38 @@ fn the_same_cases_as_on_tmpfs() {
     run_file_in(include_str!("cases/attributes.txt"), &fresh);
 }
 
+/// `flags PATH i` and `a`: immutable, and append-only, which only `debugfs` can set.
+#[test]
+fn files_that_may_not_be_changed() {
+    let mut image = Image::new("8M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    (p.root, p.cwd) = (p.walk("/m", true).unwrap(), p.walk("/m", true).unwrap());
+    let mut wrong = Vec::new();
+    for line in include_str!("cases/flags.txt").lines().filter(|l| !l.is_empty() && !l.starts_with("==")) {
+        let (command, expected) = line.split_once(" = ").unwrap_or((line, "0"));
+        if let ["flags", path, which] = command.split(' ').collect::<Vec<_>>()[..] {
+            (p.root, p.cwd) = (p.vfs.root(), p.vfs.root());
+            p.run("umount m 0").unwrap();
+            let file = image.dir.path().join("image");
+            std::fs::write(&file, image.disk.contents()).unwrap();
+            let flags = if which == "i" { 0x8_0010 } else { 0x8_0020 };
+            let request = format!("set_inode_field /{path} flags {flags}");
+            tool("debugfs", &["-w", "-R", &request, file.to_str().unwrap()]);
+            image.disk = Arc::new(MemDisk::new(std::fs::read(&file).unwrap()));
+            image.device = BlockDevice::new(image.disk.clone(), "vda");
+            image.mount(&p, "m", 0).unwrap();
+            (p.root, p.cwd) = (p.walk("/m", true).unwrap(), p.walk("/m", true).unwrap());
+            continue;
+        }
+        let got = p.run(command).unwrap_or_else(|e| e.name().unwrap_or("an errno").to_owned());
+        if got != expected {
+            wrong.push(format!("{command}: {got}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ from Linux:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// `cargo test --release -p lkl-vfs --test names -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]

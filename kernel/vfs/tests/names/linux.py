@@ -123,6 +123,32 @@ class Program:
         elif op == 'ftruncate': os.ftruncate(self.held[int(w[1])], int(w[2]))
         elif op == 'fstat': return stat(os.fstat(self.held[int(w[1])]))
         elif op == 'flink': raw(265, self.held[int(w[1])], b'', -100, b, 0x1000)
+        elif op in ('lock', 'getlock'):
+            import fcntl
+            kind, whence, start, length = map(int, w[2:6])
+            lock = struct.pack('hhqqi4x', kind, whence, start, length, 0)
+            got = fcntl.fcntl(self.held[int(w[1])], 37 if op == 'lock' else 36, lock)
+            kind, whence, start, length, pid = struct.unpack('hhqqi4x', got)
+            if op == 'getlock':
+                return 'free' if kind == 2 else f'{kind} {whence} {start} {length} {pid}'
+        elif op == 'seek':
+            os.lseek(self.held[int(w[1])], int(w[2]), 0)
+            return str(os.lseek(self.held[int(w[1])], int(w[3]), int(w[4])))
+        elif op == 'fallocate':
+            raw(285, self.held[int(w[1])], int(w[2]), *(ctypes.c_long(int(n)) for n in w[3:5]))
+        elif op == 'copy':
+            at, to = ctypes.c_long(int(w[2])), ctypes.c_long(int(w[4]))
+            n = libc.syscall(326, self.held[int(w[1])], ctypes.byref(at), self.held[int(w[3])], ctypes.byref(to),
+                             ctypes.c_long(int(w[5])), 0)
+            if n < 0:
+                raise OSError(ctypes.get_errno(), '')
+            return str(n)
+        elif op == 'flags':
+            import fcntl
+            fd = os.open(a, os.O_RDONLY)
+            fcntl.ioctl(fd, 0x40086602, struct.pack('l', {'i': 0x10, 'a': 0x20}[w[2]]))
+            os.close(fd)
+            self.flagged = getattr(self, 'flagged', []) + [a]
         elif op == 'close':
             for fd in self.held: os.close(fd)
             self.held = []

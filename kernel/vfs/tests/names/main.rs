@@ -5,5 +5,6 @@
 
 mod cases;
 mod ext4;
+mod others;
 mod speed;
 mod threads;
