@@ -204,6 +204,97 @@ static void settings(void)
 	is(lkl_sys_close(0), 0);
 }
 
+/* ---- Files, in the root that a kernel begins with ---- */
+
+static void files(void)
+{
+	struct lkl_stat st;
+	struct lkl_statfs fs;
+	char buf[32] = "";
+	long fd;
+
+	fd = good(lkl_sys_creat("/file", 0666));
+	is(fd, 0);
+	is(lkl_sys_write(fd, "hello, world", 12), 12);
+	is(lkl_sys_lseek(fd, 7, LKL_SEEK_SET), 7);
+	is(lkl_sys_write(fd, "there", 5), 5);
+	is(lkl_sys_close(fd), 0);
+	fd = good(lkl_sys_open("/file", LKL_O_RDONLY, 0));
+	is(lkl_sys_fstat(fd, &st), 0);
+	is(st.st_size, 12);
+	is(st.st_mode, LKL_S_IFREG | 0644);
+	tap_say(st.lkl_st_mtime - time(0) < 5 && time(0) - st.lkl_st_mtime < 5, st.lkl_st_mtime, "it was written now", __LINE__);
+	is(lkl_sys_read(fd, buf, sizeof(buf)), 12);
+	is(strcmp(buf, "hello, there"), 0);
+	is(lkl_sys_write(fd, "x", 1), -LKL_EBADF);
+	is(lkl_sys_close(fd), 0);
+	is(lkl_sys_open("/file", LKL_O_RDWR | LKL_O_CREAT | LKL_O_EXCL, 0644), -LKL_EEXIST);
+	is(lkl_sys_open("/nothing", LKL_O_RDONLY, 0), -LKL_ENOENT);
+	is(lkl_sys_access("/file", LKL_R_OK), 0);
+	is(lkl_sys_chmod("/file", 0600), 0);
+	is(lkl_sys_rename("/file", "/renamed"), 0);
+	is(lkl_sys_symlink("/renamed", "/link"), 0);
+	is(lkl_sys_readlink("/link", buf, sizeof(buf)), 8);
+	is(lkl_sys_lstat("/link", &st), 0);
+	is(LKL_S_ISLNK(st.st_mode), 1);
+	is(lkl_sys_stat("/link", &st), 0);
+	is(st.st_mode, LKL_S_IFREG | 0600);
+	is(lkl_sys_link("/renamed", "/second"), 0);
+	is(lkl_sys_stat("/second", &st), 0);
+	is(st.st_nlink, 2);
+	is(lkl_sys_unlink("/second"), 0);
+	is(lkl_sys_unlink("/link"), 0);
+	is(lkl_sys_unlink("/renamed"), 0);
+	is(lkl_sys_unlink("/renamed"), -LKL_ENOENT);
+	is(lkl_sys_mkdir("/dir", 0777), 0);
+	is(lkl_sys_stat("/dir", &st), 0);
+	is(st.st_mode, LKL_S_IFDIR | 0755);
+	is(lkl_sys_mknod("/dir/null", LKL_S_IFCHR | 0600, 0x103), 0);
+	fd = good(lkl_sys_open("/dir/null", LKL_O_RDWR, 0));
+	is(lkl_sys_write(fd, "gone", 4), 4);
+	is(lkl_sys_read(fd, buf, 4), 0);
+	is(lkl_sys_close(fd), 0);
+	is(lkl_sys_rmdir("/dir"), -LKL_ENOTEMPTY);
+	is(lkl_sys_unlink("/dir/null"), 0);
+	is(lkl_sys_rmdir("/dir"), 0);
+	is(lkl_sys_statfs("/", &fs), 0);
+	is(fs.f_type, LKL_TMPFS_MAGIC);
+	is(lkl_sys_chdir("/nothing"), -LKL_ENOENT);
+	is(lkl_sys_mkdir("/here", 0700), 0);
+	is(lkl_sys_chdir("/here"), 0);
+	is(lkl_sys_getcwd(buf, sizeof(buf)), 6);
+	is(strcmp(buf, "/here"), 0);
+	is(lkl_sys_chdir("/"), 0);
+}
+
+static void proc(void)
+{
+	struct lkl_linux_dirent64 *entry;
+	struct lkl_dir *dir;
+	int err = 0, own = 0;
+	char buf[64] = "";
+	long fd;
+
+	is(lkl_mount_fs("proc") >= 0, 1);
+	is(lkl_mount_fs("proc"), 1);
+	is(lkl_sys_chdir("/proc"), 0);
+	dir = lkl_opendir(".", &err);
+	is(dir && err == 0, 1);
+	while ((entry = lkl_readdir(dir)))
+		own += !strcmp(entry->d_name, "1") && entry->d_type == LKL_DT_DIR;
+	is(lkl_errdir(dir), 0);
+	is(own, 1);
+	is(lkl_closedir(dir), 0);
+	is(lkl_closedir(0), -LKL_EINVAL);
+	is(lkl_opendir("/proc/uptime", &err) == 0 && err == -LKL_ENOTDIR, 1);
+	is(lkl_opendir(0, &err) == 0 && err == -LKL_EINVAL, 1);
+	is(lkl_fdopendir(77, &err) == 0 && err == -LKL_EBADF, 1);
+	fd = good(lkl_sys_open("uptime", LKL_O_RDONLY, 0));
+	is(lkl_sys_read(fd, buf, sizeof(buf)) > 3, 1);
+	is(lkl_sys_close(fd), 0);
+	is(lkl_sys_chdir("/"), 0);
+}
+
 /* ---- Threads ---- */
 
 static void *reader(void *arg)
@@ -324,6 +415,78 @@ static void host_operations(void)
 	is(lkl_strerror(-2147483647 - 1) != 0, 1);
 }
 
+/* ---- Operations of our own ---- */
+
+static int own_allocs, own_frees, own_panics, own_prints;
+
+static unsigned long long own_time(void)
+{
+	/* A clock that is far ahead. */
+	return lkl_host_ops.time() + 1000000000000000ULL;
+}
+
+static void *own_alloc(unsigned long size)
+{
+	own_allocs++;
+	return malloc(size);
+}
+
+static void own_free(void *mem)
+{
+	own_frees++;
+	free(mem);
+}
+
+static void own_panic(void)
+{
+	own_panics++;
+}
+
+static void own_print(const char *str, int len)
+{
+	(void)str;
+	own_prints += len > 0;
+}
+
+static void own_operations(void)
+{
+	struct lkl_host_operations ops = lkl_host_ops;
+	struct __lkl__kernel_timespec t = { 0, 20000000 }, now = { 0, 0 };
+	struct lkl_kernel *kernel;
+	struct lkl_dir *dir;
+	long long before;
+	int err, n;
+
+	ops.time = own_time;
+	ops.mem_alloc = own_alloc;
+	ops.mem_free = own_free;
+	ops.panic = own_panic;
+	ops.print = own_print;
+	kernel = lkl_kernel_new(&ops, "mem=16M", &err);
+	is(kernel != 0, 1);
+	is(lkl_kernel_enter(kernel), 0);
+	is(own_prints > 0, 1);
+	is(lkl_sys_clock_gettime(LKL_CLOCK_MONOTONIC, &now), 0);
+	is(now.tv_sec >= 1000000, 1);
+	before = monotonic_ms();
+	is(lkl_sys_nanosleep(&t, 0), 0);
+	is(monotonic_ms() - before >= 20, 1);
+	dir = lkl_opendir("/", &err);
+	is(dir && own_allocs == 1, 1);
+	is(lkl_closedir(dir), 0);
+	is(own_frees, 1);
+	n = own_prints;
+	lkl_bug("%s\n", "nothing is wrong");
+	is(own_panics, 1);
+	is(own_prints, n + 1);
+	/* It may be muted while it runs. */
+	ops.print = 0;
+	is(lkl_printf("nothing\n"), 0);
+	is(own_prints, n + 1);
+	is(lkl_kernel_enter(0), 0);
+	is(lkl_kernel_free(kernel), 0);
+}
+
 /* ---- Several kernels ---- */
 
 static void *waiter(void *arg)
@@ -433,6 +596,8 @@ int main(int argc, char **argv)
 	epoll();
 	loopback();
 	settings();
+	files();
+	proc();
 	a_blocked_write();
 	many_threads();
 	host_operations();
@@ -440,6 +605,7 @@ int main(int argc, char **argv)
 	without_a_kernel("after a halt");
 	one_after_another();
 	side_by_side();
+	own_operations();
 	without_a_kernel("at the end");
 	lkl_cleanup();
 	lkl_cleanup();

@@ -55,4 +55,19 @@ impl UserMem for OwnMemory {
         unsafe { core::ptr::copy(data.as_ptr(), addr as usize as *mut u8, data.len()) };
         Ok(())
     }
+
+    /// No byte beyond the end is looked at: tools that watch a program's memory would take it for an error of the program.
+    fn string(&self, addr: u64, max: usize) -> Result<Option<Vec<u8>>> {
+        check(addr, 1)?;
+        let room = usize::try_from(HIGHEST.saturating_sub(addr)).unwrap_or(usize::MAX).min(max.saturating_add(1));
+        let at = addr as usize as *const core::ffi::c_char;
+        // SAFETY: as above; it ends at the NUL or after `room` bytes.
+        let len = unsafe { libc::strnlen(at, room) };
+        if len > max {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        self.append(addr, len, &mut bytes)?;
+        Ok(Some(bytes))
+    }
 }

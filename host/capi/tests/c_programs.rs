@@ -97,6 +97,48 @@ fn configuration_is_read_or_refused() {
     }
 }
 
+/// An image with an ext4 of 32 MiB; with a partition table, in partition 1 of it.
+fn ext4_image(dir: &Path, partition: bool) -> PathBuf {
+    let image = dir.join(if partition { "disk.img" } else { "ext4.img" });
+    let file = fs::File::create(&image).unwrap();
+    file.set_len(34 << 20).unwrap();
+    let shell = |script: &str| {
+        let out = Command::new("sh").args(["-e", "-c", script]).arg("sh").arg(&image).output().unwrap();
+        assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    if partition {
+        shell("printf 'label: gpt\nstart=2048, size=65536\n' | PATH=$PATH:/sbin:/usr/sbin sfdisk -q \"$1\"");
+        shell("PATH=$PATH:/sbin:/usr/sbin mkfs.ext4 -q -F -E offset=1048576 \"$1\" 32m");
+    } else {
+        shell("PATH=$PATH:/sbin:/usr/sbin mkfs.ext4 -q -F \"$1\"");
+    }
+    image
+}
+
+#[test]
+fn disks_are_mounted_written_and_clean_after_a_halt() {
+    if !there("gcc") || !Path::new("/sbin/mkfs.ext4").exists() {
+        assert!(env::var_os("CI").is_none(), "there is no mkfs.ext4");
+        return;
+    }
+    let program = Program::new("disk", true, &[]);
+    for (partition, number) in [(false, "0"), (true, "1")] {
+        let image = ext4_image(program.dir.path(), partition);
+        assert!(judge(&program.command(&[]).arg(&image).args(["ext4", number]).output().unwrap()) > 100);
+        let plain = program.dir.path().join("plain.img");
+        let bytes = fs::read(&image).unwrap();
+        let (from, len) = if partition { (1 << 20, 32 << 20) } else { (0, bytes.len()) };
+        fs::write(&plain, &bytes[from..from + len]).unwrap();
+        let check = Command::new("/sbin/e2fsck").args(["-f", "-n"]).arg(&plain).output().unwrap();
+        assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+        let kept = program.dir.path().join("kept");
+        let dump = format!("dump /kept/file {}", kept.display());
+        assert!(Command::new("/sbin/debugfs").args(["-R", &dump]).arg(&plain).output().unwrap().status.success());
+        let pattern = (0..1usize << 20).map(|i| (i * 31 + i / 4096) as u8);
+        assert!(pattern.eq(fs::read(kept).unwrap()));
+    }
+}
+
 #[test]
 fn nothing_leaks() {
     if !there("gcc") || !there("valgrind") {

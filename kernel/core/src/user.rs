@@ -140,22 +140,7 @@ pub(crate) fn path(mem: &dyn UserMem, addr: u64) -> Result<Vec<u8>> {
 
 /// Reads a string that ends with a NUL, which does not come with it. `None` if it has more than `max` bytes.
 pub(crate) fn c_string(mem: &dyn UserMem, addr: u64, max: usize) -> Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    let mut at = addr;
-    while bytes.len() <= max {
-        // Up to the next 64-byte line at a time: what lies behind the end may not be readable.
-        let mut line = [0; 64];
-        let n = 64 - (at % 64) as usize;
-        let piece = line.get_mut(..n).ok_or(Errno::EFAULT)?;
-        mem.read(at, piece)?;
-        if let Some(end) = piece.iter().position(|b| *b == 0) {
-            bytes.extend_from_slice(piece.get(..end).unwrap_or_default());
-            return Ok((bytes.len() <= max).then_some(bytes));
-        }
-        bytes.extend_from_slice(piece);
-        at = at.wrapping_add(n as u64);
-    }
-    Ok(None)
+    mem.string(addr, max)
 }
 
 /// Memory of the kernel in the place of a program's, for copies between two files.

@@ -29,4 +29,28 @@ pub trait UserMem: Send + Sync {
     /// # Errors
     /// `EFAULT` if any byte cannot be written; some may have been.
     fn write(&self, addr: u64, data: &[u8]) -> Result<()>;
+
+    /// Reads a string that ends with a NUL, which does not come with it. `None` if it has more than `max` bytes. This reads up to the next
+    /// 64-byte line at a time, perhaps beyond the end of the string.
+    ///
+    /// # Errors
+    /// `EFAULT` if any byte of it cannot be read.
+    fn string(&self, addr: u64, max: usize) -> Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        let mut at = addr;
+        while bytes.len() <= max {
+            // What lies behind the end may not be readable.
+            let mut line = [0; 64];
+            let n = 64 - (at % 64) as usize;
+            let piece = line.get_mut(..n).unwrap_or_default();
+            self.read(at, piece)?;
+            if let Some(end) = piece.iter().position(|b| *b == 0) {
+                bytes.extend_from_slice(piece.get(..end).unwrap_or_default());
+                return Ok((bytes.len() <= max).then_some(bytes));
+            }
+            bytes.extend_from_slice(piece);
+            at = at.wrapping_add(n as u64);
+        }
+        Ok(None)
+    }
 }

@@ -114,8 +114,7 @@ pub unsafe extern "C" fn lkl_disk_add(disk: *mut Disk) -> c_int {
 }
 
 fn attach(instance: &Instance, id: usize, added: Added) -> Result<()> {
-    let _ = (instance, added, name_of(id)?);
-    Err(Errno::ENOSYS)
+    instance.kernel.add_disk(added.disk, &name_of(id)?).map(drop)
 }
 
 /// Gives the disks that wait to a kernel, which is about to start.
@@ -139,7 +138,7 @@ pub(crate) fn detach_all(instance: &Instance) -> Result<()> {
     for (id, added) in core::mem::take(&mut *lock(&instance.disks.0)).into_iter().enumerate() {
         if let Some(added) = added {
             first = first.and(added.disk.flush());
-            let _ = (id, instance);
+            let _gone = name_of(id).and_then(|name| instance.kernel.remove_disk(&name));
         }
     }
     first
@@ -157,7 +156,11 @@ pub extern "C" fn lkl_disk_remove(disk: Disk) -> c_int {
         }
         Ok(instance) => {
             let mut disks = lock(&instance.disks.0);
-            find(&disks).ok_or(Errno::ENODEV).map(|id| disks[id] = None)
+            find(&disks).ok_or(Errno::ENODEV).and_then(|id| {
+                instance.kernel.remove_disk(&name_of(id)?)?;
+                disks[id] = None;
+                Ok(())
+            })
         }
     };
     status(removed.map(|()| 0))

@@ -193,8 +193,10 @@ impl Instance {
         }
         self.clear_seats();
         self.process.close_all();
+        // Nothing is open any more; what is still busy is a file that a thread has which did not come back from its call.
+        let result = self.kernel.unmount_all();
         self.host.retire_and_wait();
-        Ok(())
+        result
     }
 
     /// Has every thread leave its call, and takes the tasks away.

@@ -10,7 +10,8 @@ use std::ffi::CString;
 
 /// How often what is busy is tried again.
 const STEP: Duration = Duration::from_millis(10);
-/// Where `st_rdev` is in `struct stat`.
+/// Where `st_dev` and `st_rdev` are in `struct stat`.
+const DEV: usize = 0;
 const RDEV: usize = 32;
 
 const HERE: u64 = AT_FDCWD as u64;
@@ -35,6 +36,14 @@ fn unlink(path: &str, flags: u32) -> Result<()> {
     call(nr::UNLINKAT, [HERE, c(path)?.as_ptr() as u64, flags.into(), 0, 0, 0]).map(drop)
 }
 
+/// A member of what `stat` tells of a path.
+fn stat_number(path: &str, member: usize) -> Result<u64> {
+    let mut stat = [0u8; STAT_SIZE];
+    call(nr::FSTATAT, [HERE, c(path)?.as_ptr() as u64, stat.as_mut_ptr() as u64, 0, 0, 0])?;
+    let bytes = stat.get(member..member + 8).and_then(|b| b.try_into().ok());
+    bytes.map(u64::from_ne_bytes).ok_or(Errno::EINVAL)
+}
+
 /// Mounts a file system that needs no device at `/FSTYPE`. Answers whether it was there already.
 pub(super) fn mount_fs(kind: &str) -> Result<bool> {
     if kind.is_empty() || kind.contains('/') {
@@ -43,11 +52,18 @@ pub(super) fn mount_fs(kind: &str) -> Result<bool> {
     instance::current()?;
     let (path, kind) = (format!("/{kind}"), c(kind)?);
     mkdir(&path, 0o700)?;
+    if stat_number(&path, DEV)? != stat_number("/", DEV)? {
+        return Ok(true);
+    }
     let at = c(&path)?;
     match call(nr::MOUNT, [c"none".as_ptr() as u64, at.as_ptr() as u64, kind.as_ptr() as u64, 0, 0, 0]) {
         Ok(_) => Ok(false),
         Err(Errno::EBUSY) => Ok(true),
-        Err(e) => Err(e),
+        Err(e) => {
+            // It stays if there is something in it.
+            let _gone = unlink(&path, AT_REMOVEDIR);
+            Err(e)
+        }
     }
 }
 
@@ -101,18 +117,16 @@ unsafe fn give(result: Result<u32>, to: *mut u32) -> c_int {
     }))
 }
 
-/// The device number of a disk's partition.
-fn device_of(id: c_uint, part: c_uint) -> Result<u32> {
+/// The device of a disk's partition: its number, and its name in `/dev`.
+fn device_of(id: c_uint, part: c_uint) -> Result<(u32, String)> {
     let name = disk::name(id)?;
     let path = if part == 0 { format!("/dev/{name}") } else { format!("/dev/{name}{part}") };
-    let mut stat = [0u8; STAT_SIZE];
-    call(nr::FSTATAT, [HERE, c(&path)?.as_ptr() as u64, stat.as_mut_ptr() as u64, 0, 0, 0]).map_err(|e| match e {
+    let rdev = stat_number(&path, RDEV).map_err(|e| match e {
         // There is no such partition.
         Errno::ENOENT => Errno::ENODEV,
         e => e,
     })?;
-    let rdev = stat.get(RDEV..RDEV + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
-    rdev.and_then(|dev| u32::try_from(dev).ok()).ok_or(Errno::ENODEV)
+    Ok((u32::try_from(rdev).map_err(|_| Errno::ENODEV)?, path))
 }
 
 /// The device number of a disk's partition.
@@ -121,44 +135,54 @@ fn device_of(id: c_uint, part: c_uint) -> Result<u32> {
 /// `dev` is null or a number to write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lkl_get_virtio_blkdev(id: c_int, part: c_uint, dev: *mut u32) -> c_int {
-    let number = u32::try_from(id).map_err(|_| Errno::ENODEV).and_then(|id| device_of(id, part));
+    let number = u32::try_from(id).map_err(|_| Errno::ENODEV).and_then(|id| device_of(id, part)).map(|d| d.0);
     // SAFETY: as the caller promises.
     unsafe { give(number, dev) }
 }
 
-/// Mounts a block device at a directory of its own, whose path is the answer.
-unsafe fn mount(dev: u32, kind: *const c_char, flags: c_int, options: *const c_char, room: usize) -> Result<String> {
+/// Mounts a block device at a directory of its own, whose path is the answer. It is known by its number, and by a path if it has one.
+unsafe fn mount(
+    (dev, path): (u32, Option<String>),
+    kind: *const c_char,
+    flags: c_int,
+    options: *const c_char,
+    room: usize,
+) -> Result<String> {
     // SAFETY: the caller gives a C string or null.
     unsafe { text::bytes(kind) }?;
-    let (node, at) = (format!("/dev/{dev:08x}"), format!("/mnt/{dev:08x}"));
+    let at = format!("/mnt/{dev:08x}");
     if at.len() >= room {
         return Err(Errno::ENOMEM);
     }
-    let node_c = c(&node)?;
-    mkdir("/dev", 0o700)?;
-    match call(nr::MKNODAT, [HERE, node_c.as_ptr() as u64, u64::from(S_IFBLK | 0o600), dev.into(), 0, 0]) {
-        Ok(_) | Err(Errno::EEXIST) => {}
-        Err(e) => return Err(e),
+    mkdir("/mnt", 0o700)?;
+    mkdir(&at, 0o700)?;
+    let (own_node, node) = match path {
+        Some(path) => (false, path),
+        None => (true, format!("/mnt/.{dev:08x}")),
+    };
+    let (from, to) = (c(&node)?, c(&at)?);
+    let (from, to) = (from.as_ptr() as u64, to.as_ptr() as u64);
+    let made =
+        if own_node { call(nr::MKNODAT, [HERE, from, u64::from(S_IFBLK | 0o600), dev.into(), 0, 0]) } else { Ok(0) };
+    let mounted = match made {
+        Ok(_) | Err(Errno::EEXIST) => call(nr::MOUNT, [from, to, kind as u64, flags as u32 as u64, options as u64, 0]),
+        Err(e) => Err(e),
+    };
+    if own_node {
+        let _gone = unlink(&node, 0);
     }
-    let mounted = mkdir("/mnt", 0o700).and_then(|()| mkdir(&at, 0o700)).and_then(|()| {
-        let at = c(&at)?;
-        let (from, at) = (node_c.as_ptr() as u64, at.as_ptr() as u64);
-        call(nr::MOUNT, [from, at, kind as u64, flags as u32 as u64, options as u64, 0])
-    });
     match mounted {
         Ok(_) => Ok(at),
         Err(e) => {
-            // What is mounted there already stays.
-            if e != Errno::EBUSY {
-                let _gone = (unlink(&node, 0), unlink(&at, AT_REMOVEDIR));
-            }
+            // It stays if something is mounted there.
+            let _gone = unlink(&at, AT_REMOVEDIR);
             Err(e)
         }
     }
 }
 
 unsafe fn mount_into(
-    dev: Result<u32>,
+    dev: Result<(u32, Option<String>)>,
     kind: *const c_char,
     flags: c_int,
     options: *const c_char,
@@ -196,7 +220,7 @@ pub unsafe extern "C" fn lkl_mount_dev(
     room: c_uint,
 ) -> c_long {
     // SAFETY: as the caller promises.
-    unsafe { mount_into(device_of(id, part), kind, flags, options, path, room) }
+    unsafe { mount_into(device_of(id, part).map(|(dev, path)| (dev, Some(path))), kind, flags, options, path, room) }
 }
 
 /// Mounts a block device.
@@ -213,7 +237,7 @@ pub unsafe extern "C" fn lkl_mount_blkdev(
     room: c_uint,
 ) -> c_long {
     // SAFETY: as the caller promises.
-    unsafe { mount_into(instance::current().map(|_| dev), kind, flags, options, path, room) }
+    unsafe { mount_into(instance::current().map(|_| (dev, None)), kind, flags, options, path, room) }
 }
 
 /// Unmounts; what is busy is tried again.
@@ -240,10 +264,9 @@ pub unsafe extern "C" fn lkl_umount_timeout(path: *const c_char, flags: c_int, t
 }
 
 fn umount_device(dev: u32, flags: c_int, timeout_ms: c_long) -> Result<()> {
-    let (node, at) = (format!("/dev/{dev:08x}"), format!("/mnt/{dev:08x}"));
+    let at = format!("/mnt/{dev:08x}");
     umount(&at, flags, timeout_ms)?;
-    unlink(&at, AT_REMOVEDIR)?;
-    unlink(&node, 0)
+    unlink(&at, AT_REMOVEDIR)
 }
 
 /// Unmounts a block device.
@@ -255,6 +278,6 @@ pub extern "C" fn lkl_umount_blkdev(dev: c_uint, flags: c_int, timeout_ms: c_lon
 /// Unmounts a disk's partition.
 #[unsafe(no_mangle)]
 pub extern "C" fn lkl_umount_dev(id: c_uint, part: c_uint, flags: c_int, timeout_ms: c_long) -> c_long {
-    let result = device_of(id, part).and_then(|dev| umount_device(dev, flags, timeout_ms));
+    let result = device_of(id, part).and_then(|(dev, _)| umount_device(dev, flags, timeout_ms));
     status(result.map(|()| 0)).into()
 }

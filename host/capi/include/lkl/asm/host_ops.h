@@ -3,8 +3,8 @@
  *
  * Both forms of LKL's interface are here:
  *
- *   until Linux 6.0:  lkl_start_kernel(&lkl_host_ops, "mem=64M");
- *   since then:       lkl_init(&lkl_host_ops); lkl_start_kernel("mem=64M"); ... lkl_sys_halt(); lkl_cleanup();
+ *   the older one:  lkl_start_kernel(&lkl_host_ops, "mem=64M");
+ *   the newer one:  lkl_init(&lkl_host_ops); lkl_start_kernel("mem=64M"); ... lkl_sys_halt(); lkl_cleanup();
  *
  * The type of the first argument says which one is meant (C11, C++, and GNU C). With LKL_API_OLD or LKL_API_NEW defined only that one is
  * there, and lkl_start_kernel is a plain function.

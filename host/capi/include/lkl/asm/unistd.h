@@ -311,6 +311,8 @@
 #define __lkl__NR_process_mrelease 448
 #define __lkl__NR_futex_waitv 449
 #define __lkl__NR_set_mempolicy_home_node 450
+#define __lkl__NR_cachestat 451
+#define __lkl__NR_fchmodat2 452
 /* end of numbers */
 
 #define __lkl__NR_fstatat __lkl__NR_newfstatat
