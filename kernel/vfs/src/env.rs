@@ -18,6 +18,8 @@ use std::sync::{Arc, Weak};
 const WRITE_BACK_INTERVAL: Duration = Duration::from_secs(5);
 /// How old a dirty page becomes at most (`dirty_expire_centisecs`).
 const DIRTY_EXPIRES: Duration = Duration::from_secs(30);
+/// How long old pages are written at a time: whoever does it has other things to do, too.
+const WRITE_BACK_SLICE: Duration = Duration::from_millis(10);
 /// The least memory that anything works with.
 const MEMORY_MIN: u64 = 4 << 20;
 
@@ -141,11 +143,14 @@ impl Env {
         self.due.store(u64::MAX, Ordering::Release);
         let old = Instant::from_nanos(now.as_nanos().saturating_sub(DIRTY_EXPIRES.as_nanos() as u64));
         let mut left = false;
+        let until = self.host.now() + WRITE_BACK_SLICE;
         for sb in self.supers() {
-            left |= sb.write_back_older(Some(old));
+            left |= sb.write_back_older(Some(old), until);
         }
         if left {
-            self.due.fetch_min((now + WRITE_BACK_INTERVAL).as_nanos(), Ordering::AcqRel);
+            let after = self.host.now();
+            let next = if after > until { after + WRITE_BACK_SLICE } else { now + WRITE_BACK_INTERVAL };
+            self.due.fetch_min(next.as_nanos(), Ordering::AcqRel);
         }
         self.next_due()
     }

@@ -247,9 +247,9 @@ impl Super {
         self.errors.set(error);
     }
 
-    /// Writes back the files that are dirty since `old` or longer; all that are dirty now without it. Answers whether some are left.
-    /// Errors are kept for who asks for them.
-    pub(crate) fn write_back_older(self: &Arc<Self>, old: Option<Instant>) -> bool {
+    /// Writes back the files that are dirty since `old` or longer, no longer than `until`; all that are dirty now without it. Answers
+    /// whether some are left. Errors are kept for who asks for them.
+    pub(crate) fn write_back_older(self: &Arc<Self>, old: Option<Instant>, until: Instant) -> bool {
         let mut most = self.dirty.lock().len();
         loop {
             let next = {
@@ -257,6 +257,7 @@ impl Super {
                 match dirty.front() {
                     None => return false,
                     Some((since, _)) if most == 0 || old.is_some_and(|old| *since > old) => return true,
+                    Some(_) if old.is_some() && self.env.host().now() > until => return true,
                     Some(_) => dirty.pop_front(),
                 }
             };
@@ -282,7 +283,7 @@ impl Super {
     /// # Errors
     /// `EIO`, `ENOSPC`, also for an earlier write-back that failed and that no call has told yet.
     pub fn sync(self: &Arc<Self>) -> Result<()> {
-        self.write_back_older(None);
+        self.write_back_older(None, Instant::FAR_FUTURE);
         let synced = if self.read_only() { Ok(()) } else { self.raw.sync() };
         self.errors.check(&self.told).and(synced)
     }

@@ -4,11 +4,11 @@
 use crate::fake::{env, mount, shared, PAGE};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Iov, IovReader, IovWriter};
-use lkl_ops::UserMem;
+use lkl_ops::{Host, Instant, UserMem};
 use lkl_vfs::cred::Cred;
-use lkl_vfs::{At, ChangeAttr, Range, Seek, Timestamp};
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::Mutex;
+use lkl_vfs::{At, ChangeAttr, Env, Limits, Range, Seek, Timestamp};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -230,6 +230,47 @@ fn old_pages_are_written_by_themselves() {
     assert_eq!((env.dirty(), shared.content(3)), (0, b"three".to_vec()));
     world.run_for(Duration::from_secs(15));
     assert_eq!(env.service(world.now()), None, "nothing is left to do");
+}
+
+/// An outside where each look at the clock takes a millisecond.
+struct Slow(AtomicU64);
+
+impl Host for Slow {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.0.fetch_add(1, SeqCst))
+    }
+
+    fn realtime(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn random(&self, _buf: &mut [u8]) {}
+
+    fn rearm(&self, _deadline: Instant) {}
+
+    fn kick(&self) {}
+}
+
+#[test]
+fn old_pages_are_written_a_while_at_a_time() {
+    let host = Arc::new(Slow(AtomicU64::new(0)));
+    let env = Env::new(host.clone(), Limits::default());
+    let shared = shared(1 << 30);
+    let sb = mount(&env, &shared);
+    for ino in 2..102 {
+        shared.add(ino);
+        sb.node(ino).unwrap().write(b"some", At::End).unwrap();
+    }
+    host.0.store(60_000, SeqCst);
+    let mut calls = 0;
+    let mut now = host.now();
+    while let Some(due) = env.service(now) {
+        assert!(due.since(host.now()) <= Duration::from_millis(20), "there is more to do");
+        now = due;
+        calls += 1;
+    }
+    assert!((5..=50).contains(&calls), "{calls} calls");
+    assert_eq!((env.dirty(), shared.content(101)), (0, b"some".to_vec()));
 }
 
 #[test]
