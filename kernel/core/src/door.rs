@@ -34,6 +34,13 @@ impl Kernel {
             Ok(value) => (value, 0u64),
             Err(e) => (0, u64::from(e.0.unsigned_abs())),
         }));
+        if self.has_later() {
+            // What it answers is not what the call does.
+            let _done = self.guard("the end of a call", || {
+                self.drop_now();
+                Ok(())
+            });
+        }
         let result = match made {
             Ok((value, 0)) => Ok(value),
             Ok((_, errno)) => Err(Errno(errno as i32)),

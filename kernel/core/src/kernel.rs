@@ -6,6 +6,7 @@ use crate::process::{Process, Task};
 use crate::stack::{Hub, Net};
 use crate::syscall::lock::LockWaits;
 use crate::syscall::system::Names;
+use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use lkl_abi::Result;
 use lkl_ops::{Descriptors, Disk, Host, Instant, Parker, UserMem};
@@ -51,6 +52,9 @@ pub struct Kernel {
     pub(crate) inotify: Arc<Watches>,
     pub(crate) lock_waits: LockWaits,
     pub(crate) files: Files,
+    /// What is to be let go when no lock is held, and whether there is any.
+    later: Mutex<Vec<Box<dyn Any + Send + Sync>>>,
+    has_later: AtomicBool,
     /// Held while an epoll instance is put into another one.
     pub(crate) nesting: Mutex<()>,
 }
@@ -84,6 +88,8 @@ impl Kernel {
             inotify: Arc::default(),
             lock_waits: LockWaits::default(),
             files: Files::default(),
+            later: Mutex::new(Rank::Leaf, Vec::new()),
+            has_later: AtomicBool::new(false),
             nesting: Mutex::new(Rank::Descriptors, ()),
         })
     }
@@ -168,6 +174,25 @@ impl Kernel {
     pub(crate) fn processes(&self) -> Vec<Arc<Process>> {
         let known = self.processes.lock().clone();
         known.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Lets go of something at the end of a call: who looks a name up holds locks, and may have come to have the last reference to a
+    /// process or a file, whose end takes others.
+    pub(crate) fn drop_later(&self, what: impl Any + Send + Sync) {
+        self.later.lock().push(Box::new(what));
+        self.has_later.store(true, Relaxed);
+    }
+
+    /// Is there anything to be let go?
+    pub(crate) fn has_later(&self) -> bool {
+        self.has_later.load(Relaxed)
+    }
+
+    /// The end of a call: no lock is held.
+    pub(crate) fn drop_now(&self) {
+        self.has_later.store(false, Relaxed);
+        let all = core::mem::take(&mut *self.later.lock());
+        drop(all);
     }
 
     pub(crate) fn add_process(&self, process: &Arc<Process>) {

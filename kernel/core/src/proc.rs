@@ -84,17 +84,22 @@ impl Directory for Root {
             return Some(entry);
         }
         let number = number(name)?;
-        let processes = self.kernel.kernel().ok()?.processes();
+        let kernel = self.kernel.kernel().ok()?;
+        let processes = kernel.processes();
         let by_pid = processes.iter().find(|p| p.pid() == number);
         // A thread's number leads to its process as well, though it is not listed.
-        let process = by_pid.or_else(|| processes.iter().find(|p| p.has_thread(number)))?;
-        Some(pid::directory(process))
+        let process = by_pid.or_else(|| processes.iter().find(|p| p.has_thread(number)));
+        let entry = process.map(pid::directory);
+        kernel.drop_later(processes);
+        entry
     }
 
     fn list(&self) -> Vec<(Vec<u8>, InodeKind)> {
         let mut names = self.table.list();
-        let processes = self.kernel.kernel().map(|k| k.processes()).unwrap_or_default();
+        let Ok(kernel) = self.kernel.kernel() else { return names };
+        let processes = kernel.processes();
         let mut pids: Vec<i32> = processes.iter().map(|p| p.pid()).collect();
+        kernel.drop_later(processes);
         pids.sort_unstable();
         pids.dedup();
         names.extend(pids.iter().map(|pid| (pid.to_string().into_bytes(), InodeKind::Directory)));

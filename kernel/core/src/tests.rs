@@ -1,6 +1,7 @@
 //! Behaviour of the calls, on files and sockets of the test kit.
 
 mod blocking;
+mod crowd;
 mod descriptors;
 mod events;
 mod files;

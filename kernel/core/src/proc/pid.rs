@@ -2,7 +2,6 @@
 
 use super::{made, NetDir, Of};
 use crate::files;
-use crate::openfile::OpenFile;
 use crate::process::Process;
 use lkl_abi::fcntl::{O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY};
 use lkl_abi::{Errno, Result};
@@ -18,6 +17,15 @@ struct Who(Weak<Process>);
 impl Who {
     fn get(&self) -> Result<Arc<Process>> {
         self.0.upgrade().ok_or(Errno::ESRCH)
+    }
+
+    /// For a look-up, which holds locks: the process is let go later.
+    fn with<T>(&self, f: impl FnOnce(&Arc<Process>) -> T) -> Option<T> {
+        let process = self.0.upgrade()?;
+        let result = f(&process);
+        let kernel = process.kernel().clone();
+        kernel.drop_later(process);
+        Some(result)
     }
 
     fn text(&self, show: fn(&Process) -> String) -> Entry {
@@ -43,14 +51,13 @@ pub(super) fn directory(process: &Arc<Process>) -> Entry {
     let task = made(
         move |name| {
             let tid = super::number(name)?;
-            let process = threads.get().ok().filter(|p| p.pid() == tid || p.has_thread(tid))?;
-            Some(table(&process, &threads).entry())
+            let found = |p: &Arc<Process>| (p.pid() == tid || p.has_thread(tid)).then(|| table(p, &threads).entry());
+            threads.with(found)?
         },
         {
             let who = who.clone();
             move || {
-                let Ok(process) = who.get() else { return Vec::new() };
-                let tids = process.threads();
+                let tids = who.with(|p| p.threads()).unwrap_or_default();
                 tids.iter().map(|tid| (tid.to_string().into_bytes(), InodeKind::Directory)).collect()
             }
         },
@@ -79,13 +86,19 @@ fn table(process: &Process, who: &Who) -> Table {
         .with("status", who.text(status))
 }
 
-fn file(who: &Who, name: &[u8]) -> Option<(i32, Arc<OpenFile>)> {
+/// The descriptor of that name, and the flags of what is open there.
+fn descriptor(who: &Who, name: &[u8]) -> Option<(i32, u32)> {
     let fd = if name == b"0" { 0 } else { super::number(name).filter(|n| *n > 0)? };
-    Some((fd, who.get().ok()?.file(fd).ok()?))
+    who.with(|process| {
+        let file = process.file(fd).ok()?;
+        let flags = file.flags();
+        process.kernel().drop_later(file);
+        Some((fd, flags))
+    })?
 }
 
 fn list(who: &Who, kind: InodeKind) -> Vec<(Vec<u8>, InodeKind)> {
-    let fds = who.get().map(|p| p.descriptors()).unwrap_or_default();
+    let fds = who.with(|p| p.descriptors()).unwrap_or_default();
     fds.iter().map(|fd| (fd.to_string().into_bytes(), kind)).collect()
 }
 
@@ -94,8 +107,8 @@ fn descriptors(who: &Who) -> Entry {
     let (get, names) = (who.clone(), who.clone());
     let entry = made(
         move |name| {
-            let (fd, file) = file(&get, name)?;
-            let mode = match file.flags() & (O_ACCMODE | O_PATH) {
+            let (fd, flags) = descriptor(&get, name)?;
+            let mode = match flags & (O_ACCMODE | O_PATH) {
                 O_RDONLY => 0o500,
                 O_WRONLY => 0o300,
                 flags if flags & O_PATH != 0 => 0,
@@ -121,7 +134,7 @@ fn descriptor_infos(who: &Who) -> Entry {
     let (get, names) = (who.clone(), who.clone());
     made(
         move |name| {
-            let (fd, _) = file(&get, name)?;
+            let (fd, _) = descriptor(&get, name)?;
             let who = get.clone();
             let show = move || {
                 let process = who.get()?;

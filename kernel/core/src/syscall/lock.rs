@@ -51,11 +51,11 @@ impl LockWaits {
 }
 
 pub(super) fn flock(cx: &Ctx<'_>, [fd, operation, ..]: Args) -> Result<u64> {
-    let file = opened(cx, fd)?;
     let operation = operation as u32;
     if !matches!(operation & !LOCK_NB, LOCK_SH | LOCK_EX | LOCK_UN) {
         return Err(Errno::EINVAL);
     }
+    let file = opened(cx, fd)?;
     // Nobody else has the same inode open, of what was not opened by a name: a lock is always had.
     let Some(file) = file.vfs_file() else { return Ok(0) };
     let nonblock = operation & LOCK_NB != 0;

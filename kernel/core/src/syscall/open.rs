@@ -66,15 +66,15 @@ fn open(cx: &Ctx<'_>, dirfd: u64, path: u64, how: &OpenHow) -> Result<u64> {
             return Err(e);
         }
     };
-    if let Some(watched) = watched {
-        match &watched.place {
-            None if how.flags & O_CREAT != 0 => watched.tell(cx, IN_CREATE, 0),
-            Some(_) if how.flags & O_TRUNC != 0 => file.tell(IN_MODIFY),
-            _ => {}
-        }
+    let existed = watched.as_ref().is_none_or(|w| w.place.is_some());
+    if let Some(watched) = watched.filter(|_| !existed && how.flags & O_CREAT != 0) {
+        watched.tell(cx, IN_CREATE, 0);
     }
     if !file.only_named() {
         file.tell(IN_OPEN);
+        if existed && how.flags & O_TRUNC != 0 {
+            file.tell(IN_MODIFY);
+        }
     }
     match cx.process().put(fd, file) {
         Ok(_nothing) => Ok(fd as u64),

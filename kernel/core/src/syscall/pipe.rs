@@ -12,6 +12,7 @@ use lkl_abi::{Errno, Result};
 use lkl_file::Iov;
 use lkl_ops::{FileKind, UserMem};
 use lkl_sync::{block_on, Blocking, Events};
+use lkl_vfs::Place;
 use std::sync::Arc;
 
 /// Bytes that are moved at once.
@@ -158,7 +159,8 @@ pub(super) fn splice(cx: &Ctx<'_>, [input, in_offset, out, out_offset, len, flag
     writable(&to.file)?;
     let same = matches!((from.pipe(), to.pipe()), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
     let appends = to.pipe().is_none() && to.file.flags() & O_APPEND != 0;
-    if same || appends || from.pipe().or(to.pipe()).is_none() {
+    let directory = from.file.place().is_some_and(Place::is_dir);
+    if same || appends || directory || from.pipe().or(to.pipe()).is_none() {
         return Err(Errno::EINVAL);
     }
     from.check()?;

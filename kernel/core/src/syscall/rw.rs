@@ -308,6 +308,9 @@ pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> R
     }
     let out = cx.file(out)?;
     writable(&out)?;
+    if out.flags() & O_APPEND != 0 {
+        return Err(Errno::EINVAL);
+    }
     let mut at = match offset {
         0 => *input.offset().lock(),
         addr => user::u64_at(cx.mem, addr)?,

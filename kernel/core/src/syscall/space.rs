@@ -6,7 +6,7 @@ use super::{Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user;
-use lkl_abi::falloc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE};
+use lkl_abi::falloc::*;
 use lkl_abi::fcntl::{
     F_SEAL_EXEC, F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, O_ACCMODE, O_RDONLY,
 };
@@ -17,6 +17,14 @@ use lkl_abi::uio::MAX_RW_COUNT;
 use lkl_abi::{Errno, Result};
 use lkl_vfs::InodeKind;
 use std::sync::Arc;
+
+/// What `fallocate` knows.
+const FALLOC_FL_KNOWN: u32 = FALLOC_FL_KEEP_SIZE
+    | FALLOC_FL_PUNCH_HOLE
+    | FALLOC_FL_COLLAPSE_RANGE
+    | FALLOC_FL_ZERO_RANGE
+    | FALLOC_FL_INSERT_RANGE
+    | FALLOC_FL_UNSHARE_RANGE;
 
 pub(super) fn fsync(cx: &Ctx<'_>, [fd, ..]: Args) -> Result<u64> {
     opened(cx, fd)?.file().sync(false).map(|()| 0)
@@ -83,6 +91,13 @@ pub(super) fn fallocate(cx: &Ctx<'_>, [fd, mode, offset, len, ..]: Args) -> Resu
     let mode = mode as u32;
     let file = opened(cx, fd)?;
     let Some(content) = file.content() else {
+        if (offset as i64) < 0 || (len as i64) <= 0 {
+            return Err(Errno::EINVAL);
+        }
+        if mode & !FALLOC_FL_KNOWN != 0 || mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) == FALLOC_FL_PUNCH_HOLE {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        writable(&file)?;
         let pipe = as_pipe(&**file.file()).is_some();
         return Err(if pipe { Errno::ESPIPE } else { Errno::ENODEV });
     };

@@ -70,16 +70,14 @@ pub(super) fn linkat(cx: &Ctx<'_>, [dirfd, path, new_dirfd, new_path, flags, ..]
     } else if dirfd as i32 != AT_FDCWD {
         old.base = Some(cx.file(dirfd)?.place().cloned().ok_or(Errno::ENOENT)?);
     }
-    let result = make(cx, new_dirfd, new_path, IN_CREATE, |vfs, who, p| {
-        vfs.link(&who.context(), old.base(), &old.path, p.base(), &p.path, flags)
-    });
-    // Its number of links has changed.
-    if result.is_ok() {
-        if let Some(place) = watched(cx, &Who::new(cx), old.base(), &old.path).and_then(|w| w.place) {
+    make(cx, new_dirfd, new_path, IN_CREATE, |vfs, who, p| {
+        vfs.link(&who.context(), old.base(), &old.path, p.base(), &p.path, flags)?;
+        // Its number of links has changed.
+        if let Some(place) = watched(cx, who, old.base(), &old.path).and_then(|w| w.place) {
             cx.kernel.inotify.tell_node(place.node(), IN_ATTRIB);
         }
-    }
-    result
+        Ok(())
+    })
 }
 
 pub(super) fn unlinkat(cx: &Ctx<'_>, [dirfd, path, flags, ..]: Args) -> Result<u64> {
@@ -101,8 +99,8 @@ pub(super) fn unlinkat(cx: &Ctx<'_>, [dirfd, path, flags, ..]: Args) -> Result<u
     if is_dir == 0 {
         inotify.tell_node(place.node(), IN_ATTRIB);
     }
-    watched.tell(cx, IN_DELETE | is_dir, 0);
     inotify.may_be_deleted(cx.kernel, place.node());
+    watched.tell(cx, IN_DELETE | is_dir, 0);
     Ok(0)
 }
 
@@ -128,23 +126,28 @@ pub(super) fn renameat2(cx: &Ctx<'_>, [dirfd, path, new_dirfd, new_path, flags, 
     if to.place.as_ref().is_some_and(|p| p.node().ino() == moved.node().ino() && !exchange) {
         return Ok(0);
     }
-    let tell = |what: &Place, from: &at::Watched, to: &at::Watched| {
+    let inotify = &cx.kernel.inotify;
+    let tell = |what: &Place, from: &at::Watched, to: &at::Watched, replaced: Option<&Place>| {
         let is_dir = if what.kind() == InodeKind::Directory { IN_ISDIR } else { 0 };
-        let cookie = cx.kernel.inotify.cookie();
+        let cookie = inotify.cookie();
         from.tell(cx, IN_MOVED_FROM | is_dir, cookie);
         to.tell(cx, IN_MOVED_TO | is_dir, cookie);
-        cx.kernel.inotify.tell_node(what.node(), IN_MOVE_SELF);
-    };
-    tell(moved, &from, &to);
-    match &to.place {
-        Some(other) if exchange => tell(other, &to, &from),
-        Some(replaced) => {
-            if replaced.kind() != InodeKind::Directory {
-                cx.kernel.inotify.tell_node(replaced.node(), IN_ATTRIB);
-            }
-            cx.kernel.inotify.may_be_deleted(cx.kernel, replaced.node());
+        if let Some(replaced) = replaced.filter(|r| r.kind() != InodeKind::Directory) {
+            inotify.tell_node(replaced.node(), IN_ATTRIB);
         }
-        None => {}
+        inotify.tell_node(what.node(), IN_MOVE_SELF);
+    };
+    match &to.place {
+        Some(other) if exchange => {
+            tell(moved, &from, &to, None);
+            tell(other, &to, &from, None);
+        }
+        replaced => {
+            tell(moved, &from, &to, replaced.as_ref());
+            if let Some(replaced) = replaced {
+                inotify.may_be_deleted(cx.kernel, replaced.node());
+            }
+        }
     }
     Ok(0)
 }

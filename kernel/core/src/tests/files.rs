@@ -464,3 +464,113 @@ fn fifos_meet() {
     rig.put(both, b"self").unwrap();
     assert_eq!(rig.get(both, 9).unwrap(), b"self");
 }
+
+/// What Linux 6.18 answers to the same calls.
+#[test]
+fn what_does_not_go_is_told_as_linux_tells() {
+    let rig = Rig::new();
+    rig.put_file("/tmp/f", b"0123456789");
+    rig.put_file("/tmp/g", b"abc");
+    rig.mkdir("/tmp/d").unwrap();
+    rig.call(nr::MKNODAT, &[HERE, rig.text("/tmp/p"), u64::from(S_IFIFO | 0o600), 0]).unwrap();
+    let open = |path: &str, flags: u32| rig.open(path, flags).unwrap();
+    let (rd, wr, rw) = (open("/tmp/f", O_RDONLY), open("/tmp/g", O_WRONLY), open("/tmp/g", O_RDWR));
+    let (ap, dir, path) = (open("/tmp/g", O_WRONLY | O_APPEND), open("/tmp/d", O_RDONLY), open("/tmp/f", O_PATH));
+    let fds = rig.mem.zeros(8);
+    rig.call(nr::PIPE2, &[fds, 0]).unwrap();
+    let (r, w) = (rig.mem.int(fds) as u64, rig.mem.int(fds + 4) as u64);
+    let neg = -1i64 as u64;
+    let buf = rig.mem.zeros(64);
+    let lock = |kind: i16, start: i64, len: i64| rig.mem.put(&Flock { kind, whence: 0, start, len, pid: 0 }.to_bytes());
+    use Errno as E;
+    let table: &[(usize, &[u64], Result<u64>)] = &[
+        (nr::SENDFILE, &[ap, rd, 0, 3], Err(E::EINVAL)),
+        (nr::SENDFILE, &[wr, dir, 0, 3], Err(E::EINVAL)),
+        (nr::SENDFILE, &[wr, r, 0, 3], Err(E::EINVAL)),
+        (nr::SENDFILE, &[wr, path, 0, 3], Err(E::EBADF)),
+        (nr::COPY_FILE_RANGE, &[wr, 0, wr, 0, 3, 0], Err(E::EBADF)),
+        (nr::COPY_FILE_RANGE, &[dir, 0, wr, 0, 3, 0], Err(E::EISDIR)),
+        (nr::COPY_FILE_RANGE, &[r, 0, wr, 0, 3, 0], Err(E::EINVAL)),
+        (nr::COPY_FILE_RANGE, &[rd, 0, ap, 0, 3, 0], Err(E::EBADF)),
+        (nr::COPY_FILE_RANGE, &[rw, 0, rw, 0, 3, 0], Err(E::EINVAL)),
+        (nr::COPY_FILE_RANGE, &[rd, 0, rd, 0, 3, 0], Err(E::EBADF)),
+        (nr::COPY_FILE_RANGE, &[rd, 0, dir, 0, 3, 0], Err(E::EISDIR)),
+        (nr::FALLOCATE, &[rd, 0, 0, 1], Err(E::EBADF)),
+        (nr::FALLOCATE, &[dir, 0, 0, 1], Err(E::EBADF)),
+        (nr::FALLOCATE, &[w, 0, 0, 1], Err(E::ESPIPE)),
+        (nr::FALLOCATE, &[w, 0x100, 0, 1], Err(E::EOPNOTSUPP)),
+        (nr::FALLOCATE, &[rw, 0x100, 0, 1], Err(E::EOPNOTSUPP)),
+        (nr::FALLOCATE, &[rw, 2, 0, 1], Err(E::EOPNOTSUPP)),
+        (nr::FALLOCATE, &[rw, 0, neg, 1], Err(E::EINVAL)),
+        (nr::FALLOCATE, &[path, 0, 0, 1], Err(E::EBADF)),
+        (nr::READAHEAD, &[wr, 0, 1], Err(E::EBADF)),
+        (nr::READAHEAD, &[dir, 0, 1], Err(E::EINVAL)),
+        (nr::READAHEAD, &[r, 0, 1], Err(E::EINVAL)),
+        (nr::FADVISE64, &[r, 0, 0, 9], Err(E::ESPIPE)),
+        (nr::FADVISE64, &[rd, 0, 0, 9], Err(E::EINVAL)),
+        (nr::FADVISE64, &[rd, 0, neg, 0], Err(E::EINVAL)),
+        (nr::FADVISE64, &[dir, 0, 0, 0], Ok(0)),
+        (nr::FADVISE64, &[path, 0, 0, 0], Err(E::EBADF)),
+        (nr::SYNC_FILE_RANGE2, &[r, 0, 0, 0], Err(E::ESPIPE)),
+        (nr::SYNC_FILE_RANGE2, &[rd, 0, 0, 9], Err(E::EINVAL)),
+        (nr::SYNC_FILE_RANGE2, &[rd, neg, 0, 0], Err(E::EINVAL)),
+        (nr::SYNC_FILE_RANGE2, &[dir, 0, 0, 2], Ok(0)),
+        (nr::FLOCK, &[99, 77], Err(E::EINVAL)),
+        (nr::FLOCK, &[path, 1], Err(E::EBADF)),
+        (nr::FLOCK, &[rd, 3], Err(E::EINVAL)),
+        (nr::FSYNC, &[r], Err(E::EINVAL)),
+        (nr::FSYNC, &[path], Err(E::EBADF)),
+        (nr::FSYNC, &[dir], Ok(0)),
+        (nr::SYNCFS, &[r], Ok(0)),
+        (nr::SYNCFS, &[path], Err(E::EBADF)),
+        (nr::FTRUNCATE, &[rd, 0], Err(E::EINVAL)),
+        (nr::FTRUNCATE, &[dir, 0], Err(E::EINVAL)),
+        (nr::FTRUNCATE, &[w, 0], Err(E::EINVAL)),
+        (nr::FTRUNCATE, &[99, neg], Err(E::EINVAL)),
+        (nr::TRUNCATE, &[rig.text("/tmp/d"), 0], Err(E::EISDIR)),
+        (nr::TRUNCATE, &[rig.text("/tmp/p"), 0], Err(E::EINVAL)),
+        (nr::TRUNCATE, &[rig.text("/tmp/x"), 0], Err(E::ENOENT)),
+        (nr::LSEEK, &[rd, 0, 9], Err(E::EINVAL)),
+        (nr::LSEEK, &[dir, 0, 2], Err(E::EINVAL)),
+        (nr::LSEEK, &[dir, 0, 3], Err(E::EINVAL)),
+        (nr::LSEEK, &[rd, 10, 3], Err(E::ENXIO)),
+        (nr::LSEEK, &[rd, neg, 4], Err(E::ENXIO)),
+        (nr::LSEEK, &[rd, neg, 0], Err(E::EINVAL)),
+        (nr::READ, &[dir, buf, 1], Err(E::EISDIR)),
+        (nr::PREAD64, &[dir, buf, 1, 0], Err(E::EISDIR)),
+        (nr::WRITE, &[dir, buf, 1], Err(E::EBADF)),
+        (nr::FCHOWN, &[path, 0, 0], Err(E::EBADF)),
+        (nr::FGETXATTR, &[path, rig.text("user.x"), 0, 0], Err(E::EBADF)),
+        (nr::GETXATTR, &[rig.text("/tmp/f"), rig.text(""), 0, 0], Err(E::ERANGE)),
+        (nr::FCHDIR, &[rd], Err(E::ENOTDIR)),
+        (nr::IOCTL, &[path, 0x541b, 0], Err(E::EBADF)),
+        (nr::IOCTL, &[rd, 0x1234, 0], Err(E::ENOTTY)),
+        (nr::IOCTL, &[dir, 0x1234, 0], Err(E::ENOTTY)),
+        (nr::FCNTL, &[path, 5, buf], Err(E::EBADF)),
+        (nr::FCNTL, &[path, 4, 0], Err(E::EBADF)),
+        (nr::FCNTL, &[rw, F_GET_SEALS.into(), 0], Ok(1)),
+        (nr::FCNTL, &[rw, F_ADD_SEALS.into(), 2], Err(E::EPERM)),
+        (nr::FCNTL, &[rd, F_SETLK.into(), lock(F_WRLCK, 0, 0)], Err(E::EBADF)),
+        (nr::FCNTL, &[wr, F_SETLK.into(), lock(F_RDLCK, 0, 0)], Err(E::EBADF)),
+        (nr::FCNTL, &[rd, F_SETLK.into(), lock(7, 0, 0)], Err(E::EINVAL)),
+        (nr::FCNTL, &[rd, F_SETLK.into(), lock(F_RDLCK, -5, 1)], Err(E::EINVAL)),
+        (nr::FCNTL, &[rd, F_SETLK.into(), lock(F_RDLCK, 5, -5)], Ok(0)),
+        (nr::FCNTL, &[rd, F_SETLK.into(), lock(F_RDLCK, 5, -6)], Err(E::EINVAL)),
+        (nr::FCNTL, &[rd, F_SETLK.into(), lock(F_RDLCK, i64::MAX, 2)], Err(E::EOVERFLOW)),
+        (nr::FCNTL, &[rd, F_GETLK.into(), lock(F_UNLCK, 0, 0)], Err(E::EINVAL)),
+        (nr::UTIMENSAT, &[rd, 0, 0, 0x100], Err(E::EINVAL)),
+        (nr::UTIMENSAT, &[HERE, rig.text("/tmp/f"), 0, 0x40], Err(E::EINVAL)),
+        (nr::UTIMENSAT, &[HERE, 0, 0, 0], Err(E::EFAULT)),
+        (nr::UTIMENSAT, &[path, 0, 0, 0], Err(E::EBADF)),
+        (nr::UTIMENSAT, &[path, rig.text(""), 0, AT_EMPTY_PATH.into()], Ok(0)),
+        (nr::GETDENTS64, &[rd, buf, 64], Err(E::ENOTDIR)),
+        (nr::READLINKAT, &[rd, rig.text(""), buf, 9], Err(E::ENOENT)),
+        (nr::READLINKAT, &[HERE, rig.text("/tmp/f"), buf, 0], Err(E::EINVAL)),
+        (nr::SPLICE, &[r, 0, ap, 0, 1, 0], Err(E::EINVAL)),
+        (nr::SPLICE, &[dir, 0, w, 0, 1, 0], Err(E::EINVAL)),
+        (nr::NAME_TO_HANDLE_AT, &[HERE, rig.text("/tmp/f"), buf, buf, 0], Err(E::EOPNOTSUPP)),
+    ];
+    for (i, (number, args, answer)) in table.iter().enumerate() {
+        assert_eq!(rig.call(*number, args), *answer, "line {i}: {number} {args:?}");
+    }
+}
