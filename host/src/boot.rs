@@ -7,7 +7,7 @@ use crate::Config;
 use lkl_abi::rtnetlink::IFA_F_NODAD;
 use lkl_abi::Errno;
 use lkl_inet::{AddMode, IfAddr, Net, Prefix, RouteEntry};
-use lkl_kernel::Kernel;
+use lkl_kernel::{BootOptions, Kernel};
 use lkl_ops::NetDev;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,9 +26,17 @@ pub struct Booted {
 /// # Errors
 /// What the user has to put right. Nothing was started then.
 pub fn boot(config: &Config, hooks: Hooks) -> Result<Booted, ConfigError> {
+    boot_with(config, BootOptions::default(), hooks)
+}
+
+/// The same, with options of the kernel's own.
+///
+/// # Errors
+/// As [`boot`].
+pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<Booted, ConfigError> {
     crate::log::init(config, &hooks);
     let host = RealHost::new(hooks).map_err(|e| ConfigError::new("NET_TAP", "", format!("no eventfd: {e}")))?;
-    let kernel = Kernel::boot(host.clone());
+    let kernel = Kernel::boot_with(host.clone(), options);
     let weak = Arc::downgrade(&kernel);
     host.serve(move || weak.upgrade().and_then(|kernel| kernel.service()));
     tracing::info!("kernel booted");

@@ -23,7 +23,7 @@ pub mod signal;
 mod sys;
 mod worker;
 
-pub use boot::{boot, Booted};
+pub use boot::{boot, boot_with, Booted};
 pub use config::{Config, ConfigError};
 pub use park::{Slept, ThreadParker};
 pub use real::{Hooks, RealHost};

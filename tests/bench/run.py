@@ -1,4 +1,4 @@
-"""scripts/bench: options, what is measured on which sides, and the report. See links.py for the sides, kinds.py and calls.py for the
+"""scripts/bench: options, what is measured on which sides, and the report. See links.py for the sides, kinds.py, calls.py and files.py for the
 kinds, load.c, calls.c and link.c for the programs."""
 
 import argparse
@@ -16,10 +16,11 @@ import sys
 import tempfile
 
 import calls
+import files
 import kinds
 from links import ROOT, Host, Ours, Trouble
 
-LOCAL = {"start": calls.start, "calls": calls.calls}
+LOCAL = {"start": calls.start, "calls": calls.calls, "files": files.files}
 KINDS = [*LOCAL, *kinds.NETWORK]
 HERE = pathlib.Path(__file__).resolve().parent
 

@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::process::Process;
-use lkl_host::{Config, Hooks, RealHost};
+use lkl_abi::Errno;
+use lkl_host::{Config, ConfigError, Hooks, RealHost};
 use lkl_kernel::BootOptions;
 use std::fmt;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 use std::sync::Arc;
 
 /// What a kernel is booted with.
@@ -17,36 +18,49 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     options: BootOptions,
-    log: Option<String>,
+    config: Config,
 }
 
 impl Builder {
     /// The memory that it may use for what it caches of files, in bytes; 1 GiB if not said.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.options.memory = bytes;
+        self.options.files.memory = bytes;
         self
     }
 
     /// Shows the kernel's messages on standard error, as a filter of the crate `tracing` chooses: `info`, `lkl::syscall=trace`. The first
     /// kernel of a process that is booted with one decides for all.
     pub fn log(mut self, filter: impl Into<String>) -> Self {
-        self.log = Some(filter.into());
+        self.config.log = Some(filter.into());
         self
+    }
+
+    /// Takes the network device and the settings that the variables `LKL_HIJACK_*` of the environment name, as the README describes them.
+    /// Disks and names of kernels in them are not looked at.
+    ///
+    /// # Errors
+    /// `EINVAL` for a variable that is wrong, with what was expected instead.
+    pub fn environment(mut self) -> Result<Self> {
+        let log = self.config.log.take();
+        self.config = Config::from_env().map_err(misconfigured)?;
+        self.config.log = log.or(self.config.log);
+        Ok(self)
     }
 
     /// Boots it.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`: the host gives no more descriptors, of which it needs one.
+    /// `EINVAL`: the network device cannot be had, or a setting is wrong, with what was expected instead. `EMFILE`, `ENFILE`: the host
+    /// gives no more descriptors, of which it needs one.
     pub fn boot(self) -> Result<Kernel> {
-        let hooks = Hooks::default();
-        lkl_host::log::init(&Config { log: self.log, ..Config::default() }, &hooks);
-        let host = RealHost::new(hooks).map_err(|e| Error::new(e, ""))?;
-        let kernel = lkl_kernel::Kernel::boot_with(host.clone(), self.options);
-        let weak = Arc::downgrade(&kernel);
-        host.serve(move || weak.upgrade().and_then(|kernel| kernel.service()));
-        Ok(Kernel { machine: Arc::new(Machine { kernel, host, last_pid: AtomicI32::new(0) }) })
+        let booted = lkl_host::boot_with(&self.config, self.options, Hooks::default()).map_err(misconfigured)?;
+        Ok(Kernel { machine: Machine::new(booted.kernel, booted.host) })
     }
+}
+
+fn misconfigured(e: ConfigError) -> Error {
+    Error { errno: Errno::EINVAL, path: "".into(), detail: Some(e.to_string()) }
 }
 
 /// What belongs to one kernel.
@@ -54,11 +68,21 @@ pub(crate) struct Machine {
     pub(crate) kernel: Arc<lkl_kernel::Kernel>,
     pub(crate) host: Arc<RealHost>,
     last_pid: AtomicI32,
+    disks: AtomicU32,
 }
 
 impl Machine {
+    fn new(kernel: Arc<lkl_kernel::Kernel>, host: Arc<RealHost>) -> Arc<Self> {
+        Arc::new(Self { kernel, host, last_pid: AtomicI32::new(0), disks: AtomicU32::new(0) })
+    }
+
     pub(crate) fn new_pid(&self) -> i32 {
         self.last_pid.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The number of a new disk, from 0 on.
+    pub(crate) fn new_disk(&self) -> u32 {
+        self.disks.fetch_add(1, Relaxed)
     }
 }
 

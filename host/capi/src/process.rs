@@ -1,8 +1,10 @@
 //! Processes of a kernel: whose calls they are.
 
+use crate::call::Arg;
+use crate::file::Fd;
 use crate::kernel::Machine;
 use crate::mem::OwnMemory;
-use lkl_abi::Errno;
+use lkl_abi::{nr, Errno};
 use lkl_host::ThreadParker;
 use lkl_kernel::{Lowest, Task};
 use std::fmt;
@@ -25,12 +27,14 @@ pub struct Process {
     /// Threads that make no call now.
     idle: Mutex<Vec<Task>>,
     machine: Arc<Machine>,
+    /// The descriptor of the directory that it is in, if that was entered by [`Process::within`].
+    cwd: Mutex<Option<i32>>,
 }
 
 impl Process {
     pub(crate) fn new(machine: &Arc<Machine>) -> Self {
         let inner = machine.kernel.process(machine.new_pid(), Arc::new(OwnMemory), Arc::new(Lowest::new()));
-        Self { inner, idle: Mutex::new(Vec::new()), machine: machine.clone() }
+        Self { inner, idle: Mutex::new(Vec::new()), machine: machine.clone(), cwd: Mutex::new(None) }
     }
 
     /// Makes a system call, by its number in the generic ABI ([`lkl_abi::nr`]). One that a signal of the host interrupts begins again.
@@ -52,6 +56,24 @@ impl Process {
         };
         self.lock().push(task);
         result
+    }
+
+    /// Does something in the directory `dir`: for calls that take a path but no directory. One thread at a time.
+    pub(crate) fn within<T>(&self, dir: &Fd, act: impl FnOnce(&Self) -> Result<T, Errno>) -> Result<T, Errno> {
+        let mut cwd = self.cwd.lock().unwrap_or_else(PoisonError::into_inner);
+        if *cwd != Some(dir.number()) {
+            self.call(nr::FCHDIR, [Arg::Fd(dir.number())])?;
+            *cwd = Some(dir.number());
+        }
+        act(self)
+    }
+
+    /// A descriptor is about to be closed: its number may come to mean another directory.
+    pub(crate) fn left(&self, fd: i32) {
+        let mut cwd = self.cwd.lock().unwrap_or_else(PoisonError::into_inner);
+        if *cwd == Some(fd) {
+            *cwd = None;
+        }
     }
 
     fn new_thread(&self) -> Task {

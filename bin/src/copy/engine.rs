@@ -1,0 +1,415 @@
+//! Copying trees between two sides.
+
+use super::sources::Source;
+use crate::cli::{Failed, Outcome, DEPTH_MAX};
+use crate::progress::Progress;
+use crate::side::{Side, SideFile};
+use lkl::abi::stat::{S_ISGID, S_ISUID};
+use lkl::abi::Errno;
+use lkl::{Error, FileType, Metadata, SetTime};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are copied at once.
+const CHUNK: usize = 1 << 20;
+const ACL_ACCESS: &str = "system.posix_acl_access";
+const ACL_DEFAULT: &str = "system.posix_acl_default";
+const SELINUX: &str = "security.selinux";
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    /// The name of the tool.
+    pub(super) tool: &'static str,
+    /// Owner of all files.
+    pub(super) owner: Option<u32>,
+    /// Group of all files.
+    pub(super) group: Option<u32>,
+    /// Label of all files.
+    pub(super) label: Option<OsString>,
+    /// Whoever may not set an owner or an attribute is told so. Others, as with `cp -a`, do without.
+    pub(super) privileged: bool,
+    /// Directories of the source have one parent each: one that comes twice is a damaged file system.
+    pub(super) tree: bool,
+}
+
+/// Why a file was not copied.
+enum Trouble {
+    /// It is only about this file.
+    Skip(Error),
+    /// Nothing more can be written.
+    Stop(Error),
+}
+
+type Result<T> = core::result::Result<T, Trouble>;
+
+/// Which side an error is of.
+trait Of<T> {
+    /// The source: other files may be fine.
+    fn of_source(self) -> Result<T>;
+    /// The target: if it is full or broken nothing more can be written.
+    fn of_target(self) -> Result<T>;
+}
+
+impl<T> Of<T> for core::result::Result<T, Error> {
+    fn of_source(self) -> Result<T> {
+        self.map_err(Trouble::Skip)
+    }
+
+    fn of_target(self) -> Result<T> {
+        self.map_err(|e| match e.errno {
+            Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EIO | Errno::EUCLEAN => Trouble::Stop(e),
+            _ => Trouble::Skip(e),
+        })
+    }
+}
+
+/// Where a file comes from.
+struct From<'a, S> {
+    dir: &'a S,
+    name: &'a OsStr,
+    meta: Metadata,
+}
+
+/// A directory that is written to.
+struct Into<'a, T> {
+    dir: &'a T,
+    /// Below the directory that all is copied into.
+    path: &'a Path,
+    /// Files that are made there get an ACL from it.
+    inherits: bool,
+}
+
+/// What copies.
+pub(super) struct Copier<'a, T> {
+    to: &'a T,
+    options: Options,
+    progress: Progress,
+    /// Files with several names that have been copied: where.
+    links: HashMap<((u32, u32), u64), PathBuf>,
+    /// Directories of the source that are being copied, or have been, if it is a tree.
+    seen: HashSet<((u32, u32), u64)>,
+    buffer: Vec<u8>,
+    failed: bool,
+    stopped: bool,
+    depth: usize,
+    temporary: u64,
+    /// The kinds of attributes of which it was said that they are not kept.
+    told: HashSet<Vec<u8>>,
+}
+
+impl<'a, T: Side> Copier<'a, T> {
+    pub(super) fn new(to: &'a T, options: Options) -> Self {
+        Self {
+            to,
+            options,
+            progress: Progress::new(false),
+            links: HashMap::new(),
+            seen: HashSet::new(),
+            buffer: vec![0; CHUNK],
+            failed: false,
+            stopped: false,
+            depth: 0,
+            temporary: 0,
+            told: HashSet::new(),
+        }
+    }
+
+    /// Copies what a source is.
+    pub(super) fn source<S: Side>(&mut self, base: &S, source: &Source<S>) {
+        self.seen.clear();
+        let dir = source.dir.as_ref().unwrap_or(base);
+        let into = Into { dir: self.to, path: Path::new(""), inherits: inherits(self.to) };
+        match &source.names {
+            Some(names) => {
+                for name in names {
+                    self.one(dir, name, &into);
+                }
+            }
+            None => {
+                let copied = dir.metadata().of_source().and_then(|meta| {
+                    self.seen.insert((meta.dev, meta.ino));
+                    self.content(dir, &into)?;
+                    self.attributes(&From { dir, name: OsStr::new("."), meta }, &into, OsStr::new("."))
+                });
+                self.judge(copied);
+            }
+        }
+    }
+
+    /// Says how it ended.
+    pub(super) fn finish(self) -> Outcome {
+        if self.stopped {
+            let files = self.progress.files();
+            self.say(&format!("stopped; {files} files and directories before this one were copied whole"));
+        }
+        match self.failed {
+            true => Err(Failed::SAID),
+            false => Ok(()),
+        }
+    }
+
+    fn say(&self, line: &str) {
+        self.progress.say(&format!("{}: {line}", self.options.tool));
+    }
+
+    /// Counts a file, or tells why it was not copied.
+    fn judge(&mut self, copied: Result<()>) {
+        match copied {
+            Ok(()) if self.stopped => {}
+            Ok(()) => self.progress.file(),
+            Err(Trouble::Skip(e)) => {
+                self.failed = true;
+                self.say(&e.to_string());
+            }
+            Err(Trouble::Stop(e)) => {
+                if !self.stopped {
+                    let room = match (e.errno, self.to.free()) {
+                        (Errno::ENOSPC, Ok(free)) => format!(" ({} KiB are free)", free >> 10),
+                        _ => String::new(),
+                    };
+                    self.say(&format!("{e}{room}"));
+                }
+                (self.failed, self.stopped) = (true, true);
+            }
+        }
+    }
+
+    /// Copies one file, or a tree.
+    fn one<S: Side>(&mut self, dir: &S, name: &OsStr, into: &Into<'_, T>) {
+        if self.stopped {
+            return;
+        }
+        let copied = dir.lstat(Path::new(name)).of_source().and_then(|meta| self.any(From { dir, name, meta }, into));
+        self.judge(copied);
+    }
+
+    fn any<S: Side>(&mut self, from: From<'_, S>, into: &Into<'_, T>) -> Result<()> {
+        let id = (from.meta.dev, from.meta.ino);
+        let kind = from.meta.file_type();
+        if kind == Some(FileType::Directory) {
+            return self.directory(from, into);
+        }
+        let linked = from.meta.nlink > 1;
+        if linked && self.links.contains_key(&id) {
+            return self.link(&id, &from, into);
+        }
+        self.replacing(&from, into, |copier, name| match kind {
+            Some(FileType::Regular) => copier.regular(&from, into, name),
+            Some(FileType::Symlink) => {
+                let target = from.dir.read_link(from.name).of_source()?;
+                into.dir.symlink(&target, name).of_target()
+            }
+            Some(_) => into.dir.mknod(name, from.meta.mode & !0o7777 | 0o600, from.meta.rdev).of_target(),
+            None => Err(Trouble::Skip(wrong(&from, Errno::EUCLEAN))),
+        })?;
+        if linked {
+            self.links.insert(id, into.path.join(from.name));
+        }
+        Ok(())
+    }
+
+    /// Makes a file under its name if that is free. If there is a file already, makes it beside that, and puts it there when it is whole.
+    fn replacing<S: Side>(
+        &mut self,
+        from: &From<'_, S>,
+        into: &Into<'_, T>,
+        make: impl Fn(&mut Self, &OsStr) -> Result<()>,
+    ) -> Result<()> {
+        let dir = into.dir;
+        let mut name = from.name.to_owned();
+        let mut made = make(self, &name);
+        while let Err(Trouble::Skip(e)) = &made {
+            if e.errno != Errno::EEXIST {
+                break;
+            }
+            if name == from.name && dir.lstat(Path::new(&name)).of_target()?.is_dir() {
+                let detail = Some("is a directory, and the source is none".into());
+                return Err(Trouble::Skip(Error { errno: Errno::EISDIR, detail, ..e.clone() }));
+            }
+            self.temporary += 1;
+            name = format!(".lkl-{}-{}", std::process::id(), self.temporary).into();
+            made = make(self, &name);
+        }
+        made?;
+        let done = self.attributes(from, into, &name).and_then(|()| match name == from.name {
+            true => Ok(()),
+            false => dir.rename(&name, from.name).of_target(),
+        });
+        if done.is_err() {
+            let _best = dir.unlink(&name);
+        }
+        done
+    }
+
+    /// Another name of a file that has been copied.
+    fn link<S: Side>(&mut self, id: &((u32, u32), u64), from: &From<'_, S>, into: &Into<'_, T>) -> Result<()> {
+        let Some(first) = self.links.get(id) else { return Ok(()) };
+        match self.to.link(first, into.dir, from.name) {
+            Err(e) if e.errno == Errno::EEXIST => {}
+            linked => return linked.of_target(),
+        }
+        let old = into.dir.lstat(Path::new(from.name)).of_target()?;
+        let same = self.to.lstat(first).of_target()?;
+        if (old.dev, old.ino) == (same.dev, same.ino) {
+            return Ok(());
+        }
+        into.dir.unlink(from.name).of_target()?;
+        self.to.link(first, into.dir, from.name).of_target()
+    }
+
+    fn regular<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
+        let file = into.dir.create(name).of_target()?;
+        let copied = from.dir.open(from.name).of_source().and_then(|source| self.data(&source, from, &file));
+        drop(file);
+        if copied.is_err() {
+            let _best = into.dir.unlink(name);
+        }
+        copied
+    }
+
+    fn data<S: Side>(&mut self, source: &S::File, from: &From<'_, S>, file: &T::File) -> Result<()> {
+        let size = from.meta.size;
+        let mut end = 0;
+        // Without holes, whatever the length says now, until its end.
+        let dense = from.meta.blocks.saturating_mul(512) >= size;
+        let mut range = if dense { Some((0, u64::MAX)) } else { source.data(0, size).of_source()? };
+        while let Some((mut at, to)) = range {
+            while at < to {
+                let want = usize::try_from(to - at).unwrap_or(CHUNK).min(CHUNK);
+                let buffer = self.buffer.get_mut(..want).unwrap_or_default();
+                let read = source.read_at(buffer, at).of_source()?;
+                let data = buffer.get(..read).unwrap_or_default();
+                file.write_at(data, at).of_target()?;
+                at += read as u64;
+                end = at;
+                self.progress.bytes(read as u64);
+                if read < want {
+                    break;
+                }
+            }
+            range = if dense { None } else { source.data(to, size).of_source()? };
+        }
+        if !dense && end < size {
+            file.set_len(size).of_target()?;
+        }
+        Ok(())
+    }
+
+    fn directory<S: Side>(&mut self, from: From<'_, S>, into: &Into<'_, T>) -> Result<()> {
+        let id = (from.meta.dev, from.meta.ino);
+        if self.depth >= DEPTH_MAX {
+            return Err(Trouble::Skip(wrong(&from, Errno::ENAMETOOLONG)));
+        }
+        if !self.seen.insert(id) {
+            return Err(Trouble::Skip(wrong(&from, if self.options.tree { Errno::EUCLEAN } else { Errno::ELOOP })));
+        }
+        let source = from.dir.open_dir(from.name).of_source()?;
+        match into.dir.mkdir(from.name) {
+            Ok(()) if into.inherits => {
+                let _none = into.dir.remove_xattr(from.name, OsStr::new(ACL_DEFAULT));
+            }
+            Ok(()) => {}
+            Err(e) if e.errno == Errno::EEXIST => {
+                if !into.dir.lstat(Path::new(from.name)).of_target()?.is_dir() {
+                    let detail = Some("is no directory, and the source is one".into());
+                    return Err(Trouble::Skip(Error { errno: Errno::ENOTDIR, detail, ..e }));
+                }
+            }
+            Err(e) => return Err(e).of_target(),
+        }
+        let target = into.dir.open_dir(from.name).of_target()?;
+        let path = into.path.join(from.name);
+        self.depth += 1;
+        let inherits = inherits(&target);
+        let copied = self.content(&source, &Into { dir: &target, path: &path, inherits });
+        self.depth -= 1;
+        if !self.options.tree {
+            self.seen.remove(&id);
+        }
+        copied?;
+        self.attributes(&from, into, from.name)
+    }
+
+    fn content<S: Side>(&mut self, from: &S, into: &Into<'_, T>) -> Result<()> {
+        for name in from.names().of_source()? {
+            self.one(from, &name, into);
+        }
+        Ok(())
+    }
+
+    /// Gives a file all that its source has beside its content. Owner before permissions, which the change of owner takes from; times last.
+    fn attributes<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
+        let (meta, dir) = (&from.meta, into.dir);
+        let mut mode = meta.mode & 0o7777;
+        let (uid, gid) = (self.options.owner.unwrap_or(meta.uid), self.options.group.unwrap_or(meta.gid));
+        match dir.chown(name, uid, gid) {
+            // Who may not give files away has them.
+            Err(e) if e.errno == Errno::EPERM && !self.options.privileged => mode &= !(S_ISUID | S_ISGID),
+            owned => owned.of_target()?,
+        }
+        let symlink = meta.file_type() == Some(FileType::Symlink);
+        if !symlink {
+            dir.chmod(name, mode).of_target()?;
+        }
+        self.xattrs(from, into, name)?;
+        let at = SetTime::At;
+        dir.set_times(name, at(meta.atime), at(meta.mtime)).of_target()
+    }
+
+    fn xattrs<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
+        let attrs = match from.dir.list_xattrs(from.name) {
+            Err(e) if e.errno == Errno::EOPNOTSUPP => Vec::new(),
+            attrs => attrs.of_source()?,
+        };
+        if into.inherits && !attrs.iter().any(|a| a == ACL_ACCESS) {
+            let _none = into.dir.remove_xattr(name, OsStr::new(ACL_ACCESS));
+        }
+        for attr in attrs {
+            if attr == SELINUX && self.options.label.is_some() {
+                continue;
+            }
+            let value = match from.dir.get_xattr(from.name, &attr) {
+                // It went meanwhile, or is not for us.
+                Err(e) if matches!(e.errno, Errno::ENODATA | Errno::EPERM | Errno::EACCES) => continue,
+                value => value.of_source()?,
+            };
+            self.set_xattr(into.dir, name, &attr, &value)?;
+        }
+        if let Some(label) = self.options.label.clone() {
+            // With its NUL, as the programs of SELinux write it.
+            let mut value = label.into_encoded_bytes();
+            value.push(0);
+            self.set_xattr(into.dir, name, OsStr::new(SELINUX), &value)?;
+        }
+        Ok(())
+    }
+
+    fn set_xattr(&mut self, dir: &T, name: &OsStr, attr: &OsStr, value: &[u8]) -> Result<()> {
+        match dir.set_xattr(name, attr, value) {
+            Err(e) if e.errno == Errno::EOPNOTSUPP || (e.errno == Errno::EPERM && !self.options.privileged) => {
+                let kind = attr.as_encoded_bytes().split(|b| *b == b'.').next().unwrap_or_default().to_owned();
+                if self.told.insert(kind) {
+                    self.say(&format!("{e}: attributes such as {} are not kept", Path::new(attr).display()));
+                }
+                Ok(())
+            }
+            set => set.of_target(),
+        }
+    }
+}
+
+/// Has a directory an ACL that its new files get?
+fn inherits<T: Side>(dir: &T) -> bool {
+    dir.get_xattr(OsStr::new("."), OsStr::new(ACL_DEFAULT)).is_ok()
+}
+
+fn wrong<S: Side>(from: &From<'_, S>, errno: Errno) -> Error {
+    let detail = match errno {
+        Errno::EUCLEAN => Some("the file system is damaged here".into()),
+        Errno::ELOOP => Some("a directory that is within itself".into()),
+        _ => None,
+    };
+    Error { errno, path: from.dir.path().join(from.name), detail }
+}

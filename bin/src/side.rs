@@ -1,0 +1,181 @@
+//! Where files are copied from, and to: the host, or an image. Both look the same here: directories that are open, and files in
+//! them by name, so that no path gets too long and no symbolic link is followed on the way.
+
+pub mod host;
+mod image;
+
+use lkl::{Error, Metadata, SetTime};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// What its operations answer.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// A directory that is open. Names are single ones, but where a path is said.
+pub trait Side: Sized {
+    /// A file that is open.
+    type File: SideFile;
+
+    /// Where it is, for messages.
+    fn path(&self) -> &Path;
+
+    /// The directory of that name, which is no symbolic link.
+    ///
+    /// # Errors
+    /// `ENOTDIR`, and others (`man 2 open`).
+    fn open_dir(&self, name: &OsStr) -> Result<Self>;
+
+    /// The directory at a path, symbolic links followed.
+    ///
+    /// # Errors
+    /// `man 2 open`
+    fn open_dir_at(&self, path: &Path) -> Result<Self>;
+
+    /// All names in it, in order.
+    ///
+    /// # Errors
+    /// `man 2 getdents64`
+    fn names(&self) -> Result<Vec<OsString>>;
+
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// `man 2 statx`
+    fn metadata(&self) -> Result<Metadata>;
+
+    /// What is known of the file at a path, a symbolic link at its end not followed.
+    ///
+    /// # Errors
+    /// `man 2 statx`
+    fn lstat(&self, path: &Path) -> Result<Metadata>;
+
+    /// Opens a regular file to be read.
+    ///
+    /// # Errors
+    /// `man 2 open`
+    fn open(&self, name: &OsStr) -> Result<Self::File>;
+
+    /// Makes a regular file, and opens it to be written.
+    ///
+    /// # Errors
+    /// `EEXIST`, and others (`man 2 open`).
+    fn create(&self, name: &OsStr) -> Result<Self::File>;
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// `man 2 readlink`
+    fn read_link(&self, name: &OsStr) -> Result<PathBuf>;
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// `man 2 symlink`
+    fn symlink(&self, target: &Path, name: &OsStr) -> Result<()>;
+
+    /// Makes a directory that only its owner can enter.
+    ///
+    /// # Errors
+    /// `man 2 mkdir`
+    fn mkdir(&self, name: &OsStr) -> Result<()>;
+
+    /// Makes a device, a FIFO or a socket.
+    ///
+    /// # Errors
+    /// `man 2 mknod`
+    fn mknod(&self, name: &OsStr, mode: u32, dev: (u32, u32)) -> Result<()>;
+
+    /// Gives the file at `path`, which begins here, the name `new` in `to`.
+    ///
+    /// # Errors
+    /// `man 2 link`
+    fn link(&self, path: &Path, to: &Self, new: &OsStr) -> Result<()>;
+
+    /// Renames a file of this directory.
+    ///
+    /// # Errors
+    /// `man 2 rename`
+    fn rename(&self, name: &OsStr, new: &OsStr) -> Result<()>;
+
+    /// Removes a file that is no directory.
+    ///
+    /// # Errors
+    /// `man 2 unlink`
+    fn unlink(&self, name: &OsStr) -> Result<()>;
+
+    /// Sets owner and group of a file, or of a symbolic link itself.
+    ///
+    /// # Errors
+    /// `man 2 chown`
+    fn chown(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()>;
+
+    /// Sets the permissions of a file that is no symbolic link.
+    ///
+    /// # Errors
+    /// `man 2 chmod`
+    fn chmod(&self, name: &OsStr, mode: u32) -> Result<()>;
+
+    /// Sets the times of access and modification of a file, or of a symbolic link itself.
+    ///
+    /// # Errors
+    /// `man 2 utimensat`
+    fn set_times(&self, name: &OsStr, atime: SetTime, mtime: SetTime) -> Result<()>;
+
+    /// The names of the extended attributes of a file, or of a symbolic link itself.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` where there are none; `man 2 listxattr`
+    fn list_xattrs(&self, name: &OsStr) -> Result<Vec<OsString>>;
+
+    /// The value of one.
+    ///
+    /// # Errors
+    /// `ENODATA`, and others (`man 2 getxattr`).
+    fn get_xattr(&self, name: &OsStr, attr: &OsStr) -> Result<Vec<u8>>;
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// `man 2 setxattr`
+    fn set_xattr(&self, name: &OsStr, attr: &OsStr, value: &[u8]) -> Result<()>;
+
+    /// Removes one.
+    ///
+    /// # Errors
+    /// `ENODATA`, and others (`man 2 removexattr`).
+    fn remove_xattr(&self, name: &OsStr, attr: &OsStr) -> Result<()>;
+
+    /// Bytes that are free on the file system.
+    ///
+    /// # Errors
+    /// `EIO`
+    fn free(&self) -> Result<u64>;
+}
+
+/// A regular file that is open.
+pub trait SideFile {
+    /// Reads at `offset`; less than `buf` takes at the file's end.
+    ///
+    /// # Errors
+    /// `man 2 pread`
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// Writes all of `data` at `offset`.
+    ///
+    /// # Errors
+    /// `man 2 pwrite`
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()>;
+
+    /// The next range of data at or after `offset`, as beginning and end; `None` if all that follows is a hole. A file system that knows
+    /// no holes says that there is one range.
+    ///
+    /// # Errors
+    /// `EIO`
+    fn data(&self, offset: u64, size: u64) -> Result<Option<(u64, u64)>>;
+
+    /// Sets the length.
+    ///
+    /// # Errors
+    /// `man 2 ftruncate`
+    fn set_len(&self, size: u64) -> Result<()>;
+}

@@ -1,0 +1,257 @@
+//! The side of the host.
+
+use super::{Result, Side, SideFile};
+use lkl::abi::stat::Dev;
+use lkl::abi::Errno;
+use lkl::{Error, Metadata, SetTime, Timestamp};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, StatxFlags, Timespec, Timestamps, Uid, XattrFlags};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// The longest value of an extended attribute, and the longest list of their names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
+const XATTR_MAX: usize = 65536;
+
+/// A directory of the host.
+#[derive(Debug)]
+pub struct HostDir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// A file of the host.
+#[derive(Debug)]
+pub struct HostFile {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+fn error(e: rustix::io::Errno, path: &Path) -> Error {
+    Error { errno: Errno(e.raw_os_error()), path: path.to_owned(), detail: None }
+}
+
+impl HostDir {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// `man 2 open`
+    pub fn open_path(path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| error(e, path))?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    fn fail(&self, name: impl AsRef<Path>) -> impl Fn(rustix::io::Errno) -> Error {
+        let path = if self.path == Path::new(".") { name.as_ref().to_owned() } else { self.path.join(name) };
+        move |e| error(e, &path)
+    }
+
+    /// A path by which calls that take no directory find a file of this one.
+    fn through(&self, name: &OsStr) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string()).join(name)
+    }
+
+    fn statx(&self, path: &Path, flags: AtFlags) -> Result<Metadata> {
+        let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        let s = rustix::fs::statx(&self.fd, path, flags, mask).map_err(self.fail(path))?;
+        let time = |t: rustix::fs::StatxTimestamp| Timestamp { secs: t.tv_sec, nanos: t.tv_nsec };
+        let known = StatxFlags::from_bits_retain(s.stx_mask).contains(StatxFlags::BTIME);
+        Ok(Metadata {
+            dev: (s.stx_dev_major, s.stx_dev_minor),
+            ino: s.stx_ino,
+            mode: s.stx_mode.into(),
+            nlink: s.stx_nlink,
+            uid: s.stx_uid,
+            gid: s.stx_gid,
+            rdev: (s.stx_rdev_major, s.stx_rdev_minor),
+            size: s.stx_size,
+            blocks: s.stx_blocks,
+            blksize: s.stx_blksize,
+            atime: time(s.stx_atime),
+            mtime: time(s.stx_mtime),
+            ctime: time(s.stx_ctime),
+            btime: known.then(|| time(s.stx_btime)),
+            attributes: s.stx_attributes.bits(),
+        })
+    }
+}
+
+fn timespec(time: SetTime) -> Timespec {
+    match time {
+        SetTime::Now => Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
+        SetTime::Omit => Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+        SetTime::At(t) => Timespec { tv_sec: t.secs, tv_nsec: t.nanos.into() },
+    }
+}
+
+impl Side for HostDir {
+    type File = HostFile;
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open_dir(&self, name: &OsStr) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(self.fail(name))?;
+        Ok(Self { fd, path: self.path.join(name) })
+    }
+
+    fn open_dir_at(&self, path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, path, flags, Mode::empty()).map_err(self.fail(path))?;
+        let path = if self.path == Path::new(".") { path.to_owned() } else { self.path.join(path) };
+        Ok(Self { fd, path })
+    }
+
+    fn names(&self) -> Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(self.fail(""))? {
+            let name = entry.map_err(self.fail(""))?.file_name().to_bytes().to_owned();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
+        self.statx(Path::new(""), AtFlags::EMPTY_PATH)
+    }
+
+    fn lstat(&self, path: &Path) -> Result<Metadata> {
+        self.statx(path, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn open(&self, name: &OsStr) -> Result<HostFile> {
+        // Without NONBLOCK something else that has taken the name might wait for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(self.fail(name))?;
+        Ok(HostFile { fd, path: self.path.join(name) })
+    }
+
+    fn create(&self, name: &OsStr) -> Result<HostFile> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(self.fail(name))?;
+        Ok(HostFile { fd, path: self.path.join(name) })
+    }
+
+    fn read_link(&self, name: &OsStr) -> Result<PathBuf> {
+        let target = rustix::fs::readlinkat(&self.fd, name, Vec::new()).map_err(self.fail(name))?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
+    }
+
+    fn symlink(&self, target: &Path, name: &OsStr) -> Result<()> {
+        rustix::fs::symlinkat(target, &self.fd, name).map_err(self.fail(name))
+    }
+
+    fn mkdir(&self, name: &OsStr) -> Result<()> {
+        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU).map_err(self.fail(name))
+    }
+
+    fn mknod(&self, name: &OsStr, mode: u32, (major, minor): Dev) -> Result<()> {
+        let (kind, dev) = (FileType::from_raw_mode(mode), rustix::fs::makedev(major, minor));
+        rustix::fs::mknodat(&self.fd, name, kind, Mode::from_raw_mode(mode & 0o777), dev).map_err(self.fail(name))
+    }
+
+    fn link(&self, path: &Path, to: &Self, new: &OsStr) -> Result<()> {
+        rustix::fs::linkat(&self.fd, path, &to.fd, new, AtFlags::empty()).map_err(to.fail(new))
+    }
+
+    fn rename(&self, name: &OsStr, new: &OsStr) -> Result<()> {
+        rustix::fs::renameat(&self.fd, name, &self.fd, new).map_err(self.fail(new))
+    }
+
+    fn unlink(&self, name: &OsStr) -> Result<()> {
+        rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()).map_err(self.fail(name))
+    }
+
+    fn chown(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(&self.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(self.fail(name))
+    }
+
+    fn chmod(&self, name: &OsStr, mode: u32) -> Result<()> {
+        rustix::fs::chmodat(&self.fd, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(self.fail(name))
+    }
+
+    fn set_times(&self, name: &OsStr, atime: SetTime, mtime: SetTime) -> Result<()> {
+        let times = Timestamps { last_access: timespec(atime), last_modification: timespec(mtime) };
+        rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(self.fail(name))
+    }
+
+    fn list_xattrs(&self, name: &OsStr) -> Result<Vec<OsString>> {
+        let mut list = vec![0; XATTR_MAX];
+        let len = rustix::fs::llistxattr(self.through(name), &mut list).map_err(self.fail(name))?;
+        let names = list.get(..len).unwrap_or_default().split(|b| *b == 0).filter(|n| !n.is_empty());
+        Ok(names.map(|n| OsStr::from_bytes(n).to_owned()).collect())
+    }
+
+    fn get_xattr(&self, name: &OsStr, attr: &OsStr) -> Result<Vec<u8>> {
+        let mut value = vec![0; XATTR_MAX];
+        let len = rustix::fs::lgetxattr(self.through(name), attr, &mut value).map_err(self.fail(name))?;
+        value.truncate(len);
+        Ok(value)
+    }
+
+    fn set_xattr(&self, name: &OsStr, attr: &OsStr, value: &[u8]) -> Result<()> {
+        rustix::fs::lsetxattr(self.through(name), attr, value, XattrFlags::empty()).map_err(self.fail(name))
+    }
+
+    fn remove_xattr(&self, name: &OsStr, attr: &OsStr) -> Result<()> {
+        rustix::fs::lremovexattr(self.through(name), attr).map_err(self.fail(name))
+    }
+
+    fn free(&self) -> Result<u64> {
+        let fs = rustix::fs::fstatvfs(&self.fd).map_err(self.fail(""))?;
+        Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
+}
+
+impl SideFile for HostFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pread(&self.fd, rest, offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(error(e, &self.path)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        let mut done = 0;
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pwrite(&self.fd, rest, offset + done as u64) {
+                Ok(0) => return Err(error(rustix::io::Errno::IO, &self.path)),
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(error(e, &self.path)),
+            }
+        }
+        Ok(())
+    }
+
+    fn data(&self, offset: u64, size: u64) -> Result<Option<(u64, u64)>> {
+        if offset >= size {
+            return Ok(None);
+        }
+        let from = match rustix::fs::seek(&self.fd, SeekFrom::Data(offset)) {
+            Ok(from) => from,
+            Err(rustix::io::Errno::NXIO) => return Ok(None),
+            // It knows no holes.
+            Err(_) => return Ok(Some((offset, size))),
+        };
+        let to = rustix::fs::seek(&self.fd, SeekFrom::Hole(from)).unwrap_or(size);
+        Ok(Some((from, to)).filter(|_| to > from))
+    }
+
+    fn set_len(&self, size: u64) -> Result<()> {
+        rustix::fs::ftruncate(&self.fd, size).map_err(|e| error(e, &self.path))
+    }
+}
