@@ -5,6 +5,7 @@
 
 use crate::alloc::{Spin, HEAP};
 use crate::fds;
+use crate::handover;
 use crate::keeper::{self, Doors};
 use crate::mem::Own;
 use crate::signal::{self, Ran};
@@ -561,6 +562,7 @@ pub(crate) fn adopt(fd: i32, id: u64) -> Result<()> {
 /// The host puts a file of its own at `fd`, which is the kernel's, by `at_host`; then `fd` means `to`.
 pub(crate) fn replace(fd: i32, to: u8, at_host: impl FnOnce() -> isize) -> isize {
     crate::ring::forget(fd);
+    handover::forget(fd);
     let before = fds::get(fd);
     let gone = instance().and_then(|i| i.process.forget(fd));
     fds::set(fd, to);
@@ -599,11 +601,13 @@ extern "C" fn before_fork() {
         tree::before_fork();
     }
     THREADS.lock.lock();
+    handover::before_fork();
     HEAP.freeze();
 }
 
 fn thaw(t: &Thread) {
     HEAP.thaw();
+    handover::after_fork();
     THREADS.lock.unlock();
     t.depth.set(t.depth.get().saturating_sub(1));
 }
@@ -620,6 +624,7 @@ extern "C" fn after_fork_parent() {
 extern "C" fn after_fork_child() {
     let t = thread::current();
     HEAP.thaw();
+    handover::after_fork();
     signal::forked();
     // What was pending for the parent's thread stays with it.
     t.deferred.set(0);

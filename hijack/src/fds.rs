@@ -209,12 +209,14 @@ impl Descriptors for HostNumbers {
         let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
         // SAFETY: no pointers.
         unsafe { host!(libc::SYS_dup3, fd, to, flags) }?;
+        crate::handover::forget(to);
         copy_state(fd, to);
         Ok(())
     }
 
     fn free(&self, fd: i32) {
         crate::ring::forget(fd);
+        crate::handover::forget(fd);
         // First the meaning, then the number: once it is closed, another thread may get it.
         set(fd, state::HOST);
         sys::close(fd);
@@ -234,6 +236,7 @@ impl Descriptors for HostNumbers {
 /// A duplicate means what the original means. Which of an epoll instance's numbers host files are added through is not
 /// followed, so from then on both are taken for mixed.
 fn copy_state(fd: i32, to: i32) {
+    crate::handover::duplicated();
     let mut s = get(fd);
     if s == state::RING {
         // The ring is read through the number that it was made with.

@@ -10,6 +10,7 @@
 //!  lkl-kernel, lkl-host
 //! ```
 //!
+//! * [`handover`]: sockets that become the host's, because of the address that they are used with.
 //! * [`keeper`]: the process that has the kernel when the program is gone. [`tree`]: the processes that share it.
 //! * [`signal`]: handlers wait while a thread is inside; `EINTR` and `SA_RESTART`. [`thread`]: what is known of each thread.
 //! * [`exec`]: what a new program takes along. [`start`]: the constructor, and the end.
@@ -25,6 +26,7 @@ mod alloc;
 mod door;
 mod exec;
 mod fds;
+mod handover;
 #[expect(unreachable_pub, reason = "the symbols are exported by name")]
 mod hooks;
 mod image;

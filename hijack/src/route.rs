@@ -9,7 +9,7 @@ use crate::fds::{self, state};
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
-use crate::{exec, mixed, paths, ring, signal, thread, transfer, tree, xlate};
+use crate::{exec, handover, mixed, paths, ring, signal, thread, transfer, tree, xlate};
 use lkl_abi::{nr, Errno, Result};
 
 /// Numbers that [`KIND`] covers.
@@ -127,6 +127,12 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         return unsafe { exec::dispatch(t, number, a) };
     }
     if KIND[number] == BY_FD {
+        match handover::take_over(number, a) {
+            // Whoever asked makes the call, as any of the host's.
+            Some(Ok(())) => return None,
+            Some(Err(e)) => return Some(-(e.0 as isize)),
+            None => {}
+        }
         return Some(by_fd(number, a));
     }
     let fd0 = a[0] as i32;

@@ -2,7 +2,7 @@
 
 use crate::sys::{self, host};
 use crate::tree::named;
-use crate::{door, exec, fds, hooks, image, raw, signal, thread, trap, tree};
+use crate::{door, exec, fds, handover, hooks, image, raw, signal, thread, trap, tree};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use lkl_host::{Config, Hooks, RealHost};
@@ -60,6 +60,8 @@ fn start() -> Result<(), String> {
     if set(tree::VARIABLE).is_none() && !image::left_to_host() && image::is_this_go() {
         return Err(format!("lkl-hijack: this {}: it cannot be run on this kernel", image::Foreign::Go.words()));
     }
+    // Each process looks for itself, also one that has its kernel from another.
+    handover::init(Config::host_prefixes().map_err(|e| e.line())?);
     DEBUG.store(set("LKL_HIJACK_DEBUG").is_some_and(|v| v != "0"), Ordering::Relaxed);
     if set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0") {
         if let Err(e) = trap::install() {
@@ -76,6 +78,9 @@ fn start() -> Result<(), String> {
     let text = |name: &str| set(name).and_then(|v| v.into_string().ok());
     let wanted = text("LKL_HIJACK_KERNEL").unwrap_or_default();
     let in_tree = text(tree::VARIABLE).map_or(Ok(false), |v| tree::arrive(&v, &wanted))?;
+    if in_tree {
+        handover::duplicated();
+    }
     door::init(in_tree)
 }
 

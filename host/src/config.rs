@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use values::{Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed, Sysctls};
+use values::{
+    Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed, Prefixes, Sysctls,
+};
 
 /// What all names begin with.
 const PREFIX: &str = "LKL_HIJACK_";
@@ -37,6 +39,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("NET_IFPARAMS", "name of the device, the same as NET_TAP"),
     ("KERNEL", "name of a kernel that is started if it does not run, and joined if it does"),
     ("SYSCTL", "settings below /proc/sys (net.ipv4.tcp_congestion_control=bbr;net.ipv4.tcp_ecn=1)"),
+    ("HOST", "addresses that are reached by the host's network (127.0.0.0/8,192.0.2.7)"),
     ("OFFLOAD", "0 turns segmentation and checksum offload of the TAP off"),
     ("DEBUG", "1 shows boot, configuration and drops on stderr; 2 each system call"),
     ("LOG", "a filter for messages, as of the tracing crate (info,lkl::syscall=trace)"),
@@ -101,6 +104,7 @@ struct Variables {
     net_ifparams: Option<Parsed<IfName>>,
     kernel: Option<Parsed<KernelName>>,
     sysctl: Option<Parsed<Sysctls>>,
+    host: Option<Parsed<Prefixes>>,
     offload: Option<Parsed<Number>>,
     debug: Option<Parsed<Number>>,
     log: Option<Parsed<LogFilter>>,
@@ -168,6 +172,18 @@ impl Config {
         };
         let text = |name: &str| ours.get(&format!("{PREFIX}{name}")).cloned().unwrap_or_default();
         assemble(vars, &text)
+    }
+
+    /// The addresses that are reached by the host's network. They are each process's own, whatever kernel it is on.
+    ///
+    /// # Errors
+    /// What is wrong with the value.
+    pub fn host_prefixes() -> Result<Vec<IpNetwork>, ConfigError> {
+        let Some(value) = std::env::var_os(format!("{PREFIX}HOST")) else { return Ok(Vec::new()) };
+        let lossy = value.to_string_lossy();
+        let text = value.to_str().ok_or_else(|| ConfigError::new("HOST", &lossy, "expected text in UTF-8"))?;
+        let parsed = <Prefixes as values::Value>::parse(text);
+        parsed.map(|p| p.0).map_err(|problem| ConfigError::new("HOST", &lossy, problem))
     }
 
     /// What is set, each thing in one form however it was written: to compare the configurations of two programs. The

@@ -86,6 +86,8 @@ def wrong_values(lab):
         ({"LKL_HIJACK_NET_MAC": "02:00:00:00:01"}, "NET_MAC", "expected a unicast hardware address of six parts"),
         ({"LKL_HIJACK_NET_MTU": "12"}, "NET_MTU", "expected an MTU in bytes from 68 to 65535"),
         ({"LKL_HIJACK_DEBUG": "yes"}, "DEBUG", "expected a number"),
+        ({"LKL_HIJACK_HOST": "127.0.0.0/33"}, "HOST", "expected networks such as 127.0.0.0/8"),
+        ({"LKL_HIJACK_HOST": "::1,localhost"}, "HOST", "not \"localhost\""),
         ({"LKL_HIJACK_NET_TPA": "x"}, "NET_TPA", "did you mean LKL_HIJACK_NET_TAP?"),
         ({"LKL_HIJACK_NET_TAP": "tap9"}, "NET_TAP", "no such interface"),
         ({"LKL_HIJACK_NET_TAP": "tun0"}, "NET_TAP", "another kind"),

@@ -3,6 +3,7 @@
 use super::{errno, Mask, Timeout};
 use crate::door::{self, Caller};
 use crate::fds::{self, state};
+use crate::handover;
 use crate::mem;
 use crate::signal::Ran;
 use crate::sys::{self, host, Args};
@@ -45,6 +46,9 @@ pub(crate) fn ctl(a: &Args) -> isize {
             let (events, data) = xlate::epoll_event(&event);
             let generic = xlate::generic_epoll_event(events, data);
             let ret = door::call(nr::EPOLL_CTL, [a[0], a[1], a[2], generic.as_ptr() as u64, 0, 0]);
+            if ret == 0 && kind == state::KERNEL {
+                handover::interest(epfd, op, fd, event);
+            }
             if ret == 0 && kind != state::KERNEL {
                 // An instance in an instance: also what the host has to tell of it.
                 let _same = at_host();

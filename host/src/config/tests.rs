@@ -111,6 +111,8 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         (&[("NET_IFTYPE", "vde")], "LKL_HIJACK_NET_IFTYPE=vde: expected tap"),
         (&[("DEBUG", "yes")], "LKL_HIJACK_DEBUG=yes: expected a number"),
         (&[("LOG", "=====")], "LKL_HIJACK_LOG======: expected a filter"),
+        (&[("HOST", "10.0.0.0/8,x")], "LKL_HIJACK_HOST=10.0.0.0/8,x: expected networks such as 127.0.0.0/8"),
+        (&[("HOST", "10.0.0.0/")], "not \"10.0.0.0/\""),
         (&[("KERNEL", "../x")], "LKL_HIJACK_KERNEL=../x: expected a name of at most 64 letters"),
         (&[("NET_TAP", "")], "LKL_HIJACK_NET_TAP=: expected the name of an interface"),
         (&[("NET_TAP", "a\nb")], "LKL_HIJACK_NET_TAP=a\\nb: expected"),

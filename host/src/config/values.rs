@@ -1,5 +1,6 @@
 //! The grammars of single values. Each error says what was expected.
 
+use ipnetwork::IpNetwork;
 use macaddr::MacAddr6;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
@@ -220,6 +221,25 @@ impl Value for Sysctls {
             return Err("expected settings such as net.ipv4.tcp_ecn=1;net.core.somaxconn=128".into());
         }
         Ok(Self(parsed))
+    }
+}
+
+/// Networks and addresses, with commas between; empty for none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prefixes(pub Vec<IpNetwork>);
+
+impl Value for Prefixes {
+    fn parse(text: &str) -> Result<Self, String> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let one = |item: &str| {
+            // The crate takes masks such as 255.0.0.0 too, but also an empty length.
+            let len = item.split_once('/').map(|(_, len)| decimal(len).is_some());
+            item.parse()
+                .ok()
+                .filter(|_| len != Some(false))
+                .ok_or_else(|| format!("expected networks such as 127.0.0.0/8,::1,192.0.2.0/24, not {item:?}"))
+        };
+        items.map(one).collect::<Result<_, _>>().map(Self)
     }
 }
 
