@@ -105,7 +105,7 @@ pub(crate) struct Walker<'a> {
     cred: &'a Cred,
     flags: WalkFlags,
     /// What `/` is, and what `..` does not leave.
-    root: Place,
+    root: &'a Place,
     /// Where it is.
     pub(crate) at: Place,
     /// The path, or the symbolic link that is being followed, and how far it has come.
@@ -133,7 +133,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn new(
         vfs: &'a Vfs,
         ctx: &Context<'a>,
-        base: Option<&Place>,
+        base: Option<&'a Place>,
         path: &'a [u8],
         flags: WalkFlags,
     ) -> Result<Self> {
@@ -158,7 +158,7 @@ impl<'a> Walker<'a> {
             vfs,
             cred: ctx.cred,
             flags,
-            root: root.clone(),
+            root,
             at: at.clone(),
             text: Cow::Borrowed(path),
             pos: 0,
@@ -321,7 +321,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn up(&mut self) -> Result<()> {
         self.knows_root = true;
         loop {
-            if self.at == self.root {
+            if self.at == *self.root {
                 if self.flags.contains(WalkFlags::BENEATH) {
                     return Err(Errno::EXDEV);
                 }
@@ -385,6 +385,18 @@ pub(crate) fn search(cred: &Cred, dir: &Node) -> Result<()> {
     }
     let inode = dir.inode();
     cred.check(&**inode, &inode.attr(), EXEC)
+}
+
+/// Would this be a directory that is in itself? A medium that is corrupt may say so; who goes down would never come to an end.
+fn is_loop(dir: &Arc<Dentry>, node: &Node) -> bool {
+    let mut at = (node.kind() == InodeKind::Directory).then(|| dir.clone());
+    while let Some(above) = at {
+        if above.node().ino() == node.ino() {
+            return true;
+        }
+        at = above.parent();
+    }
+    false
 }
 
 impl Vfs {
@@ -452,6 +464,11 @@ impl Vfs {
             self.cache().forget(dir, name);
         }
         let node = ino.map(|ino| sb.node(ino)).transpose()?;
+        if node.as_ref().is_some_and(|node| is_loop(dir, node)) {
+            let (name, dir) = (String::from_utf8_lossy(name), dir.node().ino());
+            tracing::error!(target: "lkl::vfs", "{name:?} in directory {dir} of {} is above it", sb.fs().name());
+            return Err(Errno::ELOOP);
+        }
         Ok(self.cache().insert(dir, name, node))
     }
 }
