@@ -262,6 +262,19 @@ fn directories_that_are_in_themselves() {
     p.run("umount m 0").unwrap();
 }
 
+#[test]
+fn many_threads_leave_a_whole_image() {
+    let image = Image::new("32M");
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    p.root = p.walk("m", true).unwrap();
+    p.cwd = p.root.clone();
+    crate::threads::storm(&p, 3000);
+    (p.root, p.cwd) = (p.vfs.root(), p.vfs.root());
+    p.vfs.unmount_all().unwrap();
+    image.check();
+}
+
 /// Processor time of this thread.
 fn processor() -> std::time::Duration {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
