@@ -18,6 +18,8 @@ pub enum Rank {
     Names,
     /// The cache of directory entries.
     Dentries,
+    /// Shared by those who write files back, one after the other; exclusive for who waits for all of them.
+    WriteBack,
     /// The cache of inodes; held while one is read from its file system.
     Inodes,
     /// The content and attributes of one file: shared for reads, exclusive for changes.

@@ -55,6 +55,8 @@ pub struct Super {
     table: Mutex<Table>,
     /// Files with something to be written, and since when, the oldest first. One may be here that has nothing any more.
     dirty: Mutex<VecDeque<(Instant, u64)>>,
+    /// Held shared while a file is written back that has been taken out of `dirty`.
+    write_backs: RwLock<()>,
     /// Errors of write-back in any of its files.
     errors: Errors,
     told: ErrorMark,
@@ -82,6 +84,7 @@ impl Super {
             names: RwLock::new(Rank::Names, ()),
             table: Mutex::new(Rank::Inodes, Table::default()),
             dirty: Mutex::new(Rank::Leaf, VecDeque::new()),
+            write_backs: RwLock::new(Rank::WriteBack, ()),
             errors: Errors::default(),
             told: ErrorMark::default(),
         });
@@ -252,6 +255,7 @@ impl Super {
     pub(crate) fn write_back_older(self: &Arc<Self>, old: Option<Instant>, until: Instant) -> bool {
         let mut most = self.dirty.lock().len();
         loop {
+            let _busy = self.write_backs.read();
             let next = {
                 let mut dirty = self.dirty.lock();
                 match dirty.front() {
@@ -270,6 +274,7 @@ impl Super {
 
     /// Writes back the file that has been dirty for longest. Answers whether there was one.
     pub(crate) fn write_back_first(self: &Arc<Self>) -> bool {
+        let _busy = self.write_backs.read();
         let next = self.dirty.lock().pop_front();
         let Some((_, ino)) = next else { return false };
         if let Some(node) = self.known(ino) {
@@ -284,6 +289,8 @@ impl Super {
     /// `EIO`, `ENOSPC`, also for an earlier write-back that failed and that no call has told yet.
     pub fn sync(self: &Arc<Self>) -> Result<()> {
         self.write_back_older(None, Instant::FAR_FUTURE);
+        // Others may have begun before, with files that were not in the list any more.
+        drop(self.write_backs.write());
         let synced = if self.read_only() { Ok(()) } else { self.raw.sync() };
         self.errors.check(&self.told).and(synced)
     }

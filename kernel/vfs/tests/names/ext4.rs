@@ -6,9 +6,11 @@ use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
 use lkl_ext4::EXT4;
 use lkl_ops::sim::MemDisk;
+use lkl_ops::Disk;
 use lkl_vfs::MountRequest;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
 
 struct Image {
     disk: Arc<MemDisk>,
@@ -275,10 +277,80 @@ fn many_threads_leave_a_whole_image() {
     image.check();
 }
 
+/// A disk that takes its time with much data, and tells when it begins.
+struct Slow {
+    disk: Arc<MemDisk>,
+    began: mpsc::Sender<()>,
+}
+
+impl Disk for Slow {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.disk.sector_size()
+    }
+
+    fn read_only(&self) -> bool {
+        false
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.disk.read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
+        if buf.len() >= 1 << 19 {
+            let _nobody_waits = self.began.send(());
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        self.disk.write_at(buf, offset)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.disk.flush()
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> Result<()> {
+        self.disk.discard(offset, len)
+    }
+}
+
+#[test]
+fn sync_and_umount_wait_for_write_back() {
+    let (began, begins) = mpsc::channel();
+    let image = Image::new("32M");
+    let slow = Arc::new(Slow { disk: image.disk.clone(), began });
+    let image = Image { device: BlockDevice::new(slow, "vda"), ..image };
+    let mut p = program();
+    image.mount(&p, "m", 0).unwrap();
+    let content = vec![7; 4 << 20];
+    let file = p.open("m/f", flags("rdwr|creat"), 0o644).unwrap();
+    write(&file, &content, false).unwrap();
+    drop(file);
+    std::thread::scope(|s| {
+        let later = p.vfs.env().host().now() + Duration::from_secs(60);
+        let vfs = p.vfs.clone();
+        s.spawn(move || vfs.service(later));
+        begins.recv().unwrap();
+        p.vfs.sync().unwrap();
+        // As it is on the medium now, if the power went.
+        let disk = Arc::new(MemDisk::new(image.disk.contents()));
+        let copy = Image { device: BlockDevice::new(disk.clone(), "vdb"), disk, dir: tempfile::tempdir().unwrap() };
+        let mut other = program();
+        copy.mount(&other, "m", 0).unwrap();
+        assert!(read(&other.open("m/f", flags("rdonly"), 0).unwrap(), 4 << 20).unwrap() == content);
+        other.run("umount m 0").unwrap();
+        p.run("umount m 0").unwrap();
+    });
+    image.check();
+}
+
 /// Processor time of this thread.
-fn processor() -> std::time::Duration {
+fn processor() -> Duration {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    std::time::Duration::from_nanos(told.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default())
+    Duration::from_nanos(told.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default())
 }
 
 /// `cargo test --release -p lkl-vfs --test names -- --ignored --nocapture`
