@@ -23,6 +23,7 @@ use lkl_host::Slept;
 use lkl_kernel::PollFd;
 use lkl_ops::{Instant, UserMem};
 use lkl_sync::Events;
+use smallvec::SmallVec;
 
 fn errno(e: Errno) -> isize {
     -(e.0 as isize)
@@ -40,9 +41,10 @@ pub(crate) enum Timeout {
 }
 
 impl Timeout {
-    /// When it is over (`None`: never).
-    fn deadline(self, now: Instant) -> Result<Option<Instant>> {
+    /// When it is over (`None`: never; the beginning of time: at once). The clock is looked at only if it matters.
+    fn deadline(self, c: &Caller) -> Result<Option<Instant>> {
         let (secs, nanos) = match self {
+            Self::Millis(0) => return Ok(Some(Instant::ZERO)),
             Self::Millis(ms) if ms < 0 => return Ok(None),
             Self::Millis(ms) => ((ms / 1000) as u64, (ms % 1000) as u64 * 1_000_000),
             Self::Spec(0) | Self::Val(0) => return Ok(None),
@@ -62,12 +64,13 @@ impl Timeout {
         if (secs as i64) < 0 || nanos >= 1_000_000_000 {
             return Err(Errno::EINVAL);
         }
-        Ok(Some(now + core::time::Duration::new(secs, nanos as u32)))
+        Ok(Some(c.now() + core::time::Duration::new(secs, nanos as u32)))
     }
 
     /// Tells the caller what is left of it, as Linux does for `select`.
-    fn write_left(self, deadline: Option<Instant>, now: Instant) {
-        let Some(left) = deadline.map(|d| d.since(now)) else { return };
+    fn write_left(self, deadline: Option<Instant>) {
+        let (Some(deadline), Ok(c)) = (deadline, door::caller(thread::current())) else { return };
+        let left = deadline.since(c.now());
         // Linux ignores it, too, if that cannot be written.
         let _ignored = match self {
             Self::Spec(at) => mem::put(at, &[left.as_secs(), u64::from(left.subsec_nanos())]),
@@ -75,6 +78,11 @@ impl Timeout {
             Self::Millis(_) => Ok(()),
         };
     }
+}
+
+/// Has the deadline passed?
+fn over(deadline: Option<Instant>, c: &Caller) -> bool {
+    deadline.is_some_and(|d| d == Instant::ZERO || d <= c.now())
 }
 
 /// The signal mask of a call, while it lasts.
@@ -103,20 +111,29 @@ impl Mask {
     }
 }
 
+/// So many descriptors take no memory of the heap.
+const FEW: usize = 8;
+
+type PollFds = SmallVec<[libc::pollfd; FEW]>;
+
 /// A set of descriptors of both owners.
 struct Set {
-    ours: Vec<PollFd>,
+    ours: SmallVec<[PollFd; FEW]>,
     /// For each of `ours`, which of the caller's it is.
-    index: Vec<usize>,
+    index: SmallVec<[usize; FEW]>,
     /// As many as the caller's; -1 where it is not the host's.
-    theirs: Vec<libc::pollfd>,
+    theirs: PollFds,
     any_theirs: bool,
 }
 
 impl Set {
     fn new(fds: &[libc::pollfd]) -> Self {
-        let mut set =
-            Self { ours: Vec::new(), index: Vec::new(), theirs: Vec::with_capacity(fds.len()), any_theirs: false };
+        let mut set = Self {
+            ours: SmallVec::new(),
+            index: SmallVec::new(),
+            theirs: PollFds::with_capacity(fds.len()),
+            any_theirs: false,
+        };
         for (i, p) in fds.iter().enumerate() {
             let mut host = libc::pollfd { fd: p.fd, events: p.events, revents: 0 };
             if fds::kernel(p.fd) {
@@ -148,7 +165,7 @@ impl Set {
         {
             return self.look().map(drop);
         }
-        if ready + self.look()? > 0 || deadline.is_some_and(|d| d <= c.now()) {
+        if ready + self.look()? > 0 || over(deadline, c) {
             return Ok(());
         }
         let (mut ready, watch) = c.watch(&mut self.ours)?;
@@ -187,42 +204,40 @@ impl Set {
 }
 
 /// Waits for `fds`, whoever owns them; writes every `revents`. Answers how many are ready.
-fn wait(fds: &mut [libc::pollfd], timeout: Timeout, mask: (u64, u64)) -> (isize, Option<Instant>, Instant) {
+fn wait(fds: &mut [libc::pollfd], timeout: Timeout, mask: (u64, u64)) -> (isize, Option<Instant>) {
     let t = thread::current();
     let mut deadline = None;
     let mut first = true;
     loop {
         let Ok(c) = door::caller(t) else {
-            return (errno(Errno::EIO), None, Instant::ZERO);
+            return (errno(Errno::EIO), None);
         };
-        let now = c.now();
         if first {
-            match timeout.deadline(now) {
+            match timeout.deadline(c) {
                 Ok(d) => deadline = d,
-                Err(e) => return (errno(e), None, now),
+                Err(e) => return (errno(e), None),
             }
             first = false;
         }
         let mask = match Mask::set(mask.0, mask.1) {
             Ok(mask) => mask,
-            Err(e) => return (errno(e), deadline, now),
+            Err(e) => return (errno(e), deadline),
         };
         let mut set = Set::new(fds);
         let result = set.wait(c, deadline);
         let ready = set.answer(fds);
-        let now = c.now();
         drop(set);
         let ran = mask.end(t);
         match result {
-            Ok(()) => return (ready as isize, deadline, now),
+            Ok(()) => return (ready as isize, deadline),
             Err(Errno::EINTR) if ran == Ran::Nothing => door::cancellation_point(t),
-            Err(e) => return (errno(e), deadline, now),
+            Err(e) => return (errno(e), deadline),
         }
     }
 }
 
 /// Reads the caller's `struct pollfd`s if any of them is the kernel's.
-fn pollfds(at: u64, n: u64) -> Option<Result<Vec<libc::pollfd>>> {
+fn pollfds(at: u64, n: u64) -> Option<Result<PollFds>> {
     const SIZE: usize = size_of::<libc::pollfd>();
     let n = n as usize;
     let mut any = false;
@@ -242,7 +257,7 @@ fn pollfds(at: u64, n: u64) -> Option<Result<Vec<libc::pollfd>>> {
     if n > fds::LIMIT {
         return Some(Err(Errno::EINVAL));
     }
-    let mut list = vec![libc::pollfd { fd: -1, events: 0, revents: 0 }; n];
+    let mut list = PollFds::from_elem(libc::pollfd { fd: -1, events: 0, revents: 0 }, n);
     // SAFETY: `struct pollfd` is two integers of 2 and one of 4 bytes, without padding.
     let bytes = unsafe { core::slice::from_raw_parts_mut(list.as_mut_ptr().cast::<u8>(), n * SIZE) };
     Some(mem::Own.read(at, bytes).map(|()| list))
@@ -253,9 +268,9 @@ fn poll_with(at: u64, n: u64, timeout: Timeout, mask: (u64, u64)) -> Option<isiz
         Ok(list) => list,
         Err(e) => return Some(errno(e)),
     };
-    let (ret, deadline, now) = wait(&mut list, timeout, mask);
+    let (ret, deadline) = wait(&mut list, timeout, mask);
     if let Timeout::Spec(_) = timeout {
-        timeout.write_left(deadline, now);
+        timeout.write_left(deadline);
     }
     if ret < 0 {
         return Some(ret);
@@ -326,8 +341,8 @@ fn select_list(n: i32, sets: [u64; 3]) -> Option<Vec<libc::pollfd>> {
 
 fn select_with(n: i32, sets: [u64; 3], timeout: Timeout, mask: (u64, u64)) -> Option<isize> {
     let mut list = select_list(n, sets)?;
-    let (ret, deadline, now) = wait(&mut list, timeout, mask);
-    timeout.write_left(deadline, now);
+    let (ret, deadline) = wait(&mut list, timeout, mask);
+    timeout.write_left(deadline);
     if ret < 0 {
         return Some(ret);
     }

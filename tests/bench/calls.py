@@ -1,10 +1,11 @@
 """What single calls cost, and to start: no network is needed."""
 
 import os
+import pathlib
 import statistics
 import subprocess
 
-from links import WRAPPER, Trouble
+from links import ROOT, Trouble
 
 
 def lines(words, env=None):
@@ -42,12 +43,33 @@ def calls(bench, sides):
         if title.endswith("first process") and name in AIMED:
             aim = ("value", "<=", AIM_NS)
         bench.report("calls", f"{name} {title}", "ns", "lower", pair, aim)
+    if bench.host(sides[0]):
+        capi(bench)
+
+
+def capi(bench):
+    """The C API beside the host's getpid."""
+    done = subprocess.run(["cargo", "build", "-q", "--release", "-p", "lkl"], cwd=ROOT)
+    library = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "liblkl.a"
+    if done.returncode != 0 or not (ROOT / library).exists():
+        raise Trouble("liblkl does not build")
+    link = ["-I", ROOT / "host/capi/include", ROOT / library, "-lpthread", "-ldl", "-lm", "-lrt"]
+    programs = [bench.program("capi", "native", ["-DNATIVE"]), bench.program("capi", "liblkl", link)]
+    names = {"getpid": ("ns", 20), "boot and halt": ("ms", 2), "memory": ("KiB", 4096)}
+    got = {name: ([], []) for name in names}
+    for n in range(bench.repeat):
+        for i in bench.order(n):
+            for name, value in lines([*bench.one_cpu_words(), str(programs[i])]).items():
+                got[name][i].append(value)
+    for name, (unit, most) in names.items():
+        bench.report("calls", f"{name}, by liblkl", unit, "lower", got[name], ("value", "<=", most))
 
 
 def start(bench, sides):
     """`true`: its time and its resident memory."""
     # What is not built is built in the first, uncounted run.
-    subprocess.run([str(WRAPPER), "true"], check=False)
+    for words, env in (side.alone(["true"]) for side in sides if not bench.host(side)):
+        subprocess.run(words, env=env, check=False)
     pairs = ([], []), ([], [])
     for n in range(bench.repeat):
         for i in bench.order(n):

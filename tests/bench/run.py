@@ -32,11 +32,11 @@ class Bench:
         self.seconds, self.repeat, self.one_cpu, self.ipv6 = args.seconds, args.repeat, args.one_cpu, args.ipv6
         self.directory, self.rows, self.notes = pathlib.Path(directory), [], []
 
-    def program(self, name):
+    def program(self, name, as_=None, more=()):
         """A program in C, compiled."""
-        to = self.directory / name
+        to = self.directory / (as_ or name)
         if not to.exists():
-            subprocess.run(["cc", "-O2", "-pthread", "-o", to, HERE / f"{name}.c"], check=True)
+            subprocess.run(["cc", "-O2", "-pthread", "-o", to, HERE / f"{name}.c", *more], check=True)
         return to
 
     def order(self, n):
@@ -59,7 +59,7 @@ class Bench:
 
     def report(self, kind, name, unit, better, pair, aim):
         """`pair`: the figures of both sides, by repetition. `aim`: ("ratio" or "value", "<=" or ">=", number)."""
-        first, second = (statistics.median(side) for side in pair)
+        first, second = (statistics.median(side) if side else None for side in pair)
         ratios = [b / a for a, b in zip(*pair) if a]
         row = {"kind": kind, "name": name, "unit": unit, "better": better, "first": first, "second": second}
         row["ratio"] = statistics.median(ratios) if ratios and better else None

@@ -1,6 +1,6 @@
 //! `epoll_ctl` and `epoll_wait` over files of both owners.
 
-use super::{errno, Mask, Timeout};
+use super::{errno, over, Mask, Timeout};
 use crate::door::{self, Caller};
 use crate::fds::{self, state};
 use crate::handover;
@@ -15,6 +15,7 @@ use lkl_host::Slept;
 use lkl_kernel::PollFd;
 use lkl_ops::{Instant, UserMem};
 use lkl_sync::Events;
+use smallvec::SmallVec;
 
 /// Most events of the host's that are asked for at once.
 const BATCH: usize = 256;
@@ -63,9 +64,12 @@ pub(crate) fn ctl(a: &Args) -> isize {
     }
 }
 
+/// So many events take no memory of the heap.
+const FEW: usize = 16;
+
 /// Events in x86-64's form, as they are collected.
 struct Found {
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; FEW * EPOLL_EVENT]>,
     max: usize,
 }
 
@@ -128,7 +132,7 @@ fn collect_both(c: &Caller, epfd: i32, found: &mut Found) -> Result<()> {
 
 fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
     collect(c, epfd, found)?;
-    if found.len() > 0 || deadline.is_some_and(|d| d <= c.now()) {
+    if found.len() > 0 || over(deadline, c) {
         return Ok(());
     }
     let mut us = [PollFd { fd: epfd, events: Events::IN, revents: Events::EMPTY }];
@@ -163,7 +167,7 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
     loop {
         let Ok(c) = door::caller(t) else { return errno(Errno::EIO) };
         if first {
-            match timeout.deadline(c.now()) {
+            match timeout.deadline(c) {
                 Ok(d) => deadline = d,
                 Err(e) => return errno(e),
             }
@@ -173,7 +177,7 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
             Ok(mask) => mask,
             Err(e) => return errno(e),
         };
-        let mut found = Found { bytes: Vec::new(), max: max as usize };
+        let mut found = Found { bytes: SmallVec::new(), max: max as usize };
         let mut result = sleep_for(c, epfd, &mut found, deadline).map(|()| found.len());
         if found.len() > 0 && mem::Own.write(to, &found.bytes).is_err() {
             result = Err(Errno::EFAULT);

@@ -118,10 +118,18 @@ impl Net {
         }
     }
 
-    pub(crate) fn loopback_input(&self, p: LoopPacket) {
+    pub(crate) fn loopback_input(&self, mut p: LoopPacket) {
         let Ok(link) = self.link_by_index(p.ifindex) else { return };
         if !link.is_up() {
             return;
+        }
+        if let Some(segment) = &p.segment {
+            let v6 = segment.dst.is_ipv6();
+            let watched = self.has_packet_taps() || self.raw.any(v6, IPPROTO_TCP);
+            if !watched && link.is_loopback() && !(v6 && link.ipv6.disable_ipv6.on()) {
+                return self.loopback_segment(&link, p);
+            }
+            p = p.whole();
         }
         let v6 = p.packet.first().is_some_and(|b| b >> 4 == 6);
         if link.is_loopback() {
@@ -148,6 +156,62 @@ impl Net {
         } else {
             self.ipv4_input(&link, p.packet, how);
         }
+    }
+
+    /// A segment of a connection of this host with itself, whose addresses and ports were looked at when it was sent.
+    fn loopback_segment(&self, link: &Link, p: LoopPacket) {
+        let (Some(net), Some(segment)) = (self.arc(), p.segment) else { return };
+        let payload: usize = segment.payload.iter().map(Bytes::len).sum();
+        let n = (p.packet.len() + payload) as u64;
+        for (packets, bytes) in
+            [(&link.stats.tx_packets, &link.stats.tx_bytes), (&link.stats.rx_packets, &link.stats.rx_bytes)]
+        {
+            packets.fetch_add(1, Relaxed);
+            bytes.fetch_add(n + ethernet::HEADER_LEN as u64, Relaxed);
+        }
+        let s = self.snmp();
+        let mut ifindex = link.index;
+        if let IpAddr::V6(dst) = segment.dst {
+            s.ip6.in_receives.inc();
+            s.ip6.in_octets.add(n);
+            match segment.tos & 3 {
+                0 => s.ip6.in_no_ect_pkts.inc(),
+                1 => s.ip6.in_ect1_pkts.inc(),
+                2 => s.ip6.in_ect0_pkts.inc(),
+                _ => s.ip6.in_ce_pkts.inc(),
+            }
+            s.ip6.in_delivers.inc();
+            if !dst.is_loopback() {
+                ifindex = self.addr_find(0, segment.dst).map_or(ifindex, |a| a.ifindex);
+            }
+        } else {
+            s.ip.in_receives.inc();
+            s.ip_ext.in_octets.add(n);
+            match segment.tos & 3 {
+                0 => s.ip_ext.in_no_ect_pkts.inc(),
+                1 => s.ip_ext.in_ect1_pkts.inc(),
+                2 => s.ip_ext.in_ect0_pkts.inc(),
+                _ => s.ip_ext.in_ce_pkts.inc(),
+            }
+            s.ip.in_delivers.inc();
+        }
+        let meta = RxMeta {
+            src: segment.src,
+            dst: segment.dst,
+            proto: IPPROTO_TCP,
+            ttl: segment.ttl,
+            tos: segment.tos,
+            flow_label: segment.flow_label,
+            ifindex,
+            checksum_ok: true,
+            gso_size: p.gso_size,
+            packet_type: p.packet_type,
+            broadcast: false,
+            time: self.host().realtime(),
+            packet: p.packet,
+            transport: segment.transport,
+        };
+        crate::tcp::input_pieces(&net, &meta, segment.payload);
     }
 
     fn ipv4_input(&self, link: &Arc<Link>, packet: Bytes, how: Arrival) {

@@ -1,12 +1,13 @@
 //! The queue of `lo`: what this host sends to itself. It is run by whoever put something in, one thread at a time, holding no
 //! lock, and never from within itself.
 
-use crate::tx::PacketType;
+use crate::tx::{PacketType, PayloadParts};
 use crate::Net;
 use bytes::Bytes;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use lkl_sync::{Mutex, Rank};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// Most packets that wait.
 const MAX: usize = 16_384;
@@ -16,13 +17,40 @@ const BUDGET: usize = 4096;
 /// A packet on its way through `lo`.
 #[derive(Debug)]
 pub(crate) struct LoopPacket {
-    /// From the IP header on.
+    /// From the IP header on; of a [`LoopSegment`], its headers only.
     pub(crate) packet: Bytes,
+    /// It is a segment of a TCP connection of this host with itself.
+    pub(crate) segment: Option<LoopSegment>,
     /// It stands for several segments.
     pub(crate) gso_size: Option<u16>,
     /// It is a copy of a multicast or broadcast packet that was sent by this link.
     pub(crate) ifindex: u32,
     pub(crate) packet_type: PacketType,
+}
+
+/// What of a TCP segment need not be read from its headers, and its payload, which is not copied on its way.
+#[derive(Debug)]
+pub(crate) struct LoopSegment {
+    pub(crate) src: IpAddr,
+    pub(crate) dst: IpAddr,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    pub(crate) flow_label: u32,
+    /// Offset of the TCP header in the packet.
+    pub(crate) transport: usize,
+    pub(crate) payload: PayloadParts,
+}
+
+impl LoopPacket {
+    /// The same in one piece.
+    pub(crate) fn whole(self) -> Self {
+        let Some(segment) = self.segment else { return self };
+        let len = segment.payload.iter().map(Bytes::len).sum::<usize>();
+        let mut packet = Vec::with_capacity(self.packet.len() + len);
+        packet.extend_from_slice(&self.packet);
+        segment.payload.iter().for_each(|p| packet.extend_from_slice(p));
+        Self { packet: packet.into(), segment: None, ..self }
+    }
 }
 
 pub(crate) struct Loopback {

@@ -3,7 +3,7 @@
 use crate::flow::{FlowKey, Route};
 use crate::ip::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::link::Link;
-use crate::loopback::LoopPacket;
+use crate::loopback::{LoopPacket, LoopSegment};
 use crate::packet::TapFrame;
 use crate::timestamp::TxStamp;
 use crate::tx::{IpTx, PacketType, PayloadParts, PmtuDisc};
@@ -14,6 +14,7 @@ use lkl_abi::{Errno, Result};
 use lkl_net::checksum::Sum;
 use lkl_net::ip::fragment;
 use lkl_net::route::Kind;
+use lkl_net::tcp::Flags;
 use lkl_net::wire::ethernet::{self, Mac};
 use lkl_net::wire::{ipv4, ipv6};
 use lkl_ops::{Checksum, Gso, GsoKind, TxFrame};
@@ -59,6 +60,9 @@ impl Frame {
         all.into()
     }
 }
+
+/// Offset of the flags in a TCP header.
+const FLAGS_AT: usize = 13;
 
 /// What an IP header is made of.
 #[derive(Clone, Copy)]
@@ -210,7 +214,13 @@ impl Net {
             let copy = if multicast { pkt.multicast_loop && route.link.is_member(ip.dst) } else { true };
             if copy {
                 let packet = whole(&ip, &pkt);
-                self.loop_back(LoopPacket { packet, gso_size: None, ifindex: route.link.index, packet_type: kind });
+                self.loop_back(LoopPacket {
+                    packet,
+                    segment: None,
+                    gso_size: None,
+                    ifindex: route.link.index,
+                    packet_type: kind,
+                });
             }
             if ip.ttl == 0 {
                 return Ok(());
@@ -279,9 +289,7 @@ impl Net {
         }
         match way {
             Way::Loop => {
-                let packet = whole(ip, pkt);
-                self.stamp_looped(pkt.stamp.as_ref(), &packet);
-                self.loop_back(LoopPacket { packet, gso_size: None, ifindex: 1, packet_type: kind });
+                self.loop_packet(ip, pkt, None, kind);
             }
             Way::Mac(link, _) | Way::Neighbour(link, _) => {
                 let mut frame = Frame::new(link, if v6 { ethernet::IPV6 } else { ethernet::IPV4 }, total.min(200));
@@ -304,6 +312,33 @@ impl Net {
             }
         }
         Ok(())
+    }
+
+    /// A packet goes to ourselves. The payload of a connection's segment goes as it is, all else in one piece.
+    fn loop_packet(&self, ip: &Ip<'_>, pkt: &IpTx, gso_size: Option<u16>, packet_type: PacketType) {
+        let plain = |flags: &u8| flags & (Flags::SYN | Flags::RST | Flags::URG).bits() == 0;
+        let splits = ip.proto == IPPROTO_TCP
+            && !pkt.payload.is_empty()
+            && pkt.stamp.is_none()
+            && ip.options.is_empty()
+            && pkt.header.get(FLAGS_AT).is_some_and(plain);
+        if !splits {
+            let packet = whole(ip, pkt);
+            self.stamp_looped(pkt.stamp.as_ref(), &packet);
+            return self.loop_back(LoopPacket { packet, segment: None, gso_size, ifindex: 1, packet_type });
+        }
+        let transport = ip.len();
+        let segment = LoopSegment {
+            src: ip.src,
+            dst: ip.dst,
+            ttl: ip.ttl,
+            tos: ip.tos,
+            flow_label: ip.flow_label,
+            transport,
+            payload: pkt.payload.clone(),
+        };
+        let packet = headers(ip, pkt, transport + pkt.header.len()).into();
+        self.loop_back(LoopPacket { packet, segment: Some(segment), gso_size, ifindex: 1, packet_type });
     }
 
     /// A packet goes to ourselves: its time of leaving is now.
@@ -366,7 +401,7 @@ impl Net {
                     p.parts.iter().for_each(|b| packet.extend_from_slice(b));
                     let (packet, packet_type) = (packet.into(), PacketType::Host);
                     self.stamp_looped(stamp.take(), &packet);
-                    self.loop_back(LoopPacket { packet, gso_size: None, ifindex: 1, packet_type });
+                    self.loop_back(LoopPacket { packet, segment: None, gso_size: None, ifindex: 1, packet_type });
                 }
                 Way::Mac(link, _) | Way::Neighbour(link, _) => {
                     let mut frame = Frame::new(link, if v6 { ethernet::IPV6 } else { ethernet::IPV4 }, 60);
@@ -394,10 +429,7 @@ impl Net {
         }
         let (link, offload) = match way {
             Way::Loop => {
-                let packet = whole(ip, pkt);
-                let packet_type = PacketType::Host;
-                self.stamp_looped(pkt.stamp.as_ref(), &packet);
-                self.loop_back(LoopPacket { packet, gso_size: Some(size), ifindex: 1, packet_type });
+                self.loop_packet(ip, pkt, Some(size), PacketType::Host);
                 return Ok(());
             }
             Way::Mac(link, _) | Way::Neighbour(link, _) => {
@@ -481,7 +513,13 @@ impl Net {
         self.count_out(v6, route, packet.len());
         if route.is_local() || route.link.dev.is_none() {
             self.stamp_looped(stamp.as_ref(), &packet);
-            self.loop_back(LoopPacket { packet, gso_size: None, ifindex: 1, packet_type: PacketType::Host });
+            self.loop_back(LoopPacket {
+                packet,
+                segment: None,
+                gso_size: None,
+                ifindex: 1,
+                packet_type: PacketType::Host,
+            });
             return Ok(());
         }
         let mut frame = Frame::new(&route.link, if v6 { ethernet::IPV6 } else { ethernet::IPV4 }, 0);
@@ -510,7 +548,13 @@ impl Net {
     pub(crate) fn send_raw_frame(&self, link: &Arc<Link>, frame: Bytes) -> Result<()> {
         if link.dev.is_none() {
             let packet = frame.slice(ethernet::HEADER_LEN.min(frame.len())..);
-            self.loop_back(LoopPacket { packet, gso_size: None, ifindex: link.index, packet_type: PacketType::Host });
+            self.loop_back(LoopPacket {
+                packet,
+                segment: None,
+                gso_size: None,
+                ifindex: link.index,
+                packet_type: PacketType::Host,
+            });
             self.run_loopback();
             return Ok(());
         }
@@ -581,8 +625,17 @@ fn flow_key(pkt: &IpTx) -> FlowKey {
 /// The packet in one piece, for this host: the checksum field holds the pseudo-header's sum only, as of a packet that no
 /// device has filled in.
 fn whole(ip: &Ip<'_>, pkt: &IpTx) -> Bytes {
+    let mut packet = headers(ip, pkt, ip.len() + pkt.transport_len());
+    for p in &pkt.payload {
+        packet.extend_from_slice(p);
+    }
+    packet.into()
+}
+
+/// Its beginning, up to the payload, with room for `room` bytes in all.
+fn headers(ip: &Ip<'_>, pkt: &IpTx, room: usize) -> Vec<u8> {
     let len = pkt.transport_len();
-    let mut packet = Vec::with_capacity(ip.len() + len);
+    let mut packet = Vec::with_capacity(room);
     ip.emit(len, None, &mut packet);
     let start = packet.len();
     packet.extend_from_slice(&pkt.header);
@@ -590,10 +643,7 @@ fn whole(ip: &Ip<'_>, pkt: &IpTx) -> Bytes {
         let sum = Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded();
         put16(&mut packet, start + usize::from(offset), sum);
     }
-    for p in &pkt.payload {
-        packet.extend_from_slice(p);
-    }
-    packet.into()
+    packet
 }
 
 fn put16(b: &mut [u8], at: usize, value: u16) {

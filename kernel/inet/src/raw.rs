@@ -52,6 +52,11 @@ impl RawTable {
         }
     }
 
+    /// Is there a socket that may want packets of this protocol?
+    pub(crate) fn any(&self, v6: bool, protocol: u8) -> bool {
+        self.len.load(Relaxed) != 0 && self.sockets.read().contains_key(&(v6, protocol))
+    }
+
     fn of(&self, v6: bool, protocol: u8) -> Vec<Arc<DatagramSocket>> {
         if self.len.load(Relaxed) == 0 {
             return Vec::new();

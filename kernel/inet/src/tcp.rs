@@ -28,7 +28,7 @@ pub(crate) use fastopen::{parse_keys, show_keys, Key};
 pub use show::TcpSockInfo;
 pub use table::TcpTable;
 
-use crate::tx::{HeaderBytes, IcmpError, IpTx, RxMeta};
+use crate::tx::{HeaderBytes, IcmpError, IpTx, PayloadParts, RxMeta};
 use crate::Net;
 use bytes::Bytes;
 use core::sync::atomic::Ordering::Relaxed;
@@ -66,19 +66,35 @@ pub(crate) fn input(net: &Arc<Net>, meta: &RxMeta, segment: Bytes) {
         return;
     }
     header.ecn = Ecn::of(meta.tos);
-    let payload = segment.slice(len..);
+    dispatch(net, meta, &header, segment.slice(len..));
+}
+
+/// A segment that this host has sent to itself: its headers are in `meta`, its payload is in pieces.
+pub(crate) fn input_pieces(net: &Arc<Net>, meta: &RxMeta, pieces: PayloadParts) {
+    net.snmp().tcp.in_segs.inc();
+    let Some(Ok((mut header, _))) = meta.packet.get(meta.transport..).map(Segment::parse) else { return };
+    header.ecn = Ecn::of(meta.tos);
     let tuple = Tuple::new((meta.dst, header.dst_port), (meta.src, header.src_port), meta.ifindex);
     match net.tcp.find(&tuple) {
-        Some(Entry::Connection(socket)) if socket.forsaken.load(Relaxed) => refuse(net, meta, &header, payload.len()),
-        Some(Entry::Connection(socket)) => socket.on_segment(meta, &header, payload),
+        Some(Entry::Connection(socket)) if !socket.forsaken.load(Relaxed) => socket.on_pieces(meta, &header, pieces),
+        _ => dispatch(net, meta, &header, pieces.concat().into()),
+    }
+}
+
+/// A segment that is right in itself goes where it belongs.
+fn dispatch(net: &Arc<Net>, meta: &RxMeta, header: &Segment, payload: Bytes) {
+    let tuple = Tuple::new((meta.dst, header.dst_port), (meta.src, header.src_port), meta.ifindex);
+    match net.tcp.find(&tuple) {
+        Some(Entry::Connection(socket)) if socket.forsaken.load(Relaxed) => refuse(net, meta, header, payload.len()),
+        Some(Entry::Connection(socket)) => socket.on_segment(meta, header, payload),
         Some(Entry::Request(listener)) => {
-            if let Some(payload) = listener.on_request_segment(meta, &tuple, &header, payload) {
+            if let Some(payload) = listener.on_request_segment(meta, &tuple, header, payload) {
                 // The request was gone already.
-                to_listener(net, meta, tuple, &header, payload);
+                to_listener(net, meta, tuple, header, payload);
             }
         }
         Some(Entry::TimeWait(tw)) => {
-            let verdict = tw.state.lock().on_segment(net.now(), &header, payload.len());
+            let verdict = tw.state.lock().on_segment(net.now(), header, payload.len());
             match verdict {
                 TimeWaitVerdict::Drop => tw.rearm(net),
                 TimeWaitVerdict::Answer(out) => {
@@ -90,13 +106,13 @@ pub(crate) fn input(net: &Arc<Net>, meta: &RxMeta, segment: Bytes) {
                     Some(listener) => {
                         tw.forget(net);
                         net.snmp().tcp_ext.tw_recycled.inc();
-                        listener.on_syn(meta, tuple, &header, &payload, Some(iss));
+                        listener.on_syn(meta, tuple, header, &payload, Some(iss));
                     }
-                    None => refuse(net, meta, &header, payload.len()),
+                    None => refuse(net, meta, header, payload.len()),
                 },
             }
         }
-        None => to_listener(net, meta, tuple, &header, payload),
+        None => to_listener(net, meta, tuple, header, payload),
     }
 }
 

@@ -30,8 +30,8 @@ struct Row {
     unit: String,
     /// `higher` or `lower`; nothing if neither is better.
     better: Option<String>,
-    first: f64,
-    second: f64,
+    first: Option<f64>,
+    second: Option<f64>,
     ratio: Option<f64>,
     aim: Option<Aim>,
     met: Option<bool>,
@@ -134,7 +134,8 @@ fn place(times: f64) -> i32 {
     AXIS.0 + (share * f64::from(AXIS.1 - AXIS.0)) as i32
 }
 
-fn figure(value: f64) -> String {
+fn figure(value: Option<f64>) -> String {
+    let Some(value) = value else { return String::new() };
     match value.abs() {
         v if v < 10.0 => format!("{value:.2}"),
         v if v < 1000.0 => format!("{value:.1}"),

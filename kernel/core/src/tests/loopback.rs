@@ -98,6 +98,37 @@ fn tcp_of_both_versions() {
     }
 }
 
+/// The payload of a segment to ourselves goes from queue to queue as it is; whoever watches sees the segment in one piece.
+#[test]
+fn segments_are_seen_whole() {
+    for (family, addr) in [(AF_INET, v4(80)), (AF_INET6, v6(80))] {
+        let net = Net::new();
+        let listener = net.socket(family, SOCK_STREAM);
+        net.name(nr::BIND, listener, &addr).unwrap();
+        net.rig.call(nr::LISTEN, &[listener, 5]).unwrap();
+        let client = net.socket(family, SOCK_STREAM);
+        net.name(nr::CONNECT, client, &addr).unwrap();
+        let server = net.rig.call(nr::ACCEPT4, &[listener, 0, 0, u64::from(SOCK_NONBLOCK)]).unwrap();
+        let through = |data: &[u8]| {
+            net.send(client, data).unwrap();
+            assert_eq!(net.recv(server).unwrap(), data);
+        };
+        through(b"nobody watches");
+        for (family, protocol) in [(family, 6), (AF_PACKET, u32::from(3u16.to_be()))] {
+            let args = [u64::from(family), u64::from(SOCK_RAW), u64::from(protocol)];
+            let watcher = net.rig.call(nr::SOCKET, &args).unwrap();
+            through(b"watched");
+            let mut seen = Vec::new();
+            while let Ok(packet) = net.recv(watcher) {
+                seen.push(packet);
+            }
+            assert!(seen.iter().any(|p| p.ends_with(b"watched")), "{family}: {seen:?}");
+            net.rig.call(nr::CLOSE, &[watcher]).unwrap();
+        }
+        through(b"nobody watches any more");
+    }
+}
+
 #[test]
 fn nobody_listens() {
     let net = Net::new();

@@ -8,7 +8,7 @@ use super::work::{OutQueue, Work};
 use crate::options::InetOptions;
 use crate::sock::errqueue;
 use crate::timestamp;
-use crate::tx::{IcmpError, RxMeta};
+use crate::tx::{IcmpError, PayloadParts, RxMeta};
 use crate::{FlowKey, Net, Route};
 use bytes::Bytes;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
 use lkl_file::{Control, RecvMsg, SendMsg, SockAddr, SockOptions};
 use lkl_net::route::Kind;
-use lkl_net::tcp::{Config, Connection, Read, Segment, Settings, State};
+use lkl_net::tcp::{Config, Connection, Flags, Read, Segment, Settings, State};
 use lkl_ops::Instant;
 use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
 use std::net::{IpAddr, SocketAddr};
@@ -347,6 +347,26 @@ impl TcpSocket {
 
     /// A segment of its connection came.
     pub(super) fn on_segment(&self, meta: &RxMeta, header: &Segment, payload: Bytes) {
+        self.take_in(meta, |c, now| c.on_segment(now, header, payload));
+    }
+
+    /// The same with the payload in pieces, each of which is like a segment of its own.
+    pub(super) fn on_pieces(&self, meta: &RxMeta, header: &Segment, pieces: PayloadParts) {
+        let mut left: usize = pieces.iter().map(Bytes::len).sum();
+        let mut piece_of = header.clone();
+        self.take_in(meta, |c, now| {
+            for piece in pieces {
+                let len = piece.len();
+                left -= len;
+                let end = if left == 0 { Flags::empty() } else { Flags::FIN | Flags::PSH };
+                piece_of.flags = header.flags - end;
+                c.on_segment(now, &piece_of, piece);
+                piece_of.seq = piece_of.seq.wrapping_add(len as u32);
+            }
+        });
+    }
+
+    fn take_in(&self, meta: &RxMeta, f: impl FnOnce(&mut Connection, Instant)) {
         let min_ttl = self.inet.min_ttl(meta.src.is_ipv6());
         if meta.ttl < min_ttl {
             return;
@@ -354,7 +374,7 @@ impl TcpSocket {
         let level = self.net.tcp_memory_level();
         let progress = self.on_connection(|c, now| {
             c.set_memory_level(level);
-            c.on_segment(now, header, payload);
+            f(c, now);
             Progress::of(c)
         });
         if let Ok(progress) = progress {
@@ -597,7 +617,6 @@ impl TcpSocket {
             return errqueue::receive(&notes.errors, self.family, &self.options, &self.inet, msg);
         }
         let mut inner = self.inner.lock();
-        let now = self.net.now();
         let shut = inner.shut;
         let Phase::Connection(c) = &mut inner.phase else {
             drop(inner);
@@ -616,6 +635,8 @@ impl TcpSocket {
             return Err(Errno::EAGAIN);
         }
         let can_read = c.can_read(1);
+        // Where nothing is taken out, the time does not matter.
+        let now = if can_read { self.net.now() } else { Instant::ZERO };
         let mut done = 0;
         let mut failed = None;
         let mut end = Read::Empty;
