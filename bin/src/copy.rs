@@ -1,6 +1,7 @@
 //! `cptofs` and `cpfromfs`: files into an image, and out of it, as `cp -a` copies them.
 
 mod engine;
+mod pieces;
 mod sources;
 
 use crate::cli::{Failed, Outcome, EXIT_STATUS};

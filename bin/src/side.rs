@@ -14,7 +14,7 @@ pub type Result<T> = core::result::Result<T, Error>;
 /// A directory that is open. Names are single ones, but where a path is said.
 pub trait Side: Sized {
     /// A file that is open.
-    type File: SideFile;
+    type File: SideFile + Sync;
 
     /// Where it is, for messages.
     fn path(&self) -> &Path;

@@ -1,9 +1,10 @@
 //! Copying trees between two sides.
 
+use super::pieces;
 use super::sources::Source;
 use crate::cli::{Failed, Outcome, DEPTH_MAX};
 use crate::progress::Progress;
-use crate::side::{Side, SideFile};
+use crate::side::Side;
 use lkl::abi::stat::{S_ISGID, S_ISUID};
 use lkl::abi::Errno;
 use lkl::{Error, FileType, Metadata, SetTime};
@@ -11,8 +12,6 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are copied at once.
-const CHUNK: usize = 1 << 20;
 const ACL_ACCESS: &str = "system.posix_acl_access";
 const ACL_DEFAULT: &str = "system.posix_acl_default";
 const SELINUX: &str = "security.selinux";
@@ -107,7 +106,7 @@ impl<'a, T: Side> Copier<'a, T> {
             progress: Progress::new(false),
             links: HashMap::new(),
             seen: HashSet::new(),
-            buffer: vec![0; CHUNK],
+            buffer: vec![0; pieces::CHUNK],
             failed: false,
             stopped: false,
             depth: 0,
@@ -261,40 +260,19 @@ impl<'a, T: Side> Copier<'a, T> {
 
     fn regular<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
         let file = into.dir.create(name).of_target()?;
-        let copied = from.dir.open(from.name).of_source().and_then(|source| self.data(&source, from, &file));
+        let copied = from.dir.open(from.name).of_source().and_then(|source| {
+            let progress = &self.progress;
+            let done = pieces::copy(&source, &from.meta, &file, &mut self.buffer, |bytes| progress.bytes(bytes));
+            done.or_else(|failed| match failed {
+                pieces::Side::Source(e) => Err(e).of_source(),
+                pieces::Side::Target(e) => Err(e).of_target(),
+            })
+        });
         drop(file);
         if copied.is_err() {
             let _best = into.dir.unlink(name);
         }
         copied
-    }
-
-    fn data<S: Side>(&mut self, source: &S::File, from: &From<'_, S>, file: &T::File) -> Result<()> {
-        let size = from.meta.size;
-        let mut end = 0;
-        // Without holes, whatever the length says now, until its end.
-        let dense = from.meta.blocks.saturating_mul(512) >= size;
-        let mut range = if dense { Some((0, u64::MAX)) } else { source.data(0, size).of_source()? };
-        while let Some((mut at, to)) = range {
-            while at < to {
-                let want = usize::try_from(to - at).unwrap_or(CHUNK).min(CHUNK);
-                let buffer = self.buffer.get_mut(..want).unwrap_or_default();
-                let read = source.read_at(buffer, at).of_source()?;
-                let data = buffer.get(..read).unwrap_or_default();
-                file.write_at(data, at).of_target()?;
-                at += read as u64;
-                end = at;
-                self.progress.bytes(read as u64);
-                if read < want {
-                    break;
-                }
-            }
-            range = if dense { None } else { source.data(to, size).of_source()? };
-        }
-        if !dense && end < size {
-            file.set_len(size).of_target()?;
-        }
-        Ok(())
     }
 
     fn directory<S: Side>(&mut self, from: From<'_, S>, into: &Into<'_, T>) -> Result<()> {

@@ -3,6 +3,7 @@
 //! A structure is cut out of its block by code that checks lengths. These functions are total all the same: what would lie outside
 //! reads as 0 and is not written, so that no offset on a damaged disk can make them panic.
 
+#[inline]
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut value = [0; N];
     if let Some(from) = at.checked_add(N).and_then(|end| bytes.get(at..end)) {
@@ -18,36 +19,43 @@ fn set(bytes: &mut [u8], at: usize, value: &[u8]) {
 }
 
 /// The byte at `at`.
+#[inline]
 pub(crate) fn u8_at(bytes: &[u8], at: usize) -> u8 {
     bytes.get(at).copied().unwrap_or(0)
 }
 
 /// The 16-bit field at `at`.
+#[inline]
 pub(crate) fn le16(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(field(bytes, at))
 }
 
 /// The 32-bit field at `at`.
+#[inline]
 pub(crate) fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(field(bytes, at))
 }
 
 /// The 64-bit field at `at`.
+#[inline]
 pub(crate) fn le64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(field(bytes, at))
 }
 
 /// The big-endian 16-bit field at `at`, as the journal has them.
+#[inline]
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes(field(bytes, at))
 }
 
 /// The big-endian 32-bit field at `at`, as the journal has them.
+#[inline]
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(field(bytes, at))
 }
 
 /// The big-endian 64-bit field at `at`, as the journal has them.
+#[inline]
 pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(field(bytes, at))
 }
