@@ -173,7 +173,7 @@ int lkl_netdev_get_ifindex(int id);
 
 /* A TAP device of the host, which exists. */
 struct lkl_netdev *lkl_netdev_tap_create(const char *ifname, int offload);
-/* A macvtap device: its path, such as /dev/tap5. */
+/* A macvtap device: its path, such as /dev/tap5. For IPv6 its interface has to be set to "allmulticast on" at the host. */
 struct lkl_netdev *lkl_netdev_macvtap_create(const char *path, int offload);
 /* An interface of the host, all frames of which are seen too. Needs CAP_NET_RAW. */
 struct lkl_netdev *lkl_netdev_raw_create(const char *ifname);

@@ -89,6 +89,58 @@ fn the_basics_work_with_the_static_library_and_the_older_interface() {
     }
 }
 
+/// The names of the functions and variables that a header declares, without those that it defines.
+fn declared(header: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("host/capi/include").join(header)).unwrap();
+    let mut names = Vec::new();
+    let mut inside = 0;
+    for line in text.lines() {
+        let outside = inside == 0;
+        inside += line.matches('{').count() as i32 - line.matches('}').count() as i32;
+        // The braces around all of it are those of `extern "C"`.
+        if line.starts_with("extern \"C\"") || line == "}" && inside < 0 {
+            inside = 0;
+            continue;
+        }
+        let name = match line.strip_prefix("extern ") {
+            Some(variable) => variable.split(['[', ';']).next(),
+            None => line.split('(').next().filter(|before| line.contains('(') && before.contains("lkl_")),
+        };
+        let word = name.and_then(|n| n.split([' ', '*']).next_back()).filter(|n| n.starts_with("lkl_"));
+        let starts = line.starts_with(|c: char| c.is_ascii_alphabetic()) && !line.starts_with("static");
+        names.extend(word.filter(|_| outside && starts).map(str::to_owned));
+    }
+    names
+}
+
+#[test]
+fn what_the_headers_declare_is_there() {
+    if !there("gcc") {
+        return;
+    }
+    let headers = ["lkl.h", "lkl_host.h", "lkl_config.h", "lkl/asm/host_ops.h", "lkl/asm/syscalls.h", "lkl/asm/irq.h"];
+    let mut names: Vec<String> = headers.iter().flat_map(|header| declared(header)).collect();
+    names.sort();
+    names.dedup();
+    assert!(names.len() > 75, "{names:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let addresses: String = names.iter().map(|name| format!("(const void *)&{name},\n")).collect();
+    let text = format!(
+        "#define LKL_API_NEW\n#include <lkl_host.h>\n#include <lkl_config.h>\n\
+         const void *all[] = {{ {addresses} }};\nint main(void) {{ return 0; }}\n"
+    );
+    let source = dir.path().join("all.c");
+    fs::write(&source, text).unwrap();
+    let libs = env::current_exe().unwrap().parent().unwrap().to_owned();
+    for library in ["liblkl.so", "liblkl.a"] {
+        let mut gcc = Command::new("gcc");
+        gcc.arg("-I").arg(root().join("host/capi/include")).arg(&source).arg(libs.join(library));
+        gcc.args(["-lpthread", "-ldl", "-lm", "-lrt", "-o"]).arg(dir.path().join("all"));
+        let out = gcc.output().unwrap();
+        assert!(out.status.success(), "{library}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
 #[test]
 fn configuration_is_read_or_refused() {
     if there("gcc") {
@@ -154,5 +206,10 @@ fn nothing_leaks() {
     for (name, args, least) in [("boot", &["-DLKL_API_OLD"][..], 150), ("config", &[], 60)] {
         let program = Program::new(name, true, args);
         assert!(judge(&program.command(&valgrind).output().unwrap()) > least);
+    }
+    if Path::new("/sbin/mkfs.ext4").exists() {
+        let program = Program::new("disk", true, &[]);
+        let image = ext4_image(program.dir.path(), false);
+        assert!(judge(&program.command(&valgrind).arg(&image).args(["ext4", "0"]).output().unwrap()) > 100);
     }
 }
