@@ -268,3 +268,22 @@ fn what_several_watches_are_told() {
     rig.symlink("x", "/tmp/l").unwrap();
     seen(&[is(d, IN_CREATE, "l")]);
 }
+
+#[test]
+fn an_unmount_ends_watches() {
+    let rig = Rig::new();
+    rig.mkdir("/tmp/m").unwrap();
+    let [tmpfs, target] = ["tmpfs", "/tmp/m"].map(|text| rig.text(text));
+    rig.call(nr::MOUNT, &[tmpfs, target, tmpfs, 0, 0]).unwrap();
+    rig.put_file("/tmp/m/f", b"x");
+    let i = instance(&rig);
+    let wd = watch(&rig, i, "/tmp/m/f", IN_MODIFY).unwrap();
+    // A watch keeps nobody from unmounting, an open file does.
+    let fd = rig.open("/tmp/m/f", O_RDONLY).unwrap();
+    assert_eq!(rig.call(nr::UMOUNT2, &[target, 0]), Err(Errno::EBUSY));
+    assert_eq!(events(&rig, i), []);
+    rig.close(fd);
+    rig.call(nr::UMOUNT2, &[target, 0]).unwrap();
+    assert_eq!(events(&rig, i), [(wd, IN_UNMOUNT, String::new()), (wd, IN_IGNORED, String::new())]);
+    assert!(!rig.kernel.inotify.any());
+}
