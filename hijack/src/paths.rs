@@ -1,6 +1,7 @@
-//! Calls that name a file: those below `/proc/net`, `/proc/sys/net` and `/sys/class/net` are the kernel's.
+//! Calls that name a file: `/etc/resolv.conf` is another file if the user wants it so (`LKL_HIJACK_RESOLV_CONF`), and
+//! those below `/proc/net`, `/proc/sys/net` and `/sys/class/net` are the kernel's.
 //!
-//! Such a file is opened in the kernel and stays there: its descriptor is a kernel file like any other, so it is read
+//! A file of the kernel's is opened there and stays there: its descriptor is a kernel file like any other, so it is read
 //! afresh after `lseek`, written (`/proc/sys`), has size 0 and cannot be mapped, all as on Linux. stdio reaches it
 //! because libc's own calls are trapped ([`crate::trap`]). Where that net is not there, `fopen` is given a copy of
 //! the text in a memory file of the host's instead ([`copy`]).
@@ -10,7 +11,67 @@ use crate::fds;
 use crate::mem;
 use crate::route;
 use crate::sys::{self, host, Args};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use lkl_abi::{nr, Errno};
+use std::ffi::CString;
+
+/// What programs see as `/etc/resolv.conf`. Set once, never freed.
+static RESOLV_CONF: AtomicPtr<CString> = AtomicPtr::new(core::ptr::null_mut());
+
+/// From now on programs see `file` as `/etc/resolv.conf`. If `tried`, it must be one that can be read.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub(crate) fn see_as_resolv_conf(file: String, tried: bool) -> Result<(), String> {
+    let path = CString::new(file.clone()).map_err(|e| e.to_string())?;
+    if tried {
+        // SAFETY: a C string.
+        match unsafe { host!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) } {
+            Ok(fd) => sys::close(fd as i32),
+            Err(e) => {
+                let problem = format!("expected a file that can be read: {e}");
+                return Err(lkl_host::config::ConfigError::new("RESOLV_CONF", file, problem).line());
+            }
+        }
+    }
+    RESOLV_CONF.store(Box::into_raw(Box::new(path)), Ordering::Release);
+    Ok(())
+}
+
+/// The file that is meant, if `dirfd` and `path` (an address) name `/etc/resolv.conf` and that is to be another one.
+fn instead(dirfd: i32, path: u64) -> Option<u64> {
+    const NAME: &[u8] = b"resolv.conf";
+    // SAFETY: set once, never freed.
+    let file = unsafe { RESOLV_CONF.load(Ordering::Acquire).as_ref() }?;
+    let mut buf = [0u8; 4096];
+    let n = mem::c_str(path, &mut buf).ok()?;
+    let given = &buf[..n];
+    if !given.ends_with(NAME) {
+        return None;
+    }
+    let mut whole = Vec::new();
+    if given[0] != b'/' {
+        let link = match dirfd {
+            libc::AT_FDCWD => "/proc/self/cwd\0".to_owned(),
+            fd => format!("/proc/self/fd/{fd}\0"),
+        };
+        let mut dir = [0u8; 4096];
+        // SAFETY: a C string, and room of this length.
+        let n = unsafe { host!(libc::SYS_readlink, link.as_ptr(), dir.as_mut_ptr(), dir.len()) }.ok()? as usize;
+        whole.extend_from_slice(&dir[..n]);
+        whole.push(b'/');
+    }
+    whole.extend_from_slice(given);
+    let parts = whole.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    parts.eq([b"etc".as_slice(), NAME]).then_some(file.as_ptr() as u64)
+}
+
+/// A call of the host's on the file that is meant instead.
+fn at_host(number: i64, file: u64, rest: [u64; 3]) -> isize {
+    let here = libc::AT_FDCWD as i64 as u64;
+    // SAFETY: the path is a C string; the other arguments are the program's own, in the place where the call has them.
+    unsafe { sys::raw(number as usize, &[here, file, rest[0], rest[1], rest[2], 0]) }
+}
 
 const AT_EMPTY_PATH: u64 = 0x1000;
 
@@ -109,14 +170,20 @@ fn with_open(path: &Path, f: impl FnOnce(i32) -> isize) -> isize {
 }
 
 /// `openat`
-pub(crate) fn open(dirfd: i32, path: u64, flags: u64, _mode: u64) -> Option<isize> {
+pub(crate) fn open(dirfd: i32, path: u64, flags: u64, mode: u64) -> Option<isize> {
+    if let Some(file) = instead(dirfd, path) {
+        return Some(at_host(libc::SYS_openat, file, [flags, mode, 0]));
+    }
     named(dirfd, path).map(|p| kernel_open(&p, flags))
 }
 
 /// `openat2`
-pub(crate) fn openat2(dirfd: i32, path: u64, how: u64) -> Option<isize> {
-    let p = named(dirfd, path)?;
-    Some(mem::get::<u64>(how).map_or_else(errno, |flags| kernel_open(&p, flags)))
+pub(crate) fn openat2(a: &Args) -> Option<isize> {
+    if let Some(file) = instead(a[0] as i32, a[1]) {
+        return Some(at_host(libc::SYS_openat2, file, [a[2], a[3], 0]));
+    }
+    let p = named(a[0] as i32, a[1])?;
+    Some(mem::get::<u64>(a[2]).map_or_else(errno, |flags| kernel_open(&p, flags)))
 }
 
 fn is_empty(path: u64) -> bool {
@@ -128,6 +195,9 @@ pub(crate) fn stat(dirfd: i32, path: u64, to: u64, flags: u64) -> Option<isize> 
     if flags & AT_EMPTY_PATH != 0 && fds::ours(dirfd) && is_empty(path) {
         return Some(if fds::kernel(dirfd) { route::fstat(dirfd, to) } else { errno(Errno::EIO) });
     }
+    if let Some(file) = instead(dirfd, path) {
+        return Some(at_host(libc::SYS_newfstatat, file, [to, flags & !AT_EMPTY_PATH, 0]));
+    }
     named(dirfd, path).map(|p| with_open(&p, |fd| route::fstat(fd, to)))
 }
 
@@ -136,6 +206,9 @@ pub(crate) fn statx(a: &Args) -> Option<isize> {
     let dirfd = a[0] as i32;
     if a[2] & AT_EMPTY_PATH != 0 && fds::ours(dirfd) && (a[1] == 0 || is_empty(a[1])) {
         return Some(door::call(nr::STATX, *a));
+    }
+    if let Some(file) = instead(dirfd, a[1]) {
+        return Some(at_host(libc::SYS_statx, file, [a[2], a[3], a[4]]));
     }
     named(dirfd, a[1]).map(|p| {
         with_open(&p, |fd| {
@@ -147,6 +220,9 @@ pub(crate) fn statx(a: &Args) -> Option<isize> {
 
 /// `access`, `faccessat`
 pub(crate) fn access(dirfd: i32, path: u64, mode: u64) -> Option<isize> {
+    if let Some(file) = instead(dirfd, path) {
+        return Some(at_host(libc::SYS_faccessat, file, [mode, 0, 0]));
+    }
     let p = named(dirfd, path)?;
     Some(if mode & libc::W_OK as u64 != 0 {
         let fd = kernel_open(&p, (libc::O_WRONLY | libc::O_CLOEXEC) as u64);
@@ -159,14 +235,21 @@ pub(crate) fn access(dirfd: i32, path: u64, mode: u64) -> Option<isize> {
     })
 }
 
-/// `readlink`: the kernel has no symbolic links.
+/// `readlink`: the kernel has no symbolic links, and `/etc/resolv.conf` is a file if it is another one.
 pub(crate) fn readlink(dirfd: i32, path: u64, _to: u64, _len: u64) -> Option<isize> {
+    if instead(dirfd, path).is_some() {
+        return Some(errno(Errno::EINVAL));
+    }
     named(dirfd, path).map(|p| with_open(&p, |_| errno(Errno::EINVAL)))
 }
 
 /// The text of one of our files in a memory file of the host's, for a libc whose calls are not trapped. `None` if the path
 /// is not ours.
 pub(crate) fn copy(path: u64) -> Option<Result<i32, i32>> {
+    if let Some(file) = instead(libc::AT_FDCWD, path) {
+        let fd = at_host(libc::SYS_openat, file, [libc::O_CLOEXEC as u64, 0, 0]) as i32;
+        return Some(if fd < 0 { Err(-fd) } else { Ok(fd) });
+    }
     let p = named(libc::AT_FDCWD, path)?;
     let fd = kernel_open(&p, libc::O_CLOEXEC as u64);
     if fd < 0 {

@@ -146,7 +146,7 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
             paths::open(libc::AT_FDCWD, a[0], (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, a[1])
         }
         libc::SYS_openat => paths::open(fd0, a[1], a[2], a[3]),
-        libc::SYS_openat2 => paths::openat2(fd0, a[1], a[2]),
+        libc::SYS_openat2 => paths::openat2(a),
         libc::SYS_stat | libc::SYS_lstat => paths::stat(libc::AT_FDCWD, a[0], a[1], 0),
         libc::SYS_newfstatat => paths::stat(fd0, a[1], a[2], a[3]),
         libc::SYS_statx => paths::statx(a),

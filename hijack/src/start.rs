@@ -2,7 +2,7 @@
 
 use crate::sys::{self, host};
 use crate::tree::named;
-use crate::{door, exec, fds, handover, hooks, image, raw, signal, thread, trap, tree};
+use crate::{door, exec, fds, handover, hooks, image, paths, raw, signal, thread, trap, tree};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use lkl_host::{Config, Hooks, RealHost};
@@ -62,6 +62,9 @@ fn start() -> Result<(), String> {
     }
     // Each process looks for itself, also one that has its kernel from another.
     handover::init(Config::host_prefixes().map_err(|e| e.line())?);
+    if let Some(file) = Config::resolv_conf().map_err(|e| e.line())? {
+        paths::see_as_resolv_conf(file, set(tree::VARIABLE).is_none())?;
+    }
     DEBUG.store(set("LKL_HIJACK_DEBUG").is_some_and(|v| v != "0"), Ordering::Relaxed);
     if set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0") {
         if let Err(e) = trap::install() {

@@ -16,7 +16,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use values::{
-    Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed, Prefixes, Sysctls,
+    AbsolutePath, Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed,
+    Prefixes, Sysctls,
 };
 
 /// What all names begin with.
@@ -40,6 +41,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("KERNEL", "name of a kernel that is started if it does not run, and joined if it does"),
     ("SYSCTL", "settings below /proc/sys (net.ipv4.tcp_congestion_control=bbr;net.ipv4.tcp_ecn=1)"),
     ("HOST", "addresses that are reached by the host's network (127.0.0.0/8,192.0.2.7)"),
+    ("RESOLV_CONF", "file that programs see as /etc/resolv.conf"),
     ("OFFLOAD", "0 turns segmentation and checksum offload of the TAP off"),
     ("DEBUG", "1 shows boot, configuration and drops on stderr; 2 each system call"),
     ("LOG", "a filter for messages, as of the tracing crate (info,lkl::syscall=trace)"),
@@ -105,6 +107,7 @@ struct Variables {
     kernel: Option<Parsed<KernelName>>,
     sysctl: Option<Parsed<Sysctls>>,
     host: Option<Parsed<Prefixes>>,
+    resolv_conf: Option<Parsed<AbsolutePath>>,
     offload: Option<Parsed<Number>>,
     debug: Option<Parsed<Number>>,
     log: Option<Parsed<LogFilter>>,
@@ -179,11 +182,15 @@ impl Config {
     /// # Errors
     /// What is wrong with the value.
     pub fn host_prefixes() -> Result<Vec<IpNetwork>, ConfigError> {
-        let Some(value) = std::env::var_os(format!("{PREFIX}HOST")) else { return Ok(Vec::new()) };
-        let lossy = value.to_string_lossy();
-        let text = value.to_str().ok_or_else(|| ConfigError::new("HOST", &lossy, "expected text in UTF-8"))?;
-        let parsed = <Prefixes as values::Value>::parse(text);
-        parsed.map(|p| p.0).map_err(|problem| ConfigError::new("HOST", &lossy, problem))
+        Ok(single::<Prefixes>("HOST")?.map_or_else(Vec::new, |p| p.0))
+    }
+
+    /// The file that programs see as `/etc/resolv.conf`; as [`Config::host_prefixes`], each process's own.
+    ///
+    /// # Errors
+    /// What is wrong with the value.
+    pub fn resolv_conf() -> Result<Option<String>, ConfigError> {
+        Ok(single::<AbsolutePath>("RESOLV_CONF")?.map(|p| p.0).filter(|p| !p.is_empty()))
     }
 
     /// What is set, each thing in one form however it was written: to compare the configurations of two programs. The
@@ -208,6 +215,14 @@ impl Config {
         set("LOG", self.log.clone());
         all.into_iter().collect()
     }
+}
+
+/// One variable, by itself.
+fn single<T: values::Value>(name: &str) -> Result<Option<T>, ConfigError> {
+    let Some(value) = std::env::var_os(format!("{PREFIX}{name}")) else { return Ok(None) };
+    let lossy = value.to_string_lossy();
+    let text = value.to_str().ok_or_else(|| ConfigError::new(name, &lossy, "expected text in UTF-8"))?;
+    T::parse(text).map(Some).map_err(|problem| ConfigError::new(name, &lossy, problem))
 }
 
 /// The variables that are ours, checked by name.

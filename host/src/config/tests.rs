@@ -113,6 +113,7 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         (&[("LOG", "=====")], "LKL_HIJACK_LOG======: expected a filter"),
         (&[("HOST", "10.0.0.0/8,x")], "LKL_HIJACK_HOST=10.0.0.0/8,x: expected networks such as 127.0.0.0/8"),
         (&[("HOST", "10.0.0.0/")], "not \"10.0.0.0/\""),
+        (&[("RESOLV_CONF", "x")], "LKL_HIJACK_RESOLV_CONF=x: expected the absolute name of a file"),
         (&[("KERNEL", "../x")], "LKL_HIJACK_KERNEL=../x: expected a name of at most 64 letters"),
         (&[("NET_TAP", "")], "LKL_HIJACK_NET_TAP=: expected the name of an interface"),
         (&[("NET_TAP", "a\nb")], "LKL_HIJACK_NET_TAP=a\\nb: expected"),

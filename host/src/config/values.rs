@@ -243,6 +243,19 @@ impl Value for Prefixes {
     }
 }
 
+/// The name of a file from the root on; empty for none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AbsolutePath(pub String);
+
+impl Value for AbsolutePath {
+    fn parse(text: &str) -> Result<Self, String> {
+        if (text.is_empty() || text.starts_with('/')) && !text.contains('\0') {
+            return Ok(Self(text.into()));
+        }
+        Err("expected the absolute name of a file such as /etc/resolv.conf.lkl".into())
+    }
+}
+
 /// A filter of messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogFilter(pub String);
