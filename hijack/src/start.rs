@@ -3,7 +3,6 @@
 use crate::sys::{self, host};
 use crate::tree::named;
 use crate::{door, exec, fds, handover, hooks, image, paths, raw, signal, thread, trap, tree};
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use lkl_host::{Config, Hooks, RealHost};
 use lkl_kernel::Kernel;
@@ -40,13 +39,6 @@ extern "C" fn constructor(_: i32, _: *const *const u8, envp: *const *const u8) {
     signal::deliver(t);
 }
 
-static DEBUG: AtomicBool = AtomicBool::new(false);
-
-/// Does the user want messages (`LKL_HIJACK_DEBUG`)?
-pub(crate) fn debug() -> bool {
-    DEBUG.load(Ordering::Relaxed)
-}
-
 fn start() -> Result<(), String> {
     fds::init().map_err(|e| format!("lkl-hijack: no placeholder for descriptors: {e}"))?;
     image::init()?;
@@ -65,18 +57,25 @@ fn start() -> Result<(), String> {
     if let Some(file) = Config::resolv_conf().map_err(|e| e.line())? {
         paths::see_as_resolv_conf(file, set(tree::VARIABLE).is_none())?;
     }
-    DEBUG.store(set("LKL_HIJACK_DEBUG").is_some_and(|v| v != "0"), Ordering::Relaxed);
-    if set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0") {
-        if let Err(e) = trap::install() {
-            hooks::without_trap();
-            if debug() {
-                sys::say(&format!(
-                    "lkl-hijack: libc's own calls are not covered ({e}): getaddrinfo, stdio on sockets and opendir reach the host"
-                ));
-            }
-        }
-    } else {
+    let patch = set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0");
+    let uncovered = if patch { trap::install() } else { Ok(Vec::new()) };
+    if !patch || uncovered.as_ref().map_or(true, |calls| calls.contains(&"openat") || calls.contains(&"read")) {
         hooks::without_trap();
+    }
+    // The first process says it for all.
+    if set(tree::VARIABLE).is_none() {
+        let what = match &uncovered {
+            Ok(calls) if calls.is_empty() => None,
+            Ok(calls) => {
+                Some(format!("{} are not covered (an unknown libc, or one that is patched already)", calls.join(", ")))
+            }
+            Err(e) => Some(format!("are not covered ({e})")),
+        };
+        if let Some(what) = what {
+            sys::say(&format!(
+                "lkl-hijack: libc's own calls {what}: getaddrinfo, stdio on sockets and the like may reach the host; LKL_HIJACK_LIBC_PATCH=0 leaves libc as it is"
+            ));
+        }
     }
     let text = |name: &str| set(name).and_then(|v| v.into_string().ok());
     let wanted = text("LKL_HIJACK_KERNEL").unwrap_or_default();

@@ -12,7 +12,8 @@
 //! A stub is: the instructions before; step over the red zone; call [`lkl_hijack_trap`]; step back; the instructions
 //! after; jump back. `lkl_hijack_trap` keeps all registers but those that `syscall` itself spoils.
 //!
-//! `LKL_HIJACK_LIBC_PATCH=0` switches it off.
+//! `LKL_HIJACK_LIBC_PATCH=0` switches it off. What of an unknown libc, or of one that someone else has patched, is not
+//! covered is said on stderr.
 
 mod sites;
 
@@ -237,14 +238,39 @@ fn write_stub(code: &mut [u8], at: usize, thunk: usize, site: &Site<'_>) -> Opti
     Some(last)
 }
 
+/// Calls that libc must have a site of each: by these its resolver, stdio and the like reach the host, and each glibc that is
+/// known makes them by itself.
+const EXPECTED: &[(&str, i64)] = &[
+    ("socket", libc::SYS_socket),
+    ("bind", libc::SYS_bind),
+    ("connect", libc::SYS_connect),
+    ("sendto", libc::SYS_sendto),
+    ("sendmsg", libc::SYS_sendmsg),
+    ("sendmmsg", libc::SYS_sendmmsg),
+    ("recvfrom", libc::SYS_recvfrom),
+    ("recvmsg", libc::SYS_recvmsg),
+    ("poll", libc::SYS_poll),
+    ("ioctl", libc::SYS_ioctl),
+    ("openat", libc::SYS_openat),
+    ("read", libc::SYS_read),
+    ("write", libc::SYS_write),
+    ("close", libc::SYS_close),
+];
+
+/// Those that are not among `found`: this libc is another one than those that are known, or someone has patched it already.
+fn missing(found: &[Site<'_>]) -> Vec<&'static str> {
+    let there = |nr: i64| found.iter().any(|site| site.nr == nr as usize);
+    EXPECTED.iter().filter(|e| !there(e.1)).map(|e| e.0).collect()
+}
+
 /// Patches libc. Called once, before there is a second thread.
 ///
-/// Answers how many sites were patched.
+/// Answers which of the calls that matter could not be found, by name.
 ///
 /// # Errors
 /// `ENOENT` if there is no libc that we know our way in; those of `mmap` and `mprotect` (a policy against changing
 /// code).
-pub(crate) fn install() -> Result<usize> {
+pub(crate) fn install() -> Result<Vec<&'static str>> {
     let libc = find_libc().ok_or(Errno::ENOENT)?;
     // SAFETY: the loader says that these are mapped and readable; they are not written while the slices live, except
     // by `patch` below, after the last use.
@@ -284,8 +310,9 @@ pub(crate) fn install() -> Result<usize> {
     }
     // SAFETY: our own map; nobody writes to it afterwards.
     unsafe { host!(libc::SYS_mprotect, area, size, libc::PROT_READ | libc::PROT_EXEC) }?;
+    let missing = missing(&found);
     patch(libc.text, &jumps)?;
-    Ok(jumps.len())
+    Ok(missing)
 }
 
 /// A fresh map within reach of a 32-bit jump from `text`.
@@ -355,9 +382,8 @@ mod tests {
         };
         let functions = sites::functions(hdr, libc.eh_frame_hdr.0).unwrap();
         let found = sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
-        for nr in [libc::SYS_socket, libc::SYS_read, libc::SYS_openat, libc::SYS_sendmmsg, libc::SYS_poll] {
-            assert!(found.iter().any(|s| s.nr == nr as usize), "no site of {nr} among {}", found.len());
-        }
+        assert_eq!(missing(&found), Vec::<&str>::new(), "of {} sites", found.len());
+        assert_eq!(missing(&[]).len(), EXPECTED.len());
         // No two overlap.
         assert!(found.windows(2).all(|w| w[0].at + w[0].len <= w[1].at));
     }

@@ -72,6 +72,32 @@ def another_preloaded_library(lab):
 
 
 @test()
+def a_libc_that_is_patched_already(lab):
+    """What of libc's own calls is not covered is said once, by the first process; the rest works."""
+    ours_only(lab)
+    found = lab.sh("ldconfig -p").splitlines()
+    libc = next(line.split()[-1] for line in found if line.split()[:1] == ["libc.so.6"] and "x86-64" in line)
+    with open(libc, "rb") as f:
+        code = f.read()
+    # The same call in another way, as one who patches it would leave it: push 41; pop rax; syscall; nop; nop.
+    plain, other = b"\xb8\x29\0\0\0\x0f\x05", b"\x6a\x29\x58\x0f\x05\x90\x90"
+    check(plain in code, "socket() is not in this libc")
+    with open(lab.path("libc.so.6"), "wb") as f:
+        f.write(code.replace(plain, other))
+    env = {"LD_LIBRARY_PATH": lab.dir}
+    done = lab.ours("sh", "-c", "ip -br link; cat /proc/net/dev", env=env)
+    lines = done.err.splitlines()
+    check(len(lines) == 1 and lines[0].startswith("lkl-hijack: libc's own calls socket are not covered"), "what is said", done)
+    has(lines[0], "LKL_HIJACK_LIBC_PATCH=0")
+    has(done.out, r"^lo ")
+    lacks(done.out, r"^eth|tap")
+    for quiet in ({**env, "LKL_HIJACK_LIBC_PATCH": "0"}, {"LKL_HIJACK_LIBC_PATCH": "0"}, {}):
+        done = lab.ours("sh", "-c", "ip -br link; cat /proc/net/dev", env=quiet)
+        check(done.err == "", "nothing is said", done)
+        has(done.out, r"^lo ")
+
+
+@test()
 def wrong_values(lab):
     ours_only(lab)
     tap = {"LKL_HIJACK_NET_TAP": "tap0"}

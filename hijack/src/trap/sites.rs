@@ -21,7 +21,6 @@ pub(super) struct Site<'a> {
     /// The instructions after it.
     pub(super) after: &'a [u8],
     /// The number of the call.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for tests and debuggers"))]
     pub(super) nr: usize,
 }
 
