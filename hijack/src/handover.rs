@@ -236,7 +236,7 @@ fn carry_flags(from: i32, to: i32) {
     };
     let owner = ask(libc::F_GETOWN);
     // A group is a negative number, an error one of the last 4095: such a group has no number of those.
-    if owner > 0 || owner < -4095 {
+    if !(-4095..=0).contains(&owner) {
         tell(libc::F_SETOWN, owner);
         tell(F_SETSIG, ask(F_GETSIG).max(0));
     }
