@@ -20,8 +20,8 @@ use lkl_ops::{Host, Instant};
 use lkl_sync::{Mutex, Rank, RwLock};
 use std::sync::Arc;
 
-/// One known name is kept for that many bytes of memory.
-const MEMORY_PER_NAME: u64 = 4 << 10;
+/// One known name, which takes about 1.3 KiB with its file, is kept for that many bytes of memory.
+const MEMORY_PER_NAME: u64 = 8 << 10;
 
 /// The file systems of a kernel, and how names lead to their files.
 pub struct Vfs {

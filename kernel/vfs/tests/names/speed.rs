@@ -12,7 +12,7 @@ fn a_tree_of_many_files_with_few_names_known() {
         }
     }
     // 64 MiB: so many names are kept, in use or not.
-    assert!(p.vfs.cached_names() <= 17_000, "{}", p.vfs.cached_names());
+    assert!(p.vfs.cached_names() <= 8_800, "{}", p.vfs.cached_names());
     for d in 0..200 {
         assert_eq!(p.run(&format!("stat d{d}/f99")).unwrap(), "100644 0:0 n1");
         assert_eq!(p.run(&format!("ls d{d}")).unwrap().split(' ').count(), 102);
