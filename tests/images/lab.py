@@ -70,8 +70,9 @@ class Lab:
         words = [w if isinstance(w, bytes) else str(w) for w in words]
         done = subprocess.run(
             words, cwd=more.pop("cwd", self.dir), env=env, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=300, **more
+            timeout=more.pop("timeout", 300), **more
         )
+        self.status = done.returncode
         self.err = done.stderr.decode("utf-8", "replace")
         if status is not None and done.returncode != status:
             raise Failed(f"{words}: status {done.returncode}, {self.err[-600:]}{done.stdout[-300:]!r}")
