@@ -16,10 +16,16 @@ const BURST_SHIFT: u32 = 10;
 const BURST_RTT_LOG: u32 = 9;
 const BURST_RTT_BYTES: u64 = 65_536;
 
+/// The most that is made up for when the deadline of pacing was seen late.
+const MOST_LATE: Duration = Duration::from_millis(4);
+
 /// When the next segment may go.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Pace {
     next: Instant,
+    /// So late was the deadline seen, and so much is still to be made up for. A thread of a program is woken late where a kernel's timer
+    /// is not; without this the rate that is measured would become what the host's scheduler lets through.
+    late: Duration,
 }
 
 /// What holds the sender back.
@@ -93,10 +99,18 @@ impl Connection {
     pub(super) fn pacing_lets(&mut self, now: Instant) -> bool {
         let next = self.tx.pace.next;
         if next <= now || !self.paces() {
+            if self.deadlines.pace.take().is_some() {
+                self.pace_fired(now);
+            }
             return true;
         }
         self.deadlines.pace = Some(next);
         false
+    }
+
+    /// The deadline of pacing has passed.
+    pub(super) fn pace_fired(&mut self, now: Instant) {
+        self.tx.pace.late = now.since(self.tx.pace.next).min(MOST_LATE);
     }
 
     /// So many bytes may go in one burst, if segments are paced.
@@ -119,9 +133,12 @@ impl Connection {
             let rate = self.pacing_rate();
             if rate != u64::MAX && rate > 0 {
                 let time = u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX);
-                // Whoever came late may make up for it, by half at most.
+                // Whoever came late may make up for it, by half at most; for what the host was late, by all of it.
                 let late = u64::try_from(now.since(before).as_nanos()).unwrap_or(u64::MAX);
-                next += Duration::from_nanos(time - late.min(time / 2));
+                let whole = Duration::from_nanos(time);
+                let owed = self.tx.pace.late.min(whole);
+                self.tx.pace.late -= owed;
+                next += whole - owed.max(Duration::from_nanos(late.min(time / 2)));
             }
         }
         self.tx.pace.next = next;

@@ -47,7 +47,9 @@ impl Connection {
             self.die(None);
         }
         // What pacing held back is asked for by whoever calls this.
-        let _may_go = due(&mut self.deadlines.pace);
+        if due(&mut self.deadlines.pace) {
+            self.pace_fired(now);
+        }
     }
 
     /// Something was delivered or sent: the retransmission timer begins anew, or ends (RFC 6298, section 5).
