@@ -6,7 +6,7 @@ me=lkl-hijack
 
 usage() {
     cat <<'EOF'
-Usage: lkl-hijack.sh [--kernel NAME] PROGRAM [ARGUMENT]...
+Usage: lkl-hijack.sh [--kernel NAME] [--disk IMAGE[:PART]:/PLACE[:TYPE][:ro]]... PROGRAM [ARGUMENT]...
        lkl-hijack.sh --list | --stop NAME
 
 Runs PROGRAM, unmodified, with its network served by a kernel of its own. Without configuration there is only lo. With a TAP:
@@ -17,10 +17,11 @@ Runs PROGRAM, unmodified, with its network served by a kernel of its own. Withou
 
   --kernel NAME  on the kernel of that name, which all commands that name it share (LKL_HIJACK_KERNEL=NAME). The first one starts it, and it
                  lives until it is stopped.
+  --disk ...     with the files of a disk image below /PLACE (LKL_HIJACK_DISK=...;...)
   --list         shows the kernels that have names and run
   --stop NAME    ends one, and waits until its peers have all that was sent
 
-Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{KERNEL,HOST,RESOLV_CONF,SYSCTL,OFFLOAD,FOREIGN,DEBUG,LOG};
+Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{KERNEL,DISK,HOST,RESOLV_CONF,SYSCTL,OFFLOAD,FOREIGN,DEBUG,LOG};
 README.md explains them. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
 
 Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if
@@ -62,51 +63,69 @@ esac
 
 # A question about kernels, instead of a program.
 ask=
-case ${1-} in
-    --help | -h)
-        usage
-        exit 0
-        ;;
-    --version)
-        while IFS= read -r line; do
-            case $line in
-                version\ =\ *)
-                    version=${line#*\"}
-                    echo "$me ${version%\"*}"
-                    exit 0
+while :; do
+    case ${1-} in
+        --help | -h)
+            usage
+            exit 0
+            ;;
+        --version)
+            while IFS= read -r line; do
+                case $line in
+                    version\ =\ *)
+                        version=${line#*\"}
+                        echo "$me ${version%\"*}"
+                        exit 0
+                        ;;
+                esac
+            done <"$root/Cargo.toml"
+            fail 125 "$root/Cargo.toml has no version"
+            ;;
+        --list)
+            ask=list
+            [ $# -eq 1 ] || fail 125 "--list: expected nothing after it, not $2"
+            break
+            ;;
+        --stop | --stop=*)
+            case $1 in
+                --stop=*) ask=stop=${1#*=} ;;
+                *)
+                    shift
+                    ask=stop=${1-}
                     ;;
             esac
-        done <"$root/Cargo.toml"
-        fail 125 "$root/Cargo.toml has no version"
-        ;;
-    --list)
-        ask=list
-        [ $# -eq 1 ] || fail 125 "--list: expected nothing after it, not $2"
-        ;;
-    --stop | --stop=*)
-        case $1 in
-            --stop=*) ask=stop=${1#*=} ;;
-            *)
-                shift
-                ask=stop=${1-}
-                ;;
-        esac
-        [ -n "${ask#stop=}" ] || fail 125 "--stop: expected the name of a kernel"
-        [ $# -eq 1 ] || fail 125 "--stop: expected one name, not $2 too"
-        ;;
-    --kernel | --kernel=*)
-        case $1 in
-            --kernel=*) LKL_HIJACK_KERNEL=${1#*=} ;;
-            *)
-                shift
-                LKL_HIJACK_KERNEL=${1-}
-                ;;
-        esac
-        [ -n "$LKL_HIJACK_KERNEL" ] || fail 125 "--kernel: expected the name of a kernel"
-        export LKL_HIJACK_KERNEL
-        shift
-        ;;
-esac
+            [ -n "${ask#stop=}" ] || fail 125 "--stop: expected the name of a kernel"
+            [ $# -eq 1 ] || fail 125 "--stop: expected one name, not $2 too"
+            break
+            ;;
+        --kernel | --kernel=*)
+            case $1 in
+                --kernel=*) LKL_HIJACK_KERNEL=${1#*=} ;;
+                *)
+                    shift
+                    LKL_HIJACK_KERNEL=${1-}
+                    ;;
+            esac
+            [ -n "$LKL_HIJACK_KERNEL" ] || fail 125 "--kernel: expected the name of a kernel"
+            export LKL_HIJACK_KERNEL
+            shift
+            ;;
+        --disk | --disk=*)
+            case $1 in
+                --disk=*) disk=${1#*=} ;;
+                *)
+                    shift
+                    disk=${1-}
+                    ;;
+            esac
+            [ -n "$disk" ] || fail 125 "--disk: expected an image and a place, such as disk.img:/mnt/img"
+            LKL_HIJACK_DISK=${LKL_HIJACK_DISK:+$LKL_HIJACK_DISK;}$disk
+            export LKL_HIJACK_DISK
+            shift
+            ;;
+        *) break ;;
+    esac
+done
 if [ -n "$ask" ]; then
     # The library answers, and the program does not begin.
     set -- true

@@ -8,6 +8,7 @@ use crate::fds;
 use crate::handover;
 use crate::keeper::{self, Doors};
 use crate::mem::Own;
+use crate::paths::{self, cwd, place};
 use crate::signal::{self, Ran};
 use crate::start;
 use crate::sys;
@@ -61,6 +62,14 @@ static THREADS: Threads = Threads { lock: Spin::new(), map: UnsafeCell::new(BTre
 static USED: AtomicBool = AtomicBool::new(false);
 /// The process ends.
 static FINISHED: AtomicBool = AtomicBool::new(false);
+
+/// The process has taken system calls from itself: what takes new ones at its end could kill it.
+static SEALED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the process takes system calls from itself.
+pub(crate) fn seal() {
+    SEALED.store(true, Ordering::Release);
+}
 
 /// Guarded by a lock that can be held across a fork.
 struct Threads {
@@ -587,9 +596,15 @@ pub(crate) fn finish(t: &'static Thread) {
         return;
     }
     if tree::any() {
-        tree::bye();
+        // Whoever waits for the process finds its files closed, as on Linux.
+        if (fds::any_kernel() || place::any()) && !SEALED.load(Ordering::Acquire) {
+            tree::bye();
+        }
     } else if let (Some(i), Ok(_)) = (instance(), caller(t)) {
         i.process.close_all();
+        if let Err(e) = i.kernel.unmount_all() {
+            sys::say(&format!("lkl-hijack: the end of a disk image: {e}"));
+        }
         keeper::linger::until_quiet(&i.kernel, Duration::ZERO, || true);
     }
 }
@@ -602,12 +617,14 @@ extern "C" fn before_fork() {
     }
     THREADS.lock.lock();
     handover::before_fork();
+    cwd::lock().lock();
     HEAP.freeze();
 }
 
 fn thaw(t: &Thread) {
     HEAP.thaw();
     handover::after_fork();
+    cwd::lock().unlock();
     THREADS.lock.unlock();
     t.depth.set(t.depth.get().saturating_sub(1));
 }
@@ -625,6 +642,8 @@ extern "C" fn after_fork_child() {
     let t = thread::current();
     HEAP.thaw();
     handover::after_fork();
+    cwd::lock().unlock();
+    paths::forked();
     signal::forked();
     // What was pending for the parent's thread stays with it.
     t.deferred.set(0);

@@ -6,6 +6,7 @@
 
 use crate::image::{self, Foreign, Verdict};
 use crate::mem;
+use crate::paths::{self, cwd, program};
 use crate::signal;
 use crate::sys::{self, Args};
 use crate::thread::Thread;
@@ -74,7 +75,7 @@ fn is_us(path: &[u8]) -> bool {
 
 /// The environment at the address `envp` with what belongs to us put in. `None` if it cannot be read: then the host
 /// may say so.
-fn environment(envp: u64, passed: Option<[i32; 2]>) -> Option<Env> {
+fn environment(envp: u64, handed: Option<Vec<u8>>) -> Option<Env> {
     // SAFETY: set once, never freed.
     let kept = unsafe { KEPT.load(Ordering::Acquire).as_ref() }?;
     let mut env = Env { pointers: Vec::new(), _strings: Vec::new() };
@@ -116,8 +117,8 @@ fn environment(envp: u64, passed: Option<[i32; 2]>) -> Option<Env> {
         None => env.pointers.push(kept.preload.as_ptr() as u64),
     }
     env.pointers.extend(missing.iter().map(|m| m.as_ptr() as u64));
-    if let Some(passed) = passed {
-        let handed = CString::new(tree::variable(passed)).ok()?;
+    if let Some(handed) = handed {
+        let handed = CString::new(handed).ok()?;
         env.pointers.push(handed.as_ptr() as u64);
         strings.push(handed);
     }
@@ -173,7 +174,7 @@ fn path(a: &Args, at: usize) -> Option<CString> {
 }
 
 /// The pointers of a list that ends with a null one. `None` if it cannot be read.
-fn pointers(list: u64) -> Option<Vec<u64>> {
+pub(crate) fn pointers(list: u64) -> Option<Vec<u64>> {
     let mut all = Vec::new();
     if list == 0 {
         return Some(all);
@@ -204,11 +205,17 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
         libc::SYS_rt_sigaction => signal::sigaction(a),
         libc::SYS_execve | libc::SYS_execveat => {
             let at = if number as i64 == libc::SYS_execve { 2 } else { 3 };
-            // One that has not used its kernel leaves the next image to boot its own, which then calls directly.
-            let fresh = !t.spawning.get() && executable(a, at) && door::give_up();
-            let passed = if fresh { None } else { tree::passed(t) };
-            let env = Box::new(environment(a[at], passed)?);
             let mut args = *a;
+            // A child that lends our memory cannot read the kernel's files.
+            let staged = if t.spawning.get() { Ok(None) } else { program::stage(&mut args, at) };
+            let staged = match staged {
+                Ok(staged) => staged,
+                Err(e) => return Some(-(e.0 as isize)),
+            };
+            // One that has not used its kernel leaves the next image to boot its own, which then calls directly.
+            let fresh = !t.spawning.get() && executable(&args, at) && door::give_up();
+            let passed = if fresh { None } else { tree::passed(t) };
+            let env = Box::new(environment(a[at], passed.map(|p| tree::variable(p, cwd::of(t).as_deref())))?);
             args[at] = env.pointers.as_ptr() as u64;
             // Kept until the call is made.
             let _argv = admit(&mut args, at);
@@ -225,6 +232,7 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
             let ret = unsafe { sys::raw(number, &args) };
             t.depth.set(depth);
             handed.iter().for_each(|fd| close_on_exec(*fd, true));
+            drop(staged);
             if fresh {
                 door::boot_again();
             }
@@ -236,7 +244,7 @@ pub(crate) unsafe fn dispatch(t: &Thread, number: usize, a: &Args) -> Option<isi
             Some(-(Errno::EBADF.0 as isize))
         }
         libc::SYS_close_range => Some(crate::route::close_range(a[0] as u32, a[1] as u32, a[2], true)),
-        _ => None,
+        _ => paths::dispatch_lent(t, number, a),
     }
 }
 

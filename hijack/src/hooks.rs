@@ -14,6 +14,8 @@ mod process;
 mod rights;
 mod signals;
 
+pub(crate) use process::_exit;
+
 use crate::fds;
 use crate::route;
 use crate::sys::{self, Arg, Args};
@@ -76,6 +78,12 @@ macro_rules! answers {
     })* };
 }
 answers!(i32 isize i64);
+
+impl Answer for mode_t {
+    fn answer(ret: isize) -> Self {
+        ret as Self
+    }
+}
 
 /// The host's call itself, with `errno`.
 ///
@@ -241,7 +249,7 @@ hooks! {
     fd flock(fd: c_int, op: c_int) -> c_int = SYS_flock(fd, op);
     fd fchmod(fd: c_int, mode: mode_t) -> c_int = SYS_fchmod(fd, mode);
     fd fchown(fd: c_int, uid: c_uint, gid: c_uint) -> c_int = SYS_fchown(fd, uid, gid);
-    fd fchdir(fd: c_int) -> c_int = SYS_fchdir(fd);
+    look fchdir(fd: c_int) -> c_int = SYS_fchdir(fd);
     fd fstatfs(fd: c_int, to: *mut c_void) -> c_int = SYS_fstatfs(fd, to);
     fd fstatfs64(fd: c_int, to: *mut c_void) -> c_int = SYS_fstatfs(fd, to);
     fd fallocate(fd: c_int, mode: c_int, at: off_t, n: off_t) -> c_int = SYS_fallocate(fd, mode, at, n);
@@ -288,6 +296,38 @@ hooks! {
     look faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int = SYS_faccessat2(dir, path, mode, flags);
     look readlink(path: *const c_char, to: *mut c_char, n: size_t) -> ssize_t = SYS_readlink(path, to, n);
     look readlinkat(dir: c_int, path: *const c_char, to: *mut c_char, n: size_t) -> ssize_t = SYS_readlinkat(dir, path, to, n);
+    look mkdir(path: *const c_char, mode: mode_t) -> c_int = SYS_mkdir(path, mode);
+    look mkdirat(dir: c_int, path: *const c_char, mode: mode_t) -> c_int = SYS_mkdirat(dir, path, mode);
+    look rmdir(path: *const c_char) -> c_int = SYS_rmdir(path);
+    look unlink(path: *const c_char) -> c_int = SYS_unlink(path);
+    look unlinkat(dir: c_int, path: *const c_char, flags: c_int) -> c_int = SYS_unlinkat(dir, path, flags);
+    look symlink(target: *const c_char, path: *const c_char) -> c_int = SYS_symlink(target, path);
+    look symlinkat(target: *const c_char, dir: c_int, path: *const c_char) -> c_int = SYS_symlinkat(target, dir, path);
+    look link(path: *const c_char, new: *const c_char) -> c_int = SYS_link(path, new);
+    look linkat(dir: c_int, path: *const c_char, new_dir: c_int, new: *const c_char, flags: c_int) -> c_int = SYS_linkat(dir, path, new_dir, new, flags);
+    look rename(path: *const c_char, new: *const c_char) -> c_int = SYS_rename(path, new);
+    look renameat(dir: c_int, path: *const c_char, new_dir: c_int, new: *const c_char) -> c_int = SYS_renameat(dir, path, new_dir, new);
+    look [opt] renameat2(dir: c_int, path: *const c_char, new_dir: c_int, new: *const c_char, flags: c_uint) -> c_int = SYS_renameat2(dir, path, new_dir, new, flags);
+    look chmod(path: *const c_char, mode: mode_t) -> c_int = SYS_chmod(path, mode);
+    look chown(path: *const c_char, uid: c_uint, gid: c_uint) -> c_int = SYS_chown(path, uid, gid);
+    look lchown(path: *const c_char, uid: c_uint, gid: c_uint) -> c_int = SYS_lchown(path, uid, gid);
+    look fchownat(dir: c_int, path: *const c_char, uid: c_uint, gid: c_uint, flags: c_int) -> c_int = SYS_fchownat(dir, path, uid, gid, flags);
+    look utimensat(dir: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int = SYS_utimensat(dir, path, times, flags);
+    look utimes(path: *const c_char, times: *const timeval) -> c_int = SYS_utimes(path, times);
+    look truncate(path: *const c_char, size: off_t) -> c_int = SYS_truncate(path, size);
+    look truncate64(path: *const c_char, size: off_t) -> c_int = SYS_truncate(path, size);
+    look statfs(path: *const c_char, to: *mut c_void) -> c_int = SYS_statfs(path, to);
+    look statfs64(path: *const c_char, to: *mut c_void) -> c_int = SYS_statfs(path, to);
+    look setxattr(path: *const c_char, name: *const c_char, value: *const c_void, n: size_t, flags: c_int) -> c_int = SYS_setxattr(path, name, value, n, flags);
+    look lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, n: size_t, flags: c_int) -> c_int = SYS_lsetxattr(path, name, value, n, flags);
+    look getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, n: size_t) -> ssize_t = SYS_getxattr(path, name, value, n);
+    look lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, n: size_t) -> ssize_t = SYS_lgetxattr(path, name, value, n);
+    look listxattr(path: *const c_char, names: *mut c_char, n: size_t) -> ssize_t = SYS_listxattr(path, names, n);
+    look llistxattr(path: *const c_char, names: *mut c_char, n: size_t) -> ssize_t = SYS_llistxattr(path, names, n);
+    look removexattr(path: *const c_char, name: *const c_char) -> c_int = SYS_removexattr(path, name);
+    look lremovexattr(path: *const c_char, name: *const c_char) -> c_int = SYS_lremovexattr(path, name);
+    look chdir(path: *const c_char) -> c_int = SYS_chdir(path);
+    look umask(mask: mode_t) -> mode_t = SYS_umask(mask);
 }
 
 /// libc's own calls are not trapped.

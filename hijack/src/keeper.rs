@@ -422,6 +422,7 @@ impl Desk {
             }
         }
         self.close_all();
+        self.let_go_of_disks();
         let kernel = self.keeper.kernel.clone();
         let least = if self.resets.load(Ordering::Relaxed) { linger::RESETS } else { Duration::ZERO };
         linger::until_quiet(&kernel, least, || {
@@ -440,6 +441,30 @@ impl Desk {
             self.accept(fd, Who::Guest);
         }
         self.who.values().any(|w| matches!(w, Who::Guest))
+    }
+
+    /// Unmounts every disk image, and gives it back.
+    fn let_go_of_disks(&self) {
+        let kernel = &self.keeper.kernel;
+        if let Err(e) = kernel.unmount_all() {
+            sys::say(&format!("lkl-hijack: the end of a disk image: {e}"));
+        }
+        for disk in kernel.devices().disks() {
+            let _gone = kernel.remove_disk(disk.whole.name());
+        }
+    }
+
+    /// Is nobody left but `member`, nor can come?
+    fn last(&self, member: &Arc<Member>) -> bool {
+        // Those that the host says have ended do not count.
+        self.who.iter().all(|(fd, who)| match who {
+            Who::Pid(_) if sys::readable(*fd) => true,
+            Who::Member(_) if message::hung_up(*fd) => true,
+            Who::Pid(m) | Who::Member(m) => Arc::ptr_eq(m, member) || m.is_gone(),
+            Who::Meeting | Who::Child(_) => message::hung_up(*fd),
+            Who::Listener => false,
+            Who::Flight | Who::Device | Who::Guest | Who::Bell => true,
+        })
     }
 
     fn close_all(&mut self) {
@@ -560,6 +585,10 @@ impl Desk {
                 if let Some(Who::Member(member)) = self.who.get(&fd) {
                     // Its threads may still be about something, and the direct ones are told from the dead by the pid.
                     member.bury();
+                    if self.last(member) {
+                        // Whoever waits for the program finds the images as they should be.
+                        self.let_go_of_disks();
+                    }
                 }
                 Ok(())
             }

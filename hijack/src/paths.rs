@@ -1,300 +1,374 @@
-//! Calls that name a file: `/etc/resolv.conf` is another file if the user wants it so (`LKL_HIJACK_RESOLV_CONF`), and
-//! those below `/proc/net`, `/proc/sys/net` and `/sys/class/net` are the kernel's.
+//! Calls that name files: those of disk images (`LKL_HIJACK_DISK`), and those below `/proc/net`, `/proc/sys/net` and
+//! `/sys/class/net`, are the kernel's; `/etc/resolv.conf` is another file if the user wants it so (`LKL_HIJACK_RESOLV_CONF`).
 //!
-//! A file of the kernel's is opened there and stays there: its descriptor is a kernel file like any other, so it is read
-//! afresh after `lseek`, written (`/proc/sys`), has size 0 and cannot be mapped, all as on Linux. stdio reaches it
-//! because libc's own calls are trapped ([`crate::trap`]). Where that net is not there, `fopen` is given a copy of
-//! the text in a memory file of the host's instead ([`copy`]).
+//! Whose a file is says [`place`]; which calls there are, [`calls`]; [`cwd`] is the working directory. Such a file is opened in
+//! the kernel and stays there: its descriptor is a kernel file like any other. stdio reaches it because libc's own calls
+//! are trapped ([`crate::trap`]). Where that net is not there, `fopen` is given a copy of the text in a memory
+//! file of the host's instead ([`copy`]). What cannot be the kernel's own is made of copies: programs ([`program`]) and maps
+//! ([`mapped`]).
+
+pub(crate) mod calls;
+pub(crate) mod cwd;
+pub(crate) mod mapped;
+pub(crate) mod place;
+pub(crate) mod program;
 
 use crate::door;
-use crate::fds;
 use crate::mem;
-use crate::route;
 use crate::sys::{self, host, Args};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use crate::thread::Thread;
+use crate::xlate;
+use calls::{Call, NO};
+use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{nr, Errno};
-use std::ffi::CString;
+use lkl_ops::UserMem;
+use place::{Path, Whose};
 
-/// What programs see as `/etc/resolv.conf`. Set once, never freed.
-static RESOLV_CONF: AtomicPtr<CString> = AtomicPtr::new(core::ptr::null_mut());
-
-/// From now on programs see `file` as `/etc/resolv.conf`. If `tried`, it must be one that can be read.
-///
-/// # Errors
-/// One line that says what is wrong.
-pub(crate) fn see_as_resolv_conf(file: String, tried: bool) -> Result<(), String> {
-    let path = CString::new(file.clone()).map_err(|e| e.to_string())?;
-    if tried {
-        // SAFETY: a C string.
-        match unsafe { host!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) } {
-            Ok(fd) => sys::close(fd as i32),
-            Err(e) => {
-                let problem = format!("expected a file that can be read: {e}");
-                return Err(lkl_host::config::ConfigError::new("RESOLV_CONF", file, problem).line());
-            }
-        }
-    }
-    RESOLV_CONF.store(Box::into_raw(Box::new(path)), Ordering::Release);
-    Ok(())
-}
-
-/// The file that is meant, if `dirfd` and `path` (an address) name `/etc/resolv.conf` and that is to be another one.
-fn instead(dirfd: i32, path: u64) -> Option<u64> {
-    const NAME: &[u8] = b"resolv.conf";
-    // SAFETY: set once, never freed.
-    let file = unsafe { RESOLV_CONF.load(Ordering::Acquire).as_ref() }?;
-    let mut buf = [0u8; 4096];
-    let n = mem::c_str(path, &mut buf).ok()?;
-    let given = &buf[..n];
-    if !given.ends_with(NAME) {
-        return None;
-    }
-    let mut whole = Vec::new();
-    if given[0] != b'/' {
-        let link = match dirfd {
-            libc::AT_FDCWD => "/proc/self/cwd\0".to_owned(),
-            fd => format!("/proc/self/fd/{fd}\0"),
-        };
-        let mut dir = [0u8; 4096];
-        // SAFETY: a C string, and room of this length.
-        let n = unsafe { host!(libc::SYS_readlink, link.as_ptr(), dir.as_mut_ptr(), dir.len()) }.ok()? as usize;
-        whole.extend_from_slice(&dir[..n]);
-        whole.push(b'/');
-    }
-    whole.extend_from_slice(given);
-    let parts = whole.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    parts.eq([b"etc".as_slice(), NAME]).then_some(file.as_ptr() as u64)
-}
-
-/// A call of the host's on the file that is meant instead.
-fn at_host(number: i64, file: u64, rest: [u64; 3]) -> isize {
-    let here = libc::AT_FDCWD as i64 as u64;
-    // SAFETY: the path is a C string; the other arguments are the program's own, in the place where the call has them.
-    unsafe { sys::raw(number as usize, &[here, file, rest[0], rest[1], rest[2], 0]) }
-}
-
-const AT_EMPTY_PATH: u64 = 0x1000;
+const CWD: u64 = libc::AT_FDCWD as i64 as u64;
 
 fn errno(e: Errno) -> isize {
     -(e.0 as isize)
 }
 
-/// A path of ours, as a C string.
-pub(crate) type Path = Vec<u8>;
-
-/// Is the absolute path one of the kernel's? Answers it with the process's own number as `self`.
-fn ours(path: &[u8]) -> Option<Path> {
-    if !(path.starts_with(b"/proc/") || path.starts_with(b"/sys/")) {
-        return None;
-    }
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            _ => parts.push(part),
+/// Answers a call that names files, if they are ours.
+///
+/// # Safety
+/// As [`crate::route::dispatch`].
+pub(crate) unsafe fn dispatch(number: usize, a: &Args) -> Option<isize> {
+    match number as i64 {
+        libc::SYS_chdir => {
+            let ours = place::any() || cwd::ours();
+            // SAFETY: by the caller's contract.
+            ours.then(|| unsafe { chdir(a) })
         }
+        libc::SYS_fchdir => {
+            // SAFETY: no pointers.
+            let ret = unsafe { sys::raw(number, a) };
+            if ret == 0 {
+                cwd::is_hosts();
+            }
+            Some(ret)
+        }
+        libc::SYS_getcwd => cwd::getcwd(a),
+        libc::SYS_umask => {
+            UMASK_TOLD.store(false, Ordering::Relaxed);
+            None
+        }
+        // The kernel's files cannot be watched by the host.
+        libc::SYS_inotify_add_watch => match place::of(libc::AT_FDCWD, a[1]) {
+            Whose::Kernel | Whose::KernelAt(_) => Some(errno(Errno::ENOSPC)),
+            // SAFETY: the program's own call.
+            Whose::HostAt(path) => Some(unsafe { sys::raw(number, &[a[0], path.as_ptr() as u64, a[2], 0, 0, 0]) }),
+            Whose::Host => None,
+        },
+        // SAFETY: by the caller's contract.
+        _ => unsafe { named(calls::find(number)?, a) },
     }
-    let own = || sys::getpid().to_string().into_bytes();
-    match parts.as_slice() {
-        // Local sockets are the host's.
-        [b"proc", b"net", b"unix"] | [b"proc", _, b"net", b"unix"] => return None,
-        [b"proc", b"net", ..] | [b"proc", b"sys", b"net", ..] => {}
-        [b"proc", b"self", b"net", ..] => {}
-        [b"proc", b"thread-self", b"net", ..] => parts[1] = b"self",
-        [b"proc", who, b"net", ..] if *who == own().as_slice() => parts[1] = b"self",
-        [b"sys", b"class", b"net", ..] | [b"sys", b"devices", b"virtual", b"net", ..] => {}
-        _ => return None,
-    }
-    let mut out = Vec::with_capacity(path.len() + 1);
-    for part in parts {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    out.push(0);
-    Some(out)
 }
 
-/// The path that `dirfd` and `path` (an address) name, if it is the kernel's.
-fn named(dirfd: i32, path: u64) -> Option<Path> {
-    // Most paths are told from ours by a few bytes.
-    let head = mem::get::<u8>(path).ok()?;
-    if head != b'/' && !fds::kernel(dirfd) {
-        return None;
-    }
-    let mut buf = [0u8; 4096];
-    if head == b'/' {
-        let mut start = [0u8; 4];
-        for (i, b) in start.iter_mut().enumerate() {
-            *b = mem::get(path.wrapping_add(i as u64)).ok()?;
-            if *b == 0 {
-                return None;
+/// A call of the table.
+///
+/// # Safety
+/// As [`dispatch`].
+unsafe fn named(call: &Call, a: &Args) -> Option<isize> {
+    let mut args = *a;
+    let mut kept: [Option<Path>; 2] = [None, None];
+    let (mut hosts, mut kernels, mut moved) = (0, 0, false);
+    for (slot, (dir, path)) in kept.iter_mut().zip(call.paths) {
+        match place::of(directory(*dir, a), a[usize::from(*path)]) {
+            Whose::Host => hosts += 1,
+            Whose::Kernel => kernels += 1,
+            Whose::HostAt(p) => {
+                (hosts, moved) = (hosts + 1, true);
+                put(&mut args, *dir, *path, slot.insert(p));
+            }
+            Whose::KernelAt(p) => {
+                kernels += 1;
+                put(&mut args, *dir, *path, slot.insert(p));
             }
         }
-        if !start[1..].starts_with(b"pro") && !start[1..].starts_with(b"sys") {
+    }
+    if hosts > 0 && kernels > 0 {
+        return Some(errno(Errno::EXDEV));
+    }
+    if kernels == 0 {
+        // SAFETY: the program's own call, with other names for the same files.
+        return moved.then(|| unsafe { sys::raw(call.number as usize, &args) });
+    }
+    let ret = in_kernel(call, &args);
+    // SAFETY: by the caller's contract.
+    Some(unsafe { elsewhere(call, &args, ret) }.unwrap_or(ret))
+}
+
+fn directory(dir: u8, a: &Args) -> i32 {
+    if dir == NO {
+        libc::AT_FDCWD
+    } else {
+        a[usize::from(dir)] as i32
+    }
+}
+
+/// Puts an absolute path in the place of one.
+fn put(args: &mut Args, dir: u8, path: u8, to: &Path) {
+    if dir != NO {
+        args[usize::from(dir)] = CWD;
+    }
+    args[usize::from(path)] = to.as_ptr() as u64;
+}
+
+/// The kernel has found nothing: a symbolic link of an image may lead out of it, to the host. Answers what the call gives there.
+///
+/// # Safety
+/// As [`dispatch`].
+#[cold]
+unsafe fn elsewhere(call: &Call, a: &Args, ret: isize) -> Option<isize> {
+    let nothing = [Errno::ENOENT, Errno::ENOTDIR, Errno::EROFS, Errno::EXDEV].map(errno).contains(&ret);
+    if !nothing || !place::any() {
+        return None;
+    }
+    let mut args = *a;
+    let mut kept: [Option<Path>; 2] = [None, None];
+    let mut to_host = None;
+    for (slot, (dir, path)) in kept.iter_mut().zip(call.paths) {
+        let leads = place::leads_out(directory(*dir, a), a[usize::from(*path)], call.last.followed(a))?;
+        let (p, host) = match leads {
+            Whose::HostAt(p) => (p, true),
+            Whose::KernelAt(p) => (p, false),
+            Whose::Host | Whose::Kernel => return None,
+        };
+        if to_host.is_some_and(|h| h != host) {
             return None;
         }
+        to_host = Some(host);
+        put(&mut args, *dir, *path, slot.insert(p));
     }
-    let n = mem::c_str(path, &mut buf).ok()?;
-    let given = &buf[..n];
-    if head == b'/' {
-        return ours(given);
+    if to_host? {
+        // SAFETY: the program's own call, with other names for the same files.
+        return Some(unsafe { sys::raw(call.number as usize, &args) });
     }
-    let mut whole = door::path_of(dirfd)?;
-    whole.push(b'/');
-    whole.extend_from_slice(given);
-    ours(&whole)
+    Some(in_kernel(call, &args))
 }
 
-fn kernel_open(path: &Path, flags: u64) -> isize {
-    door::call(nr::OPENAT, [libc::AT_FDCWD as i64 as u64, path.as_ptr() as u64, flags, 0, 0, 0])
-}
-
-fn kernel_close(fd: isize) {
-    door::call(nr::CLOSE, [fd as u64, 0, 0, 0, 0, 0]);
-}
-
-/// Opens it only to ask `f`.
-fn with_open(path: &Path, f: impl FnOnce(i32) -> isize) -> isize {
-    let fd = kernel_open(path, libc::O_CLOEXEC as u64);
-    // What may only be written can be asked for all the same.
-    let fd = if fd == errno(Errno::EACCES) { kernel_open(path, (libc::O_CLOEXEC | libc::O_WRONLY) as u64) } else { fd };
-    if fd < 0 {
-        return fd;
+/// The call, made in the kernel.
+fn in_kernel(call: &Call, a: &Args) -> isize {
+    let (number, args) = (call.generic)(a);
+    match number {
+        nr::FSTATAT => {
+            let mut generic = [0u8; xlate::STAT_SIZE];
+            let ret = door::call(number, [args[0], args[1], generic.as_mut_ptr() as u64, args[3], 0, 0]);
+            if ret < 0 {
+                return ret;
+            }
+            sys::uncheck(mem::Own.write(args[2], &xlate::stat(&generic)).map(|()| 0))
+        }
+        nr::STATX => {
+            let ret = door::call(number, args);
+            if ret == 0 {
+                xlate::mark_statx(args[4]);
+            }
+            ret
+        }
+        nr::UTIMENSAT if call.number != libc::SYS_utimensat => match times(call.number, args[2]) {
+            Ok(None) => door::call(number, [args[0], args[1], 0, 0, 0, 0]),
+            Ok(Some(times)) => door::call(number, [args[0], args[1], times.as_ptr() as u64, 0, 0, 0]),
+            Err(e) => errno(e),
+        },
+        nr::OPENAT | nr::OPENAT2 | nr::MKDIRAT | nr::MKNODAT => {
+            tell_umask();
+            door::call(number, args)
+        }
+        _ => door::call(number, args),
     }
-    let ret = f(fd as i32);
-    kernel_close(fd);
+}
+
+/// The times that an older call gives, as `utimensat` has them.
+fn times(number: i64, at: u64) -> Result<Option<[u64; 4]>, Errno> {
+    if at == 0 {
+        return Ok(None);
+    }
+    if number == libc::SYS_utime {
+        let [access, change] = mem::get::<[u64; 2]>(at)?;
+        return Ok(Some([access, 0, change, 0]));
+    }
+    let t = mem::get::<[u64; 4]>(at)?;
+    if t[1] >= 1_000_000 || t[3] >= 1_000_000 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(Some([t[0], t[1] * 1000, t[2], t[3] * 1000]))
+}
+
+/// The kernel knows the process's `umask`.
+static UMASK_TOLD: AtomicBool = AtomicBool::new(false);
+
+/// After a fork, in the child.
+pub(crate) fn forked() {
+    UMASK_TOLD.store(false, Ordering::Relaxed);
+}
+
+/// Tells the kernel, before files are made, what the host knows.
+fn tell_umask() {
+    if !place::any() || UMASK_TOLD.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if let Some(mask) = hosts_umask() {
+        door::call(nr::UMASK, [mask, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// What `/proc/self/status` says: to ask by `umask` is to change it.
+fn hosts_umask() -> Option<u64> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: a C string.
+    let fd = unsafe { host!(libc::SYS_openat, libc::AT_FDCWD, c"/proc/self/status".as_ptr(), flags) }.ok()? as i32;
+    let mut buf = [0u8; 512];
+    // SAFETY: room of this size.
+    let n = unsafe { host!(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len()) };
+    sys::close(fd);
+    let text = core::str::from_utf8(buf.get(..n.ok()? as usize)?).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("Umask:"))?;
+    u64::from_str_radix(line.trim(), 8).ok()
+}
+
+/// `chdir`, where there are images.
+///
+/// # Safety
+/// As [`dispatch`].
+unsafe fn chdir(a: &Args) -> isize {
+    let host = |path: u64| {
+        // SAFETY: the program's own call, or with another name for the same directory.
+        let ret = unsafe { sys::raw(libc::SYS_chdir as usize, &[path, 0, 0, 0, 0, 0]) };
+        if ret == 0 {
+            cwd::is_hosts();
+        }
+        ret
+    };
+    let kernel = |path: u64| {
+        let ret = door::call(nr::CHDIR, [path, 0, 0, 0, 0, 0]);
+        if ret == 0 {
+            cwd::is_kernels();
+        }
+        ret
+    };
+    match place::of(libc::AT_FDCWD, a[0]) {
+        Whose::Host => host(a[0]),
+        Whose::HostAt(path) => host(path.as_ptr() as u64),
+        // Not the network's: a program in there would not find the rest of `/proc` next to it.
+        Whose::KernelAt(path) if !place::is_on_disk(&path) => host(a[0]),
+        Whose::Kernel | Whose::KernelAt(_) => {
+            let path = match place::of(libc::AT_FDCWD, a[0]) {
+                Whose::KernelAt(path) => Some(path),
+                _ => None,
+            };
+            let at = path.as_ref().map_or(a[0], |p| p.as_ptr() as u64);
+            let ret = kernel(at);
+            match (ret == errno(Errno::ENOENT)).then(|| place::leads_out(libc::AT_FDCWD, at, true)).flatten() {
+                Some(Whose::HostAt(path)) => host(path.as_ptr() as u64),
+                _ => ret,
+            }
+        }
+    }
+}
+
+/// `fchdir` to one of our directories.
+pub(crate) fn fchdir(fd: i32) -> isize {
+    let ret = door::call(nr::FCHDIR, [fd as u64, 0, 0, 0, 0, 0]);
+    if ret == 0 {
+        cwd::is_kernels();
+    }
     ret
 }
 
-/// `openat`
-pub(crate) fn open(dirfd: i32, path: u64, flags: u64, mode: u64) -> Option<isize> {
-    if let Some(file) = instead(dirfd, path) {
-        return Some(at_host(libc::SYS_openat, file, [flags, mode, 0]));
+/// The same calls by a child to which this thread lends its memory (`vfork`, `posix_spawn`), whose descriptors and directory are
+/// its own: it may go to another directory; files of ours are not opened for it.
+pub(crate) fn dispatch_lent(t: &Thread, number: usize, a: &Args) -> Option<isize> {
+    if !place::any() {
+        return None;
     }
-    named(dirfd, path).map(|p| kernel_open(&p, flags))
-}
-
-/// `openat2`
-pub(crate) fn openat2(a: &Args) -> Option<isize> {
-    if let Some(file) = instead(a[0] as i32, a[1]) {
-        return Some(at_host(libc::SYS_openat2, file, [a[2], a[3], 0]));
-    }
-    let p = named(a[0] as i32, a[1])?;
-    Some(mem::get::<u64>(a[2]).map_or_else(errno, |flags| kernel_open(&p, flags)))
-}
-
-fn is_empty(path: u64) -> bool {
-    mem::get::<u8>(path) == Ok(0)
-}
-
-/// `stat`, `lstat`, `fstatat`
-pub(crate) fn stat(dirfd: i32, path: u64, to: u64, flags: u64) -> Option<isize> {
-    if flags & AT_EMPTY_PATH != 0 && fds::ours(dirfd) && is_empty(path) {
-        return Some(if fds::kernel(dirfd) { route::fstat(dirfd, to) } else { errno(Errno::EIO) });
-    }
-    if let Some(file) = instead(dirfd, path) {
-        return Some(at_host(libc::SYS_newfstatat, file, [to, flags & !AT_EMPTY_PATH, 0]));
-    }
-    named(dirfd, path).map(|p| with_open(&p, |fd| route::fstat(fd, to)))
-}
-
-/// `statx`
-pub(crate) fn statx(a: &Args) -> Option<isize> {
-    let dirfd = a[0] as i32;
-    if a[2] & AT_EMPTY_PATH != 0 && fds::ours(dirfd) && (a[1] == 0 || is_empty(a[1])) {
-        return Some(door::call(nr::STATX, *a));
-    }
-    if let Some(file) = instead(dirfd, a[1]) {
-        return Some(at_host(libc::SYS_statx, file, [a[2], a[3], a[4]]));
-    }
-    named(dirfd, a[1]).map(|p| {
-        with_open(&p, |fd| {
-            let empty = 0u8;
-            door::call(nr::STATX, [fd as u64, &raw const empty as u64, a[2] | AT_EMPTY_PATH, a[3], a[4], 0])
-        })
-    })
-}
-
-/// `access`, `faccessat`
-pub(crate) fn access(dirfd: i32, path: u64, mode: u64) -> Option<isize> {
-    if let Some(file) = instead(dirfd, path) {
-        return Some(at_host(libc::SYS_faccessat, file, [mode, 0, 0]));
-    }
-    let p = named(dirfd, path)?;
-    Some(if mode & libc::W_OK as u64 != 0 {
-        let fd = kernel_open(&p, (libc::O_WRONLY | libc::O_CLOEXEC) as u64);
-        if fd >= 0 {
-            kernel_close(fd);
+    match number as i64 {
+        libc::SYS_chdir => {
+            let mut buf = [0u8; 4096];
+            let n = mem::c_str(a[0], &mut buf).ok()?;
+            let path = place::from(cwd::of(t).as_deref(), &buf[..n]);
+            let Some(path) = path.filter(|p| place::is_on_disk(p)) else {
+                cwd::child_goes(t, Vec::new());
+                return None;
+            };
+            let ret = program::is_directory(&path);
+            if ret == 0 {
+                cwd::child_goes(t, path[..path.len() - 1].to_vec());
+            }
+            Some(ret)
         }
-        fd.min(0)
-    } else {
-        with_open(&p, |_| if mode & libc::X_OK as u64 != 0 { errno(Errno::EACCES) } else { 0 })
-    })
+        libc::SYS_open | libc::SYS_openat => {
+            let (dir, path) =
+                if number as i64 == libc::SYS_open { (libc::AT_FDCWD, a[0]) } else { (a[0] as i32, a[1]) };
+            match place::of(dir, path) {
+                Whose::Kernel | Whose::KernelAt(_) => Some(errno(Errno::EOPNOTSUPP)),
+                Whose::Host | Whose::HostAt(_) => None,
+            }
+        }
+        _ => None,
+    }
 }
 
-/// `readlink`: the kernel has no symbolic links, and `/etc/resolv.conf` is a file if it is another one.
-pub(crate) fn readlink(dirfd: i32, path: u64, _to: u64, _len: u64) -> Option<isize> {
-    if instead(dirfd, path).is_some() {
-        return Some(errno(Errno::EINVAL));
+/// Opens a file of ours by its path.
+fn open(path: &Path, flags: i32) -> isize {
+    door::call(nr::OPENAT, [CWD, path.as_ptr() as u64, (flags | libc::O_CLOEXEC) as u64, 0, 0, 0])
+}
+
+fn close(fd: isize) {
+    door::call(nr::CLOSE, [fd as u64, 0, 0, 0, 0, 0]);
+}
+
+/// A copy of what is in a file of ours, from where it is read, in a memory file of the host's.
+///
+/// # Errors
+/// As `memfd_create`, `read` and `write`.
+fn copied(fd: isize) -> Result<i32, Errno> {
+    // SAFETY: a C string.
+    let to = unsafe { host!(libc::SYS_memfd_create, c"file".as_ptr(), libc::MFD_CLOEXEC) }? as i32;
+    let mut buf = vec![0u8; 1 << 16];
+    loop {
+        let n = door::call(nr::READ, [fd as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0]);
+        let moved = match sys::check(n) {
+            Ok(0) => return Ok(to),
+            // SAFETY: `n` bytes were read into the buffer.
+            Ok(n) => unsafe { host!(libc::SYS_write, to, buf.as_ptr(), n) },
+            Err(e) => Err(e),
+        };
+        if let Err(e) = moved {
+            sys::close(to);
+            return Err(e);
+        }
     }
-    named(dirfd, path).map(|p| with_open(&p, |_| errno(Errno::EINVAL)))
 }
 
 /// The text of one of our files in a memory file of the host's, for a libc whose calls are not trapped. `None` if the path
 /// is not ours.
 pub(crate) fn copy(path: u64) -> Option<Result<i32, i32>> {
-    if let Some(file) = instead(libc::AT_FDCWD, path) {
-        let fd = at_host(libc::SYS_openat, file, [libc::O_CLOEXEC as u64, 0, 0]) as i32;
-        return Some(if fd < 0 { Err(-fd) } else { Ok(fd) });
-    }
-    let p = named(libc::AT_FDCWD, path)?;
-    let fd = kernel_open(&p, libc::O_CLOEXEC as u64);
+    let kept;
+    let at = match place::of(libc::AT_FDCWD, path) {
+        Whose::Host => return None,
+        Whose::HostAt(p) => {
+            // SAFETY: a C string.
+            let fd = unsafe { host!(libc::SYS_openat, libc::AT_FDCWD, p.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+            return Some(fd.map(|fd| fd as i32).map_err(|e| e.0));
+        }
+        Whose::Kernel => path,
+        Whose::KernelAt(p) => {
+            kept = p;
+            kept.as_ptr() as u64
+        }
+    };
+    let fd = door::call(nr::OPENAT, [CWD, at, libc::O_CLOEXEC as u64, 0, 0, 0]);
     if fd < 0 {
         return Some(Err(-fd as i32));
     }
-    // SAFETY: a C string.
-    let to = match unsafe { host!(libc::SYS_memfd_create, c"net".as_ptr(), libc::MFD_CLOEXEC) } {
-        Ok(to) => to as i32,
-        Err(e) => {
-            kernel_close(fd);
-            return Some(Err(e.0));
-        }
-    };
-    let mut buf = vec![0u8; 65536];
-    loop {
-        let n = door::call(nr::READ, [fd as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0]);
-        if n <= 0 {
-            break;
-        }
-        // SAFETY: `n` bytes were read into the buffer.
-        let _written = unsafe { host!(libc::SYS_write, to, buf.as_ptr(), n) };
+    let to = copied(fd);
+    close(fd);
+    if let Ok(to) = to {
+        // SAFETY: no pointers.
+        let _start = unsafe { host!(libc::SYS_lseek, to, 0i64, libc::SEEK_SET) };
     }
-    kernel_close(fd);
-    // SAFETY: no pointers.
-    let _start = unsafe { host!(libc::SYS_lseek, to, 0i64, libc::SEEK_SET) };
-    Some(Ok(to))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_paths_are_ours() {
-        let is = |p: &str| ours(p.as_bytes()).map(|v| String::from_utf8(v).unwrap());
-        assert_eq!(is("/proc/net/dev").as_deref(), Some("/proc/net/dev\0"));
-        assert_eq!(is("/proc//self/./net/tcp").as_deref(), Some("/proc/self/net/tcp\0"));
-        assert_eq!(is("/proc/thread-self/net").as_deref(), Some("/proc/self/net\0"));
-        assert_eq!(is(&format!("/proc/{}/net/udp", sys::getpid())).as_deref(), Some("/proc/self/net/udp\0"));
-        assert_eq!(is("/proc/sys/net/ipv4/ip_forward").as_deref(), Some("/proc/sys/net/ipv4/ip_forward\0"));
-        assert_eq!(is("/sys/class/net").as_deref(), Some("/sys/class/net\0"));
-        for host in
-            ["/proc/net/unix", "/proc/1/net/tcp", "/proc/net/../stat", "/proc/netx", "/etc/hosts", "/sys/class/tty"]
-        {
-            assert_eq!(is(host), None, "{host}");
-        }
-    }
+    Some(to.map_err(|e| e.0))
 }

@@ -7,6 +7,7 @@
 use crate::door;
 use crate::fds::{self, state};
 use crate::mem;
+use crate::paths::{calls, mapped};
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
 use crate::{exec, handover, mixed, paths, ring, signal, thread, transfer, tree, xlate};
@@ -46,19 +47,6 @@ const fn kinds() -> [u8; KINDS] {
         libc::SYS_ioctl,
         libc::SYS_socket,
         libc::SYS_socketpair,
-        libc::SYS_open,
-        libc::SYS_creat,
-        libc::SYS_openat,
-        libc::SYS_openat2,
-        libc::SYS_stat,
-        libc::SYS_lstat,
-        libc::SYS_newfstatat,
-        libc::SYS_statx,
-        libc::SYS_access,
-        libc::SYS_faccessat,
-        libc::SYS_faccessat2,
-        libc::SYS_readlink,
-        libc::SYS_readlinkat,
         libc::SYS_poll,
         libc::SYS_ppoll,
         libc::SYS_select,
@@ -86,6 +74,16 @@ const fn kinds() -> [u8; KINDS] {
     let mut i = 0;
     while i < look.len() {
         k[look[i] as usize] = LOOK;
+        i += 1;
+    }
+    let mut i = 0;
+    while i < calls::CALLS.len() {
+        k[calls::CALLS[i].number as usize] = LOOK;
+        i += 1;
+    }
+    let mut i = 0;
+    while i < calls::OTHERS.len() {
+        k[calls::OTHERS[i] as usize] = LOOK;
         i += 1;
     }
     k
@@ -141,19 +139,6 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         libc::SYS_ioctl => local_ioctl(a),
         libc::SYS_socket => socket(a),
         libc::SYS_socketpair => socketpair(a),
-        libc::SYS_open => paths::open(libc::AT_FDCWD, a[0], a[1], a[2]),
-        libc::SYS_creat => {
-            paths::open(libc::AT_FDCWD, a[0], (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, a[1])
-        }
-        libc::SYS_openat => paths::open(fd0, a[1], a[2], a[3]),
-        libc::SYS_openat2 => paths::openat2(a),
-        libc::SYS_stat | libc::SYS_lstat => paths::stat(libc::AT_FDCWD, a[0], a[1], 0),
-        libc::SYS_newfstatat => paths::stat(fd0, a[1], a[2], a[3]),
-        libc::SYS_statx => paths::statx(a),
-        libc::SYS_access => paths::access(libc::AT_FDCWD, a[0], a[1]),
-        libc::SYS_faccessat | libc::SYS_faccessat2 => paths::access(fd0, a[1], a[2]),
-        libc::SYS_readlink => paths::readlink(libc::AT_FDCWD, a[0], a[1], a[2]),
-        libc::SYS_readlinkat => paths::readlink(fd0, a[1], a[2], a[3]),
         libc::SYS_poll => mixed::poll(a),
         libc::SYS_ppoll => mixed::ppoll(a),
         libc::SYS_select => mixed::select(a),
@@ -179,13 +164,21 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
             door::finish(t);
             None
         }
-        libc::SYS_prctl if fd0 == libc::PR_SET_SECCOMP => prepare(t),
-        libc::SYS_seccomp if fd0 != libc::SECCOMP_GET_ACTION_AVAIL as i32 => prepare(t),
+        libc::SYS_prctl if fd0 == libc::PR_SET_SECCOMP => {
+            door::seal();
+            prepare(t)
+        }
+        libc::SYS_seccomp if fd0 != libc::SECCOMP_GET_ACTION_AVAIL as i32 => {
+            door::seal();
+            prepare(t)
+        }
         libc::SYS_setrlimit => prepare(t),
         libc::SYS_prlimit64 if a[2] != 0 => prepare(t),
         // It would reach the host's network past every net.
         libc::SYS_io_uring_setup => Some(-(Errno::ENOSYS.0 as isize)),
-        _ => None,
+        libc::SYS_fchdir if fds::ours(fd0) => Some(by_fd(number, a)),
+        // SAFETY: by the caller's contract.
+        _ => unsafe { paths::dispatch(number, a) },
     }
 }
 
@@ -208,6 +201,7 @@ fn by_fd(number: usize, a: &Args) -> isize {
     }
     match number as i64 {
         libc::SYS_fstat => fstat(fd, a[1]),
+        libc::SYS_fchdir => paths::fchdir(fd),
         libc::SYS_getdents => -(Errno::ENOTDIR.0 as isize),
         libc::SYS_epoll_ctl => mixed::epoll_ctl(a),
         libc::SYS_epoll_wait => mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Millis(a[3] as i32), 0, 8),
@@ -335,19 +329,20 @@ pub(crate) fn close_range(first: u32, last: u32, flags: u64, hosts_only: bool) -
     host_range(gap, last)
 }
 
-/// `mmap` of one of our files: only a ring can be mapped.
+/// `mmap` of one of our files: a ring, or a copy of a file.
 pub(crate) fn mmap(a: &Args) -> Option<Result<u64>> {
     let (flags, fd) = (a[3] as i32, a[4] as i32);
     if flags & libc::MAP_ANONYMOUS != 0 || !fds::ours(fd) {
         return None;
     }
-    if fds::get(fd) != state::RING {
-        return Some(Err(Errno::ENODEV));
-    }
     let t = thread::current();
     let inside = Inside::enter(t);
-    let mapped = ring::map(a[0], a[1] as usize, a[2] as i32, flags, fd);
+    let mapped = match fds::get(fd) {
+        state::RING => ring::map(a[0], a[1] as usize, a[2] as i32, flags, fd).unwrap_or(Err(Errno::EINVAL)),
+        state::KERNEL => mapped::map(a[0], a[1] as usize, a[2] as i32, flags, fd, a[5]),
+        _ => Err(Errno::ENODEV),
+    };
     drop(inside);
     signal::deliver(t);
-    Some(mapped.unwrap_or(Err(Errno::EINVAL)))
+    Some(mapped)
 }

@@ -1,8 +1,9 @@
 //! The beginning: the constructor, which runs before any other code of the program.
 
+use crate::paths::place;
 use crate::sys::{self, host};
 use crate::tree::named;
-use crate::{door, exec, fds, handover, hooks, image, paths, raw, signal, thread, trap, tree};
+use crate::{door, exec, fds, handover, hooks, image, raw, signal, thread, trap, tree};
 use core::time::Duration;
 use lkl_host::{Config, Hooks, RealHost};
 use lkl_kernel::Kernel;
@@ -55,7 +56,7 @@ fn start() -> Result<(), String> {
     // Each process looks for itself, also one that has its kernel from another.
     handover::init(Config::host_prefixes().map_err(|e| e.line())?);
     if let Some(file) = Config::resolv_conf().map_err(|e| e.line())? {
-        paths::see_as_resolv_conf(file, set(tree::VARIABLE).is_none())?;
+        place::see_as_resolv_conf(file, set(tree::VARIABLE).is_none())?;
     }
     let patch = set("LKL_HIJACK_LIBC_PATCH").is_none_or(|v| v != "0");
     let uncovered = if patch { trap::install() } else { Ok(Vec::new()) };
@@ -79,11 +80,17 @@ fn start() -> Result<(), String> {
     }
     let text = |name: &str| set(name).and_then(|v| v.into_string().ok());
     let wanted = text("LKL_HIJACK_KERNEL").unwrap_or_default();
-    let in_tree = text(tree::VARIABLE).map_or(Ok(false), |v| tree::arrive(&v, &wanted))?;
+    let handed = set(tree::VARIABLE).map(std::ffi::OsString::into_encoded_bytes);
+    let in_tree = handed.map_or(Ok(false), |v| tree::arrive(&v, &wanted))?;
+    if set("LKL_HIJACK_DISK").is_some() {
+        place::set(config()?.disks.into_iter().map(|d| d.target));
+    }
     if in_tree {
         handover::duplicated();
     }
-    door::init(in_tree)
+    door::init(in_tree)?;
+    tree::settle();
+    Ok(())
 }
 
 /// Is the kernel to have a process of its own, so that children can use it and connections are finished?

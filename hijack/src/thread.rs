@@ -27,6 +27,8 @@ pub(crate) struct Thread {
     pub(crate) caller: Cell<*mut crate::door::Caller>,
     /// The connection of the child to which it is about to lend its memory; -1 for none.
     pub(crate) child: Cell<i32>,
+    /// Where the child to which it lends its memory has gone: a directory on an image, or the host's if empty; null if nowhere.
+    pub(crate) spawn_cwd: Cell<*mut Vec<u8>>,
     /// The environment that it gave to the last `execve` that failed.
     pub(crate) env: Cell<*mut crate::exec::Env>,
 }
@@ -46,6 +48,7 @@ thread_local! {
             cancelled: AtomicBool::new(false),
             caller: Cell::new(null_mut()),
             child: Cell::new(-1),
+            spawn_cwd: Cell::new(null_mut()),
             env: Cell::new(null_mut()),
         }
     };

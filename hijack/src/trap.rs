@@ -18,6 +18,7 @@
 mod sites;
 
 use crate::fds;
+use crate::hooks;
 use crate::route;
 use crate::sys::{self, host};
 use core::arch::global_asm;
@@ -216,6 +217,18 @@ const STUB: usize = 80;
 /// The thunk at the start of the stubs: `jmp [rip]` and the address of [`lkl_hijack_trap`].
 const THUNK: usize = 16;
 
+/// A jump to anywhere, with the address behind it.
+const LEAP: usize = 16;
+/// A jump within reach.
+const JUMP: usize = 5;
+
+/// Where libc's own `_exit` begins.
+fn exit_of(text: (usize, usize)) -> Option<usize> {
+    // SAFETY: a C string.
+    let at = unsafe { libc::dlsym(libc::RTLD_NEXT, c"_exit".as_ptr()) } as usize;
+    (text.0..text.1).contains(&at).then_some(at)
+}
+
 /// Writes the code of one stub; answers its length. `None` if something is out of reach.
 fn write_stub(code: &mut [u8], at: usize, thunk: usize, site: &Site<'_>) -> Option<usize> {
     let mut n = 0;
@@ -286,7 +299,7 @@ pub(crate) fn install() -> Result<Vec<&'static str>> {
         return Err(Errno::ENOENT);
     }
 
-    let size = (THUNK + found.len() * STUB + 4095) & !4095;
+    let size = (THUNK + found.len() * STUB + LEAP + 4095) & !4095;
     let area = near(libc.text, size).ok_or(Errno::ENOMEM)?;
     // SAFETY: a fresh map of this size, writable until it becomes executable below.
     let code = unsafe { slice::from_raw_parts_mut(area as *mut u8, size) };
@@ -307,6 +320,19 @@ pub(crate) fn install() -> Result<Vec<&'static str>> {
         jump[1..5].copy_from_slice(&rel.to_le_bytes());
         jumps.push((site.at, site.len, jump));
         used += (n + 7) & !7;
+    }
+    // `exit` ends in a call of libc's own `_exit`, whose system call is none of those that can be moved. All of it is replaced.
+    let exit = exit_of(libc.text);
+    let leap = area + used;
+    if let Some((at, rel)) =
+        exit.and_then(|at| Some((at, i32::try_from(leap as i64 - (at as i64 + JUMP as i64)).ok()?)))
+    {
+        code[used..used + 6].copy_from_slice(&[0xff, 0x25, 2, 0, 0, 0]); // jmp [rip + 2]
+        code[used + 8..used + LEAP].copy_from_slice(&(hooks::_exit as *const () as usize).to_le_bytes());
+        let mut jump = [0xcc; 16];
+        jump[0] = 0xe9;
+        jump[1..5].copy_from_slice(&rel.to_le_bytes());
+        jumps.push((at, JUMP, jump));
     }
     // SAFETY: our own map; nobody writes to it afterwards.
     unsafe { host!(libc::SYS_mprotect, area, size, libc::PROT_READ | libc::PROT_EXEC) }?;
@@ -384,6 +410,12 @@ mod tests {
         let found = sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
         assert_eq!(missing(&found), Vec::<&str>::new(), "of {} sites", found.len());
         assert_eq!(missing(&[]).len(), EXPECTED.len());
+        for nr in [libc::SYS_socket, libc::SYS_read, libc::SYS_openat, libc::SYS_sendmmsg, libc::SYS_poll]
+            .into_iter()
+            .chain([libc::SYS_newfstatat, libc::SYS_getcwd, libc::SYS_mkdir, libc::SYS_fchmodat, libc::SYS_statfs])
+        {
+            assert!(found.iter().any(|s| s.nr == nr as usize), "no site of {nr} among {}", found.len());
+        }
         // No two overlap.
         assert!(found.windows(2).all(|w| w[0].at + w[0].len <= w[1].at));
     }

@@ -19,6 +19,7 @@ pub(crate) mod named;
 use crate::alloc::Spin;
 use crate::door;
 use crate::fds::{self, state};
+use crate::paths::{cwd, place};
 use crate::sys::{self, host};
 use crate::thread::Thread;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, Ordering};
@@ -26,7 +27,8 @@ use line::Window;
 use lkl_abi::{Errno, Result};
 use message::kind;
 
-/// The variable that a new image finds the tree by: the numbers of the meeting place and of its connection (or -1), and the kernel's name.
+/// The variable that a new image finds the tree by: the numbers of the meeting place and of its connection (or -1), the kernel's name, and
+/// its working directory if that is on a disk image.
 pub(crate) const VARIABLE: &str = "LKL_HIJACK_TREE";
 
 /// How this process stands to the keeper.
@@ -51,6 +53,17 @@ static TALKING: Spin = Spin::new();
 static PARENT: AtomicBool = AtomicBool::new(false);
 /// The connection of the child that `fork` is about to make.
 static CHILD: AtomicI32 = AtomicI32::new(-1);
+
+/// Where this program begins to work, on a disk image; null if it is in a directory of the host's.
+static WORKS_IN: AtomicPtr<Vec<u8>> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The library is open: the program goes where it is to work.
+pub(crate) fn settle() {
+    // SAFETY: set once, and never freed.
+    if let Some(cwd) = unsafe { WORKS_IN.load(Ordering::Acquire).as_ref() } {
+        cwd::inherit(cwd);
+    }
+}
 
 /// Is there a tree with a keeper?
 pub(crate) fn any() -> bool {
@@ -184,15 +197,20 @@ pub(crate) fn mirror(fd: i32) -> bool {
 
 /// The process ends: its files are closed when this comes back.
 pub(crate) fn bye() {
-    if STANDING.load(Ordering::Acquire) == standing::MEMBER {
-        let _closed = request(&[kind::BYE], &[]);
+    if STANDING.load(Ordering::Acquire) != standing::MEMBER {
+        return;
     }
+    if place::any() {
+        // So that the keeper can tell whether anybody else has it.
+        let_go(MEETING.load(Ordering::Acquire));
+    }
+    let _closed = request(&[kind::BYE], &[]);
 }
 
 /// Announces a child with this process's files; answers its connection, which is the child's to use. `None`: it needs
 /// none, or cannot have them.
 fn announce() -> Option<i32> {
-    if !any() || !fds::any_kernel() || window_or_direct().is_err() {
+    if !any() || !(fds::any_kernel() || cwd::ours()) || window_or_direct().is_err() {
         return None;
     }
     let pair = message::pair().ok()?;
@@ -255,7 +273,7 @@ pub(crate) fn after_fork_child() {
 /// Before a child that lends this process's memory (`vfork`) is made.
 pub(crate) fn before_spawn(t: &Thread) {
     PARENT.store(true, Ordering::Release);
-    if fds::any_kernel() && any() {
+    if (fds::any_kernel() || cwd::ours()) && any() {
         let _marked = fds::tag::all();
         t.child.set(announce().unwrap_or(-1));
     }
@@ -264,18 +282,29 @@ pub(crate) fn before_spawn(t: &Thread) {
 /// That child is another program by now, or has ended.
 pub(crate) fn after_spawn(t: &Thread) {
     let_go(t.child.replace(-1));
+    cwd::child_has_gone(t);
 }
 
-/// The numbers in [`VARIABLE`], and the name.
-fn handed_down(value: &str) -> Option<([i32; 2], &str)> {
-    let mut parts = value.splitn(3, ',');
-    let numbers = [parts.next()?.parse().ok()?, parts.next()?.parse().ok()?];
-    Some((numbers, parts.next().unwrap_or_default()))
+/// What [`VARIABLE`] says.
+struct Handed<'a> {
+    numbers: [i32; 2],
+    name: &'a str,
+    cwd: &'a [u8],
 }
 
-/// What [`VARIABLE`] is to be for a new image that gets `passed`.
-pub(crate) fn variable([meeting, connection]: [i32; 2]) -> String {
-    format!("{VARIABLE}={meeting},{connection},{}", named::name())
+fn handed_down(value: &[u8]) -> Option<Handed<'_>> {
+    let mut parts = value.splitn(4, |b| *b == b',');
+    let mut text = || core::str::from_utf8(parts.next()?).ok();
+    let numbers = [text()?.parse().ok()?, text()?.parse().ok()?];
+    let name = text()?;
+    Some(Handed { numbers, name, cwd: parts.next().unwrap_or_default() })
+}
+
+/// What [`VARIABLE`] is to be for a new image that gets `passed`, and works in `cwd` on a disk image.
+pub(crate) fn variable([meeting, connection]: [i32; 2], cwd: Option<&[u8]>) -> Vec<u8> {
+    let mut whole = format!("{VARIABLE}={meeting},{connection},{},", named::name()).into_bytes();
+    whole.extend_from_slice(cwd.unwrap_or_default());
+    whole
 }
 
 /// What an image that is about to be started gets handed down: the numbers of the meeting place and of its
@@ -303,8 +332,8 @@ pub(crate) fn passed(t: &Thread) -> Option<[i32; 2]> {
 ///
 /// # Errors
 /// One line that says that its kernel, which has a name, was ended: it is not started again by one of its own programs.
-pub(crate) fn arrive(value: &str, wanted: &str) -> core::result::Result<bool, String> {
-    let Some(([meeting, connection], name)) = handed_down(value) else { return Ok(false) };
+pub(crate) fn arrive(value: &[u8], wanted: &str) -> core::result::Result<bool, String> {
+    let Some(Handed { numbers: [meeting, connection], name, cwd }) = handed_down(value) else { return Ok(false) };
     if !is_socket(meeting) {
         return Ok(false);
     }
@@ -325,6 +354,9 @@ pub(crate) fn arrive(value: &str, wanted: &str) -> core::result::Result<bool, St
     for (fd, id) in fds::tag::find().into_iter().take(most) {
         fds::set(fd, state::KERNEL);
         words.extend([fd as u64, id]);
+    }
+    if !cwd.is_empty() {
+        WORKS_IN.store(Box::into_raw(Box::new(cwd.to_vec())), Ordering::Release);
     }
     if !is_socket(connection) {
         return Ok(true);

@@ -84,6 +84,22 @@ pub(crate) fn generic(host: usize) -> Option<usize> {
 /// Bytes of both forms of `struct stat`.
 pub(crate) const STAT_SIZE: usize = 144;
 
+/// The bit of a major number that says that a device is the kernel's: its numbers are not the host's, and programs take two
+/// files of one number on one device for the same.
+const MAJOR_OURS: u32 = 0x800;
+
+/// `st_mode` of the generic `struct stat`.
+pub(crate) fn mode(generic: &[u8; STAT_SIZE]) -> u32 {
+    u32::from_ne_bytes([generic[16], generic[17], generic[18], generic[19]])
+}
+
+/// Marks the device in the `struct statx` at this address of the program's as the kernel's.
+pub(crate) fn mark_statx(at: u64) {
+    const DEV_MAJOR: u64 = 136;
+    let Ok(major) = crate::mem::get::<i32>(at.wrapping_add(DEV_MAJOR)) else { return };
+    let _written = crate::mem::put(at.wrapping_add(DEV_MAJOR), &(major | MAJOR_OURS as i32));
+}
+
 /// The generic `struct stat` as x86-64 has it. From `st_size` on they agree.
 pub(crate) fn stat(generic: &[u8; STAT_SIZE]) -> [u8; STAT_SIZE] {
     let mut b = [0; STAT_SIZE];
@@ -96,6 +112,9 @@ pub(crate) fn stat(generic: &[u8; STAT_SIZE]) -> [u8; STAT_SIZE] {
     copy(48, 48, 8); // st_size
     copy(56, 56, 4); // st_blksize, of 8 bytes
     copy(64, 64, 56); // st_blocks and the times
+                      // Bits 8 to 19 of the number of a device are those of its major number.
+    let dev = u64::from_ne_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) | u64::from(MAJOR_OURS) << 8;
+    b[..8].copy_from_slice(&dev.to_ne_bytes());
     b
 }
 

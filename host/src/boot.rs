@@ -3,7 +3,7 @@
 use crate::config::{ConfigError, NetConfig};
 use crate::netdev::tap;
 use crate::real::{Hooks, RealHost};
-use crate::Config;
+use crate::{mounts, Config};
 use lkl_abi::rtnetlink::IFA_F_NODAD;
 use lkl_abi::Errno;
 use lkl_inet::{AddMode, IfAddr, Net, Prefix, RouteEntry};
@@ -44,6 +44,7 @@ pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<
         bring_up(&kernel, &host, net)?;
     }
     set_sysctls(kernel.net(), &config.sysctl)?;
+    mounts::mount_all(&kernel, &host, &config.disks)?;
     Ok(Booted { kernel, host })
 }
 

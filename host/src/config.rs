@@ -3,11 +3,14 @@
 //! Anything wrong is an error that names the variable, its value, and what was expected; nothing is guessed. The
 //! values' own grammars are in [`values`].
 
+pub mod disk;
 pub mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub use disk::DiskMount;
+use disk::DiskMounts;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use macaddr::MacAddr6;
 use serde::Deserialize;
@@ -38,6 +41,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("NET_MTU", "MTU of eth0, 68 to 65535 (from 1280 with IPv6)"),
     ("NET_IFTYPE", "kind of device; only tap is supported"),
     ("NET_IFPARAMS", "name of the device, the same as NET_TAP"),
+    ("DISK", "disk images, and where their files are (image[:partition]:/place[:type][:ro];...)"),
     ("KERNEL", "name of a kernel that is started if it does not run, and joined if it does"),
     ("SYSCTL", "settings below /proc/sys (net.ipv4.tcp_congestion_control=bbr;net.ipv4.tcp_ecn=1)"),
     ("HOST", "addresses that are reached by the host's network (127.0.0.0/8,192.0.2.7)"),
@@ -104,6 +108,7 @@ struct Variables {
     net_mtu: Option<Parsed<Mtu>>,
     net_iftype: Option<Parsed<IfType>>,
     net_ifparams: Option<Parsed<IfName>>,
+    disk: Option<Parsed<DiskMounts>>,
     kernel: Option<Parsed<KernelName>>,
     sysctl: Option<Parsed<Sysctls>>,
     host: Option<Parsed<Prefixes>>,
@@ -141,6 +146,8 @@ pub struct NetConfig {
 pub struct Config {
     /// The network device, if there is to be one.
     pub net: Option<NetConfig>,
+    /// Disk images to mount.
+    pub disks: Vec<DiskMount>,
     /// The name of the kernel to join, and if it does not run, to start.
     pub kernel: Option<String>,
     /// Settings below `/proc/sys`: name with dots, and value.
@@ -208,6 +215,10 @@ impl Config {
             set("NET_MTU", net.mtu.map(|mtu| mtu.to_string()));
             set("OFFLOAD", (!net.offload).then(|| "0".into()));
         }
+        set(
+            "DISK",
+            (!self.disks.is_empty()).then(|| self.disks.iter().map(DiskMount::text).collect::<Vec<_>>().join(";")),
+        );
         for (key, value) in &self.sysctl {
             set(&format!("SYSCTL={key}"), Some(value.clone()));
         }
@@ -280,8 +291,9 @@ fn assemble(v: Variables, text: &dyn Fn(&str) -> String) -> Result<Config, Confi
     let log = v.log.as_ref().map(|l| l.0 .0.clone());
     let sysctl = v.sysctl.as_ref().map(|s| s.0 .0.clone()).unwrap_or_default();
     let kernel = v.kernel.as_ref().map(|k| k.0 .0.clone()).filter(|name| !name.is_empty());
+    let disks = v.disk.as_ref().map(|d| d.0 .0.clone()).unwrap_or_default();
     let net = net(&v, text)?;
-    Ok(Config { net, kernel, sysctl, debug, log })
+    Ok(Config { net, disks, kernel, sysctl, debug, log })
 }
 
 fn net(v: &Variables, text: &dyn Fn(&str) -> String) -> Result<Option<NetConfig>, ConfigError> {

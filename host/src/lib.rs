@@ -16,6 +16,7 @@ pub mod boot;
 pub mod config;
 pub mod disk;
 pub mod log;
+mod mounts;
 pub mod netdev;
 mod park;
 mod real;

@@ -2,11 +2,15 @@
 
 use super::{set_errno, Real};
 use crate::door;
+use crate::paths::place;
+use crate::paths::program::{self, Staged};
 use crate::signal;
+use crate::sys::Args;
 use crate::thread::{self, Inside, Thread};
 use crate::tree;
 use core::ffi::{c_char, c_int, c_void};
 use libc::{pid_t, FILE};
+use lkl_abi::Errno;
 
 macro_rules! reals {
     ($($name:ident $optional:literal;)*) => {
@@ -80,10 +84,57 @@ macro_rules! lending {
 type Strings = *const *mut c_char;
 
 lending! {
-    posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attr: *const c_void, argv: Strings, envp: Strings) -> c_int;
-    posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attr: *const c_void, argv: Strings, envp: Strings) -> c_int;
     system(command: *const c_char) -> c_int;
     popen(command: *const c_char, mode: *const c_char) -> *mut FILE;
+}
+
+macro_rules! spawning {
+    ($($name:ident $search:literal;)*) => { $(
+        #[doc = concat!("`", stringify!($name), "`: its child runs in our memory for a while. A program on a disk image is made ready here, for the child could not.")]
+        ///
+        /// # Safety
+        /// As libc's.
+        #[cfg_attr(not(test), no_mangle)]
+        pub unsafe extern "C-unwind" fn $name(
+            pid: *mut pid_t,
+            file: *const c_char,
+            actions: *const c_void,
+            attr: *const c_void,
+            argv: Strings,
+            envp: Strings,
+        ) -> c_int {
+            let (mut path, mut args) = (file, argv);
+            let staged = match stage(file, argv, $search) {
+                Ok(staged) => staged,
+                Err(e) => return e.0,
+            };
+            if let Some((_, at, with)) = &staged {
+                (path, args) = (*at, *with);
+            }
+            let _lending = Lending::begin();
+            next!($name, fn(*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int, pid, path, actions, attr, args, envp)
+        }
+    )* };
+}
+
+spawning! {
+    posix_spawn false;
+    posix_spawnp true;
+}
+
+/// Makes a program on a disk image ready: where the host finds it, and with which arguments.
+fn stage(file: *const c_char, argv: Strings, search: bool) -> Result<Option<(Staged, *const c_char, Strings)>, Errno> {
+    let t = thread::current();
+    if !place::any() || t.depth.get() > 0 || t.spawning.get() {
+        return Ok(None);
+    }
+    let inside = Inside::enter(t);
+    let found = if search { program::search(file as u64) } else { None };
+    let mut args: Args = [found.as_ref().map_or(file as u64, |f| f.as_ptr() as u64), argv as u64, 0, 0, 0, 0];
+    let staged = program::stage(&mut args, 2);
+    drop(inside);
+    signal::deliver(t);
+    Ok(staged?.map(|s| (s, args[0] as *const c_char, args[1] as Strings)))
 }
 
 /// `vfork`: comes back twice on one stack, so its return address must not be there when the child returns first: it
@@ -98,6 +149,14 @@ pub unsafe extern "C-unwind" fn vfork() -> c_int {
     core::arch::naked_asm!(
         ".cfi_startproc",
         "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "call {fork_instead}",
+        "test eax, eax",
+        "jz 1f",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "jmp {fork}",
+        "1:",
         ".cfi_adjust_cfa_offset 8",
         "call {before}",
         "add rsp, 8",
@@ -118,9 +177,21 @@ pub unsafe extern "C-unwind" fn vfork() -> c_int {
         ".cfi_adjust_cfa_offset -8",
         "ret",
         ".cfi_endproc",
+        fork_instead = sym fork_instead,
+        fork = sym fork,
         before = sym before_child,
         after = sym after_vfork,
     )
+}
+
+/// Is a child to have memory of its own? Where there are disk images: only then can it open files and run programs that are on them.
+extern "C" fn fork_instead() -> c_int {
+    c_int::from(place::any())
+}
+
+extern "C-unwind" fn fork() -> c_int {
+    // SAFETY: as `vfork`, whose caller must be prepared for it.
+    unsafe { libc::fork() }
 }
 
 /// A child that shares the memory is about to be made.

@@ -154,6 +154,11 @@ impl Member {
         self.keeper.upgrade()?.in_flight(id)
     }
 
+    /// Is the process gone, or has it said that it goes?
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     /// The process is gone: its calls end, its files are closed.
     pub(super) fn bury(&self) {
         self.bury_with(Process::abandon);

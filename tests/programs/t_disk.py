@@ -1,0 +1,239 @@
+"""Disk images inside unmodified programs: what is done below the image's place is done on it, and the host sees nothing.
+
+The same scripts run on the image and in a directory of the host's; what they print must be the same.
+"""
+
+import hashlib
+import os
+import signal
+
+from lab import HERE, Skip, check, has, lacks, test
+from t_tree import kernels
+
+
+class Image:
+    """An ext4 image, and the place at which programs find it: with --native that is a directory."""
+
+    def __init__(self, lab, *options, size="64M", part=None, kind=""):
+        self.lab = lab
+        self.place = lab.path("mnt")
+        self.plain = lab.path("plain")
+        os.mkdir(self.place)
+        os.mkdir(self.plain)
+        # As mkfs makes it.
+        for place in [self.plain, self.place] if lab.native else [self.plain]:
+            os.mkdir(os.path.join(place, "lost+found"), 0o700)
+        self.file = lab.path("disk.img")
+        self.offset = 0
+        if part:
+            lab.sh(f"truncate -s 128M disk.img; printf 'label: gpt\\nsize=20M\\nsize=80M\\n' | /sbin/sfdisk -q disk.img")
+            # In sectors: the second one begins behind the first, which begins at 1 MiB.
+            self.offset = (2048 + 20 * 2048) * 512
+            lab.sh(f"/sbin/mkfs.ext4 -q -b 4096 -E offset={self.offset} {' '.join(options)} disk.img 20480")
+        else:
+            lab.sh(f"truncate -s {size} disk.img; /sbin/mkfs.ext4 -q -b 4096 {' '.join(options)} disk.img")
+        self.where = f"{self.file}{':2' if part else ''}:{self.place}{kind}"
+        if not lab.native:
+            lab.env["LKL_HIJACK_DISK"] = self.where
+
+    def script(self, text, program="bash", **more):
+        """Runs a script with the image as its directory; answers what it left behind."""
+        start = f"cd {self.place} && " if program in ("bash", "sh") else ""
+        return self.lab.ours(program, "-c", start + text, **more)
+
+    def same(self, text, program="bash", **more):
+        """The script gives the same on the image as in a directory of the host's."""
+        here = self.script(text, program, status=None, **more)
+        start = f"cd {self.plain} && " if program in ("bash", "sh") else ""
+        there = self.lab.run(program, "-c", start + text, status=None, **more)
+        names = lambda done: (done.out + done.err).replace(self.place, "@").replace(self.plain, "@")
+        check(here.status == there.status and names(here) == names(there), "the image gives something else", here, there)
+        return here
+
+    def clean(self, nothing_outside=True):
+        """The image is as it should be when the last program has ended, and nothing of it is on the host."""
+        if self.lab.native:
+            return
+        file = f"{self.file}?offset={self.offset}" if self.offset else self.file
+        self.lab.run("/sbin/e2fsck", "-fn", file)
+        dump = self.lab.sh(f"/sbin/dumpe2fs -h '{file}' 2>/dev/null")
+        has(dump, r"^Filesystem state: +clean$")
+        lacks(dump, "needs_recovery")
+        if nothing_outside:
+            check(os.listdir(self.place) == [], "files have come to the host", os.listdir(self.place))
+
+
+@test(need=("mkfs.ext4", "bash"))
+def shell_and_coreutils(lab):
+    """What a shell and its commands do with files."""
+    image = Image(lab)
+    image.same("pwd; mkdir -p a/b/c; echo one >a/one; echo two >>a/one; cat a/one; cat <a/one | wc -l; ls a")
+    image.same("umask 027; mkdir m; echo x >m/f; stat -c '%a %U %s %F %n' m m/f; chmod 4711 m/f; stat -c %a m/f")
+    image.same("cd a; pwd; echo three >b/three; cd b; ls; cat three; cd ../..; pwd; ls a/b; cd a/b/c && cd .. && pwd -P")
+    image.same("ln -s a/one link; ln a/one hard; readlink link; cat link; stat -c '%h %F' hard link; ls -F | sort")
+    image.same("mv a/one a/b/uno && ls a a/b; cp -a a copy; diff -r a copy && echo equal; rm -r copy; ls -A | sort")
+    image.same("rmdir a; echo $?; rm a; cat nothing; echo $?; mkdir a; ln -s x x; cat x; mv a a/b; echo >a")
+    image.same("for i in $(seq 300); do echo $i >f$i; done; ls | wc -l; echo f1? ; rm f*; ls | sort")
+    image.same("head -c 3000000 /dev/zero | tr '\\0' x >big; wc -c big; sha256sum big; truncate -s 5 big; cat big; truncate -s 9 big; od -c big")
+    image.same("dd if=/dev/zero of=sparse bs=1M seek=100 count=0 2>/dev/null; stat -c '%s %b' sparse; echo x >>sparse; du -k sparse; rm sparse")
+    image.same("mkfifo p; (echo through >p) & cat p; wait; rm p; echo a >t; touch -d '2001-02-03 04:05:06.789 UTC' t; stat -c %y t; date -u -r t +%s.%N")
+    image.same("find . -type f -name 'u*' -printf '%p %s %m\\n' | sort; find . -name uno -exec cat {} \\; ; find a -depth | sort")
+    image.same("exec 5<>rw; echo hello >&5; exec 5<&-; cat rw; { echo out; echo err >&2; } >both 2>&1; cat both; cat - <rw; cat /dev/stdin <rw")
+    image.same("tar cf t.tar a; rm -r a; tar tf t.tar | sort; tar xf t.tar; find a | sort; gzip t.tar; zcat t.tar.gz | tar t | wc -l")
+    image.same("sed -i 's/one/1/' both rw a/b/uno; cat a/b/uno; sort -o both both; split -l 1 both part; ls part* ; tee new <both; comm both new")
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "bash"))
+def between_image_and_host(lab):
+    """Paths that lead in and out, and what crosses the border."""
+    image = Image(lab)
+    outside, place = lab.path("outside"), image.place
+    lab.sh(f"mkdir {outside}; echo host >{outside}/f; mkdir plain/d; echo img >plain/f")
+    image.script("mkdir d; echo img >f")
+    image.same(f"cp {outside}/f copied; cat copied; cp copied {outside}/back; cat {outside}/back; mv copied {outside}/moved; ls; cat {outside}/moved")
+    image.same(f"cd d; cat ../../outside/f; ls ../../outside | sort; cd ../../outside && pwd && cat f; cd {outside}; cat f")
+    image.same(f"echo host >{outside}/f; ln -s {outside}/f out; cat out; ln -s ../outside rel; cat rel/f; ls rel/ | sort; echo more >>out; cat {outside}/f; cd rel && cat f")
+    if not lab.native:
+        has(image.script(f"ln {outside}/f hard", status=1).err, "Invalid cross-device link")
+    # From a directory of the host's: by a relative path, and by /proc/self/fd.
+    done = lab.ours("bash", "-c", f"cd {lab.dir}; cat mnt/f; cat ./mnt/../mnt/f; cd mnt; cat f; cd ..; ls -d mnt; cat mnt/f >outside/g; cat outside/g")
+    check(done.out == "img\nimg\nimg\nmnt\nimg\n", "from the host", done)
+    done = lab.ours("bash", "-c", f"cat <(cat {place}/f) {place}/f | tee {outside}/h; [ {place}/f -nt {place}/nothing ] && echo newer; test -d {place} && echo dir")
+    check(done.out == "img\nimg\nnewer\ndir\n", "mixed", done)
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "python3"))
+def python(lab):
+    """Python's own ways with files."""
+    image = Image(lab)
+    with open(os.path.join(HERE, "files.py")) as f:
+        code = f.read()
+    here = lab.ours("python3", "-c", code, image.place)
+    there = lab.run("python3", "-c", code, image.plain)
+    check(here.out == there.out, "the image gives something else", here, there)
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "git"))
+def git(lab):
+    """A repository on an image."""
+    image = Image(lab, size="128M")
+    who = "git config --global user.email a@b; git config --global user.name n; git config --global init.defaultBranch main; export GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_DATE='2020-01-01T00:00:00Z';"
+    env = {"HOME": lab.dir}
+    image.same(who + "git init -q r; cd r; for i in 1 2 3; do seq $i 1000 >f$i; git add .; git commit -qm c$i; done; git log --oneline; git status -s; git fsck 2>&1", env=env)
+    image.same(who + "cd r; git checkout -qb b HEAD~1; echo x >>f1; git commit -qam x; git merge -q main 2>&1; git log --oneline --graph; git gc -q; git fsck 2>&1; git diff HEAD~1 --stat", env=env)
+    image.same("git clone -q r s 2>&1; cd s; ls; git log --oneline | wc -l; git stash list; cat f3 | md5sum", env=env)
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "sqlite3"))
+def sqlite(lab):
+    """A database on an image."""
+    image = Image(lab)
+    image.same(
+        "sqlite3 db 'create table t(a integer primary key, b text); begin; with recursive n(i) as (select 1 union all select i+1 from n where i<5000)"
+        " insert into t select i, hex(randomblob(8)) || i from n; commit; select count(*), sum(a) from t; pragma integrity_check;'"
+    )
+    image.same("sqlite3 db 'delete from t where a%3=0; vacuum; select count(*) from t; pragma integrity_check'; ls; sqlite3 db .schema")
+    image.same("(for i in 1 2 3 4; do sqlite3 -cmd '.timeout 20000' db \"insert into t(b) values('w$i')\" & done; wait); sqlite3 db \"select b from t where b like 'w%' order by b\"")
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "rsync", "vim"))
+def editors_and_rsync(lab):
+    """rsync and vim."""
+    image = Image(lab)
+    lab.sh("mkdir -p src/a; seq 10000 >src/a/n; ln -s a/n src/l; echo x >src/x; chmod 600 src/x; touch -d 2001-01-01 src/a/n")
+    image.same(f"rsync -aH {lab.path('src')}/ copy/; find copy -printf '%p %y %m %l\\n' | sort; rsync -ain {lab.path('src')}/ copy/")
+    image.same(f"echo more >>copy/a/n; rsync -a --delete {lab.path('src')}/ copy/; cmp copy/a/n {lab.path('src')}/a/n && echo equal; rsync -a copy/ back/; diff -r copy back && echo equal")
+    image.same("printf 'one\\ntwo\\nthree\\n' >t; vim -N -u NONE -i NONE -es -c '%s/two/2/' -c 'normal Goend' -c wq t; cat t; ls -A | sort", env={"TERM": "dumb"})
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "bash"))
+def programs_on_an_image(lab):
+    """Programs and scripts that are on it."""
+    image = Image(lab)
+    image.same("cp /bin/echo prog; ./prog works; printf '#!/bin/sh\\necho $0 $1; pwd\\n' >s; chmod +x s; ./s arg; printf '#!/bin/sh -e\\nfalse\\necho no\\n' >s2; chmod +x s2; ./s2; echo $?")
+    image.same("mkdir bin; cp /bin/ls bin/mine; PATH=$PWD/bin:$PATH; mine bin; cp s bin/; s x; cd bin; ./mine; env ./mine; chmod -x mine; ./mine; echo $?; ./nothing; echo $?")
+    image.same("printf '#!bin/mine\\n' >bin/t; chmod +x bin/t; bin/t | sort; printf '#! /bin/cat\\ntext\\n' >c; chmod +x c; ./c; find . -name c -exec {} \\;")
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "bash"))
+def read_only(lab):
+    """An image that is only to be read."""
+    if lab.native:
+        raise Skip("the directory is not read-only there")
+    image = Image(lab)
+    image.script("mkdir d; echo kept >d/f")
+    digest = hashlib.sha256(open(image.file, "rb").read()).hexdigest()
+    lab.env["LKL_HIJACK_DISK"] = image.where + ":ro"
+    done = image.script("cat d/f; echo x >d/f; echo x >new; rm d/f; mkdir e; touch d/f; ls")
+    check(done.out == "kept\nd\nlost+found\n", "what is there", done)
+    check(done.err.count("Read-only file system") == 5, "what is refused", done)
+    # A file that may not be written, too.
+    lab.env["LKL_HIJACK_DISK"] = image.where + ":ext4:ro"
+    image.script("cat d/f")
+    check(hashlib.sha256(open(image.file, "rb").read()).hexdigest() == digest, "the image has changed")
+
+
+@test(need=("mkfs.ext4", "bash"))
+def partitions_and_two_images(lab):
+    """A partition of a disk, beside another image."""
+    if lab.native:
+        raise Skip("Linux needs a mount for it")
+    image = Image(lab, part=2)
+    lab.sh("mkdir two; truncate -s 16M two.img; /sbin/mkfs.ext2 -q two.img")
+    lab.env["LKL_HIJACK_DISK"] += f";{lab.path('two.img')}:{lab.path('two')}:ext2"
+    done = image.script(f"echo first >f; cp f {lab.path('two')}/g; cat {lab.path('two')}/g; ln f {lab.path('two')}/h; stat -f -c '%T %S' . {lab.path('two')}", status=0)
+    has(done.out, r"^first\next2/ext3 4096\next2/ext3 1024$")
+    has(done.err, "Invalid cross-device link")
+    lab.run("/sbin/e2fsck", "-fn", lab.path("two.img"))
+    image.clean()
+    done = lab.ours("true", env={"LKL_HIJACK_DISK": f"{image.file}:7:{image.place}"}, status=125)
+    has(done.err, r"disk.img.*partition")
+
+
+@test(need=("mkfs.ext4", "bash"))
+def what_is_wrong_is_said(lab):
+    """Images that are not there, in use, or none."""
+    if lab.native:
+        raise Skip("there is nothing to configure")
+    image = Image(lab)
+    for value, said in [
+        (f"/nowhere.img:{image.place}", "/nowhere.img: .*No such file"),
+        (f"{lab.dir}:{image.place}", "expected a disk image, found a directory"),
+        (f"{lab.path('empty.img')}:{image.place}", "empty.img.*no file system"),
+        (f"{image.file}:{image.place}:xfs", "xfs"),
+        (f"{image.file}:mnt", "expected image"),
+        (f"{image.file}:/proc/x", "expected a place"),
+    ]:
+        lab.sh("truncate -s 1M empty.img")
+        done = lab.ours("true", env={"LKL_HIJACK_DISK": value}, status=125)
+        has(done.err, rf"^lkl-hijack: LKL_HIJACK_DISK=.*{said}")
+    first = lab.spawn("bash", "-c", f"echo x >{image.place}/f; echo ready; sleep 100", ours=True)
+    first.wait_for("ready")
+    done = lab.ours("true", status=125)
+    has(done.err, "in use by another program")
+    first.kill()
+
+
+@test(need=("mkfs.ext4", "bash"))
+def killed(lab):
+    """What was synced is there after a kill; the journal is replayed, and nothing has to be repaired."""
+    if lab.native:
+        raise Skip("Linux stays")
+    image = Image(lab)
+    program = lab.spawn("bash", "-c", f"cd {image.place}; echo safe >a; sync a; sync; echo ready; while :; do for i in 1 2 3 4 5; do echo $i >f$i; rm f$i; done; done", ours=True)
+    program.wait_for("ready")
+    for pid in kernels():
+        os.kill(pid, signal.SIGKILL)
+    program.kill()
+    lab.run("/sbin/e2fsck", "-fp", image.file, status=None)
+    lab.run("/sbin/e2fsck", "-fn", image.file)
+    done = image.script("cat a")
+    check(done.out == "safe\n", "what was synced", done)
+    image.clean()
