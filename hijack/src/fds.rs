@@ -49,6 +49,7 @@ pub(crate) fn init() -> Result<()> {
     TABLE.store(table.cast(), Ordering::Release);
     // SAFETY: no pointers.
     let fd = unsafe { host!(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0i32) }? as i32;
+    tag::put(fd, tag::NO_NUMBER)?;
     PLACEHOLDER.store(privatise(fd), Ordering::Release);
     Ok(())
 }

@@ -18,7 +18,8 @@ pub(crate) use process::_exit;
 
 use crate::fds;
 use crate::route;
-use crate::sys::{self, Arg, Args};
+use crate::sys::{Arg, Args};
+use crate::trap;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -92,7 +93,7 @@ impl Answer for mode_t {
 #[cold]
 unsafe fn direct<R: Answer>(nr: c_long, args: &Args) -> R {
     // SAFETY: by the caller's contract.
-    R::answer(unsafe { sys::raw(nr as usize, args) })
+    R::answer(unsafe { trap::pass(nr as usize, args) })
 }
 
 macro_rules! args {

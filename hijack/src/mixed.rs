@@ -136,7 +136,8 @@ impl Set {
         };
         for (i, p) in fds.iter().enumerate() {
             let mut host = libc::pollfd { fd: p.fd, events: p.events, revents: 0 };
-            if fds::kernel(p.fd) {
+            // The kernel has no file at a number of the library's own: to the program there is none.
+            if fds::ours(p.fd) {
                 set.ours.push(PollFd { fd: p.fd, events: Events(p.events as u16 as u32), revents: Events::EMPTY });
                 set.index.push(i);
                 if fds::get(p.fd) != fds::state::EPOLL_MIXED {
@@ -236,7 +237,7 @@ fn wait(fds: &mut [libc::pollfd], timeout: Timeout, mask: (u64, u64)) -> (isize,
     }
 }
 
-/// Reads the caller's `struct pollfd`s if any of them is the kernel's.
+/// Reads the caller's `struct pollfd`s if any of them is not the host's.
 fn pollfds(at: u64, n: u64) -> Option<Result<PollFds>> {
     const SIZE: usize = size_of::<libc::pollfd>();
     let n = n as usize;
@@ -248,7 +249,7 @@ fn pollfds(at: u64, n: u64) -> Option<Result<PollFds>> {
         let m = (n - i).min(32);
         // What cannot be read is for the host to refuse.
         mem::Own.read(at.wrapping_add((i * SIZE) as u64), &mut chunk[..m * SIZE]).ok()?;
-        any = chunk[..m * SIZE].chunks_exact(SIZE).any(|p| fds::kernel(i32::from_ne_bytes([p[0], p[1], p[2], p[3]])));
+        any = chunk[..m * SIZE].chunks_exact(SIZE).any(|p| fds::ours(i32::from_ne_bytes([p[0], p[1], p[2], p[3]])));
         i += m;
     }
     if !any {
@@ -306,7 +307,7 @@ fn select_word(set: u64, word: usize) -> Result<u64> {
     mem::get(set.wrapping_add(word as u64 * 8))
 }
 
-/// Reads the sets of `select` as a list of `struct pollfd`, if any descriptor is the kernel's.
+/// Reads the sets of `select` as a list of `struct pollfd`, if any descriptor is not the host's.
 fn select_list(n: i32, sets: [u64; 3]) -> Option<Vec<libc::pollfd>> {
     if !(0..=fds::LIMIT as i32).contains(&n) {
         return None;
@@ -326,7 +327,7 @@ fn select_list(n: i32, sets: [u64; 3]) -> Option<Vec<libc::pollfd>> {
             if fd >= n {
                 break;
             }
-            any |= fds::kernel(fd);
+            any |= fds::ours(fd);
             let mut events = 0;
             for (b, e) in bits.iter().zip([SELECT_IN, SELECT_OUT, SELECT_EX]) {
                 if b >> i & 1 != 0 {

@@ -143,6 +143,29 @@ class Proc:
         self.popen.wait()
 
 
+def build_detector(folder):
+    """Compiles the detector of leaks into the folder; answers where it is."""
+    detector = os.path.join(folder, "leaks")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", detector, os.path.join(HERE, "leaks.c")], check=True)
+    return detector
+
+
+def with_symbol(line):
+    """A line of the detector's, with the name of the function instead of an address in a file."""
+    place = re.search(r" at (/\S+)\+0x([0-9a-f]+):", line)
+    if not place:
+        return line
+    path, at = place[1], int(place[2], 16)
+    best = (0, "")
+    for symbols in ("-D", "-a"):
+        names = subprocess.run(["nm", symbols, "--defined-only", path], capture_output=True, text=True).stdout
+        for entry in names.splitlines():
+            address, kind, name = (entry.split() + ["", ""])[:3]
+            if kind in "TtWwi" and kind and int(address, 16) <= at:
+                best = max(best, (int(address, 16), name.split("@")[0]))
+    return line.replace(place[0], f" at {path}+{place[2]} ({best[1]}):") if best[1] else line
+
+
 class Lab:
     """The place of one test. To be made in the test's own thread."""
 
@@ -150,8 +173,9 @@ class Lab:
     peer = {4: "10.7.0.1", 6: "fd07::1"}
     mac = "02:00:00:00:07:02"
 
-    def __init__(self, native=False, bulk=1 << 30):
+    def __init__(self, native=False, bulk=1 << 30, detector=None):
         self.native, self.bulk = native, bulk
+        self.detector, self.leaks = None, None
         self.procs, self.ends = [], []
         self.holder = None
         self._tmp = tempfile.TemporaryDirectory(prefix="lkl-test-")
@@ -159,6 +183,8 @@ class Lab:
         os.chmod(self.dir, 0o755)
         self.env = {}
         self.user = None
+        if detector:
+            self.watch(detector)
 
     def __enter__(self):
         if libc.unshare(CLONE_NEWNET) != 0:
@@ -168,7 +194,7 @@ class Lab:
         self.sh("ip link set lo mtu 65536")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         for p in reversed(self.procs):
             p.kill()
         for end in reversed(self.ends):
@@ -177,6 +203,25 @@ class Lab:
             self.holder.kill()
             self.holder.wait()
         self._tmp.cleanup()
+        if self.detector:
+            found = self.found()
+            self.leaks.close()
+            if failure is None:
+                check(not found, f"{len(found)} calls reached the host:", *found[:20])
+
+    # Leaks
+
+    def watch(self, detector=None):
+        """From now on, what is run on our kernel is watched: calls that reach the host's kernel and should not make the test fail."""
+        self.detector = detector or build_detector(self.dir)
+        self.leaks = tempfile.NamedTemporaryFile(prefix="lkl-leaks-", mode="w+")
+
+    def found(self):
+        """The calls that have reached the host's kernel so far, a line each; they are forgotten."""
+        self.leaks.seek(0)
+        lines = self.leaks.read().splitlines()
+        os.truncate(self.leaks.fileno(), 0)
+        return [with_symbol(line) for line in lines]
 
     def sh(self, script):
         """Runs a script of the shell natively; answers what it printed."""
@@ -296,7 +341,8 @@ class Lab:
             # Where the user can read them, wherever the sources are.
             os.mkdir(self.path("bin"))
             shutil.copy(WRAPPER, self.path("bin"))
-            shutil.copy(os.path.join(ROOT, "target", "release", "liblkl-hijack.so"), self.path("bin"))
+            built = os.path.join(ROOT, "target", "release", "liblkl-hijack.so")
+            shutil.copy(os.environ.get("LKL_HIJACK_LIBRARY") or built, self.path("bin"))
         shutil.chown(self.dir, user)
         return self
 
@@ -309,7 +355,8 @@ class Lab:
         if self.native:
             inside = ["nsenter", "-t", str(self.holder.pid), "-n"] if self.holder else ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
             return inside + drop + list(args)
-        return drop + [self.path("bin/lkl-hijack.sh") if self.user else WRAPPER] + list(args)
+        watched = [self.detector, self.leaks.name] if self.detector else []
+        return watched + drop + [self.path("bin/lkl-hijack.sh") if self.user else WRAPPER] + list(args)
 
     def spawn(self, *args, ours=False, stdin=subprocess.DEVNULL, env=None, cwd=None, output=None, before=None):
         """Starts a program. `output` takes both of its outputs; `before` is called in it, before the program is."""

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the program tests: real programs, unmodified, on our kernel, against native ones over a TAP.
 
-run.py [--native] [-j N] [--list] [NAME]...
+run.py [--native | --leaks] [-j N] [--list] [NAME]...
 
 Each NAME is a part of a test's name. With --native the same tests run on the machine's own kernel instead of ours, to show that
-they ask for what Linux does. TEST_BULK is the size of the big transfers in bytes (1 GiB). A test that cannot be run here is skipped
+they ask for what Linux does. With --leaks the programs are watched by leaks.c: a call about sockets or our files that reaches the host's
+kernel makes the test fail; a few tests are left out (UNWATCHED). TEST_BULK is the size of the big transfers in bytes (1 GiB). A test that cannot be run here is skipped
 and says why; with CI=true that is a failure.
 """
 
@@ -17,6 +18,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -25,17 +27,20 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from lab import TESTS, Failed, Lab, Skip  # noqa: E402
+from lab import TESTS, Failed, Lab, Skip, build_detector  # noqa: E402
+
+# Tests that are not watched: of how long things take; and valgrind, which makes the calls of our library itself.
+UNWATCHED = ("cost.", "tools.valgrind")
 
 
-def run_one(entry, native, bulk):
+def run_one(entry, native, bulk, detector):
     """Runs one test in the calling thread, which it leaves in another network namespace."""
     _, function, version, need, _ = entry
     missing = [p for p in need if not shutil.which(p, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")]
     if missing:
         return "skip", f"not installed: {' '.join(missing)}"
     try:
-        with Lab(native, bulk) as lab:
+        with Lab(native, bulk, detector) as lab:
             if version:
                 function(lab, version)
             else:
@@ -54,7 +59,9 @@ def run_one(entry, native, bulk):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--native", action="store_true")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--native", action="store_true")
+    which.add_argument("--leaks", action="store_true")
     parser.add_argument("-j", type=int, default=2, metavar="N")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
@@ -63,6 +70,8 @@ def main():
     for path in sorted(glob.glob(os.path.join(HERE, "t_*.py"))):
         importlib.import_module(os.path.basename(path)[:-3])
     chosen = [t for t in TESTS if not options.names or any(n in t[0] for n in options.names)]
+    if options.leaks:
+        chosen = [t for t in chosen if not t[0].startswith(UNWATCHED)]
     if options.list:
         print("\n".join(t[0] for t in chosen))
         return 0
@@ -76,6 +85,8 @@ def main():
         waiting.put(entry)
     bulk = int(os.environ.get("TEST_BULK", 1 << 30))
     results, lock = [], threading.Lock()
+    folder = tempfile.TemporaryDirectory(prefix="lkl-leaks-")
+    detector = build_detector(folder.name) if options.leaks else None
 
     def worker():
         while True:
@@ -84,7 +95,7 @@ def main():
             except queue.Empty:
                 return
             start, box = time.monotonic(), []
-            thread = threading.Thread(target=lambda: box.append(run_one(entry, options.native, bulk)), daemon=True)
+            thread = threading.Thread(target=lambda: box.append(run_one(entry, options.native, bulk, detector)), daemon=True)
             thread.start()
             thread.join(entry[4])
             result = box[0] if box else ("FAILED", f"did not end within {entry[4]} s")
@@ -111,6 +122,7 @@ def main():
             print(f"failed: {name}")
     print(f"{count['ok']} passed, {count['FAILED']} failed" + (f", {count['skip']} skipped" if count["skip"] else ""))
     sys.stdout.flush()
+    folder.cleanup()
     # A test that hangs must not keep the run from ending.
     os._exit(1 if count["FAILED"] or not results else 0)
 

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/timerfd.h>
 
@@ -190,6 +191,21 @@ CASE(poll_mixed)
     MUST(shutdown(p[0], SHUT_WR));
     R(poll(f, 2, 1000));
     SHOW;
+}
+
+/* Each number that nothing is at says so, wherever a library may have put what is its own. */
+CASE(poll_what_is_closed)
+{
+    static struct pollfd p[4200];
+    struct rlimit r = {4200, 4200};
+    int other = 0;
+    MUST(setrlimit(RLIMIT_NOFILE, &r));
+    for (int i = 3; i < 4200; i++)
+        p[i] = (struct pollfd){i, POLLIN, 0};
+    R(poll(p + 3, 4197, 0));
+    for (int i = 3; i < 4200; i++)
+        other += p[i].revents != POLLNVAL;
+    R(other);
 }
 
 CASE(select_mixed)

@@ -4,7 +4,8 @@
 //! that any process may set and read, is free to hold the number of the file. Duplicates of the placeholder, through
 //! `dup`, `fork`, `exec` and `SCM_RIGHTS`, have the same tag, whether or not we saw how they were made.
 //!
-//! Most placeholders have none: as long as a process keeps its descriptors to itself the table ([`super`]) is enough.
+//! Most placeholders have no number: as long as a process keeps its descriptors to itself the table ([`super`]) is enough. Their tag
+//! only tells someone who looks at the process from outside (`tests/programs/leaks.c`) that they are placeholders.
 
 use super::state;
 use crate::door;
@@ -15,6 +16,8 @@ const SO_MAX_PACING_RATE: i32 = 47;
 /// The upper bits of each tag. No pacing rate is like it.
 const MAGIC: u64 = 0xa5c << 52;
 const MASK: u64 = 0xfff << 52;
+/// On a tag: a placeholder of some file.
+pub(super) const NO_NUMBER: u64 = 0;
 
 /// Tags the socket `fd`.
 ///
@@ -32,7 +35,7 @@ pub(crate) fn get(fd: i32) -> Option<u64> {
     // SAFETY: room for 8 bytes, as the length says.
     unsafe { host!(libc::SYS_getsockopt, fd, libc::SOL_SOCKET, SO_MAX_PACING_RATE, &raw mut tag, &raw mut len) }
         .ok()?;
-    (len == 8 && tag & MASK == MAGIC).then_some(tag & !MASK)
+    (len == 8 && tag & MASK == MAGIC).then_some(tag & !MASK).filter(|id| *id != NO_NUMBER)
 }
 
 /// Puts tags on all placeholders of sockets and files.

@@ -5,7 +5,7 @@ use crate::fds;
 use crate::paths;
 use crate::route;
 use crate::sys::{self, Arg};
-use crate::thread;
+use crate::{thread, trap};
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::sync::atomic::Ordering;
 use libc::{fd_set, nfds_t, off_t, pollfd, sigset_t, size_t, timespec};
@@ -281,7 +281,7 @@ pub unsafe extern "C-unwind" fn syscall(nr: c_long, a: u64, b: u64, c: u64, d: u
         }
     }
     // SAFETY: the program's own call.
-    let ret = unsafe { route::dispatch(nr as usize, &args).unwrap_or_else(|| sys::raw(nr as usize, &args)) };
+    let ret = unsafe { route::dispatch(nr as usize, &args).unwrap_or_else(|| trap::pass(nr as usize, &args)) };
     c_long::answer(ret)
 }
 
