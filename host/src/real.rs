@@ -24,6 +24,7 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
 
 /// Nobody drives.
 pub(crate) const FREE: u32 = 0;
@@ -124,10 +125,12 @@ pub struct RealHost {
     events: Mutex<Vec<RawFd>>,
     /// Callers who sleep without driving. The worker gives the work to one of them.
     parked: Mutex<BTreeMap<usize, Weak<ThreadParker>>>,
+    /// The worker that [`worker::ensure`] made.
+    pub(crate) worker_thread: Mutex<Option<JoinHandle<()>>>,
     me: Weak<Self>,
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -160,6 +163,7 @@ impl RealHost {
             devices: Mutex::new(Arc::new([])),
             events: Mutex::new(Vec::new()),
             parked: Mutex::new(BTreeMap::new()),
+            worker_thread: Mutex::new(None),
             me: me.clone(),
         }))
     }
@@ -202,13 +206,17 @@ impl RealHost {
         self.ring_bell();
     }
 
-    /// The same; comes back when the worker has ended.
+    /// The same; comes back when the worker has ended, and its thread.
     pub fn retire_and_wait(&self) {
         self.retire();
         while self.state.worker.load(SeqCst) != mode::NONE {
             std::thread::sleep(Duration::from_micros(50));
             // It may have been about to sleep.
             self.ring_bell();
+        }
+        let thread = lock(&self.worker_thread).take();
+        if let Some(thread) = thread {
+            let _panicked = thread.join();
         }
     }
 

@@ -3,7 +3,7 @@
 //! There is one at most, made when it is first needed: there is a device, or a deadline and nobody who sleeps for it.
 //! When nothing happens it sleeps in `ppoll` without a time-out, or with that of the kernel's next timer.
 
-use crate::real::{hush, mode, RealHost, CALLER, FREE, WORKER_ASLEEP, WORKER_BUSY};
+use crate::real::{hush, lock, mode, RealHost, CALLER, FREE, WORKER_ASLEEP, WORKER_BUSY};
 use crate::sys;
 use core::sync::atomic::Ordering::SeqCst;
 use core::time::Duration;
@@ -25,6 +25,9 @@ const ALL_SIGNALS: u64 = !(1 << 31 | 1 << 32);
 
 /// Makes the worker, if there is none.
 pub(crate) fn ensure(host: &RealHost) {
+    if host.state.stop.load(SeqCst) {
+        return;
+    }
     let none = host.state.worker.compare_exchange(mode::NONE, mode::NAPPING, SeqCst, SeqCst);
     let Some(host) = host.arc().filter(|_| none.is_ok()) else { return };
     let old = sys::set_sigmask(ALL_SIGNALS);
@@ -37,9 +40,10 @@ pub(crate) fn ensure(host: &RealHost) {
         })
     };
     sys::set_sigmask(old);
-    if made.is_err() {
+    match made {
+        Ok(thread) => *lock(&host.worker_thread) = Some(thread),
         // Tried again at the next occasion; meanwhile callers drive.
-        host.state.worker.store(mode::NONE, SeqCst);
+        Err(_) => host.state.worker.store(mode::NONE, SeqCst),
     }
 }
 

@@ -117,9 +117,10 @@ def main():
         print("in CI a skipped test is a failed one")
         count["FAILED"] += count["skip"]
         count["skip"] = 0
-    for name, kind, _ in results:
+    # Said once more, where whoever looks at the end of a long log finds it.
+    for name, kind, why in results:
         if kind == "FAILED":
-            print(f"failed: {name}")
+            print(f"failed: {name}: {why.strip()[-4000:]}")
     print(f"{count['ok']} passed, {count['FAILED']} failed" + (f", {count['skip']} skipped" if count["skip"] else ""))
     sys.stdout.flush()
     folder.cleanup()
