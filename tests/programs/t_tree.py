@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import threading
@@ -81,8 +82,17 @@ def echo_once(lab, v, port, size=2000):
 
 def workers_of(p):
     """The workers that run, as the server has said."""
-    pids = [int(line.split()[1]) for line in p.out.splitlines() if line.startswith("worker")]
-    return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    # The last line may not be whole yet.
+    return [pid for pid in map(int, re.findall(r"^worker (\d+)\n", p.out, re.M)) if is_worker(pid)]
+
+
+def is_worker(pid):
+    """Is it one of a server's? The number of one that is gone may be another process's by now."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return SERVER.encode() in f.read()
+    except OSError:
+        return False
 
 
 @test(v=(4, 6), seconds=180)
@@ -121,6 +131,8 @@ def soak(lab, v):
                 kills += 1
         before = done[0]
         check(before > 20 and kills > 20, f"{before} echoes, {kills} kills", p)
+        started = p.out.count("worker")
+        check(started <= 4 + kills, f"{kills} workers were killed, {started} started", p)
         # The one that booted the kernel.
         os.kill(p.pid, signal.SIGKILL)
         until(lambda: done[0] > before + 10, 20, lambda: f"nobody serves after the first process was killed: {failed[-3:]}\n{p}")
