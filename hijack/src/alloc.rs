@@ -92,7 +92,8 @@ impl Spin {
 
     /// The program has been killed: if it held the lock, `mend` is called under it, and it is given back.
     fn inherit(&self, mend: impl FnOnce()) {
-        if self.0.load(Ordering::Acquire) == Self::PROGRAM {
+        // Two threads may find out at once.
+        if self.0.compare_exchange(Self::PROGRAM, Self::LIBRARY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             mend();
             self.unlock();
         }

@@ -353,9 +353,7 @@ impl Desk {
 
     fn bury(&self, pid: i32, member: &Arc<Member>) {
         if member.first {
-            if !shared() {
-                HEAP.program_gone();
-            }
+            HEAP.program_gone();
             self.keeper.host.disown(pid);
             let lost = self.lost();
             if !lost.is_empty() {

@@ -141,10 +141,36 @@ def soak(lab, v):
         stop.set()
     for t in threads:
         t.join()
-    for pid in workers_of(p):
-        os.kill(pid, signal.SIGKILL)
+    # Also a worker whose number it could not tell any more.
+    p.kill()
     # No peer is left to talk to but those in TIME_WAIT.
     until(lambda: not kernels(), 75, lambda: f"kernels are left: {kernels()}", 0.2)
+
+
+@test(v=(4, 6), seconds=120)
+def killed_while_it_forks(lab, v):
+    """The process that booted the kernel is killed while it makes a new worker, in whose place another was killed: the others serve on."""
+    lab.tap()
+    for port in range(7000, 7015):
+        p = lab.spawn("python3", "-c", SERVER, lab.me[v], port, 4, ours=True)
+        p.wait_for("ready", 20)
+        check(echo_once(lab, v, port), "an echo", p)
+        for _ in range(2):
+            os.kill(random.choice(workers_of(p)), signal.SIGKILL)
+            time.sleep(random.uniform(0, 0.01))
+        os.kill(p.pid, signal.SIGKILL)
+        # Each may meet a worker that is being killed.
+        results = [served(lab, v, port) for _ in range(5)]
+        check(results.count(True) >= 3, f"served: {results}", p)
+        p.kill()
+
+
+def served(lab, v, port):
+    """Is one echo given? What went wrong otherwise."""
+    try:
+        return echo_once(lab, v, port)
+    except OSError as e:
+        return repr(e)
 
 
 @test(v=(4, 6), seconds=120)

@@ -104,10 +104,11 @@ pub(super) fn watch(program: i32, pulse: Arc<Pulse>, host: Arc<RealHost>) -> Res
     let watch = move || {
         while !sys::readable_within(program, -1) {}
         sys::close(program);
+        // Also one whose calls go by lines has lists and messages there, and holds all its locks while it forks.
+        HEAP.program_gone();
         if super::shared() {
             return;
         }
-        HEAP.program_gone();
         loop {
             let before = (pulse.sign(), host.at_work());
             nap(SIGN);
