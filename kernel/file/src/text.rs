@@ -63,6 +63,9 @@ impl<T: Text + 'static> File for TextFile<T> {
 
     fn write(&self, data: &mut IovReader<'_>, _: Option<u64>) -> Result<usize> {
         let bytes = data.read_vec(WRITE_MAX)?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let value = core::str::from_utf8(&bytes).map_err(|_| Errno::EINVAL)?;
         self.text.store(value.trim_end_matches(['\n', '\0']))?;
         Ok(bytes.len())

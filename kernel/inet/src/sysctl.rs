@@ -1,7 +1,7 @@
 //! The settings below `/proc/sys/net`: typed, read without a lock on a packet's way, and by name as text
 //! (`man 7 ip`, `man 7 tcp`, Linux's `ip-sysctl.rst`).
 
-use core::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank};
 
@@ -56,6 +56,21 @@ trait Text {
     fn expected(&self) -> String;
 }
 
+/// A number as Linux reads it: decimal, or with `0x` or `0` before it.
+fn number(word: &str) -> Option<i64> {
+    let (negative, digits) = word.strip_prefix('-').map_or((false, word), |rest| (true, rest));
+    let (digits, radix) = match digits.strip_prefix("0x") {
+        Some(hex) => (hex, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (digits.get(1..)?, 8),
+        None => (digits, 10),
+    };
+    if !digits.starts_with(|c: char| c.is_digit(radix)) {
+        return None;
+    }
+    let n = i64::from_str_radix(digits, radix).ok()?;
+    Some(if negative { -n } else { n })
+}
+
 impl<const N: usize> Text for Knob<N> {
     fn text(&self) -> String {
         let words: Vec<String> = self.all().iter().map(i64::to_string).collect();
@@ -67,7 +82,7 @@ impl<const N: usize> Text for Knob<N> {
         let mut words = text.split_ascii_whitespace();
         for value in &mut values {
             let Some(word) = words.next() else { break };
-            let n: i64 = word.parse().map_err(|_| Errno::EINVAL)?;
+            let n = number(word).ok_or(Errno::EINVAL)?;
             if n < self.min || n > self.max {
                 return Err(Errno::EINVAL);
             }
@@ -92,7 +107,7 @@ impl Text for Mutex<String> {
     }
 
     fn set_text(&self, text: &str) -> Result<()> {
-        *self.lock() = text.trim().to_owned();
+        text.clone_into(&mut self.lock());
         Ok(())
     }
 
@@ -102,6 +117,10 @@ impl Text for Mutex<String> {
 }
 
 const INT_MAX: i64 = i32::MAX as i64;
+const INT_MIN: i64 = i32::MIN as i64;
+const UINT_MAX: i64 = u32::MAX as i64;
+/// Linux counts these seconds in ticks, 250 of them in one.
+const SECONDS_MAX: i64 = INT_MAX / 250;
 
 macro_rules! knobs {
     ($(#[$doc:meta])* $ty:ident { $($field:ident $n:literal $path:literal = $default:expr, $min:expr, $max:expr;)* }) => {
@@ -191,44 +210,57 @@ knobs! {
         tcp_wmem 3 "ipv4/tcp_wmem" = [4096, 16_384, 4_194_304], 1, INT_MAX;
         tcp_mem 3 "ipv4/tcp_mem" = [190_512, 254_016, 381_024], 0, INT_MAX;
         tcp_syn_retries 1 "ipv4/tcp_syn_retries" = [6], 1, 127;
+        tcp_syn_linear_timeouts 1 "ipv4/tcp_syn_linear_timeouts" = [4], 0, 127;
         tcp_synack_retries 1 "ipv4/tcp_synack_retries" = [5], 0, 255;
         tcp_retries1 1 "ipv4/tcp_retries1" = [3], 0, 255;
         tcp_retries2 1 "ipv4/tcp_retries2" = [15], 0, 255;
         tcp_orphan_retries 1 "ipv4/tcp_orphan_retries" = [0], 0, 255;
-        tcp_max_orphans 1 "ipv4/tcp_max_orphans" = [16_384], 0, INT_MAX;
-        tcp_max_tw_buckets 1 "ipv4/tcp_max_tw_buckets" = [16_384], 0, INT_MAX;
-        tcp_max_syn_backlog 1 "ipv4/tcp_max_syn_backlog" = [1024], 0, INT_MAX;
-        tcp_syncookies 1 "ipv4/tcp_syncookies" = [1], 0, 2;
-        tcp_timestamps 1 "ipv4/tcp_timestamps" = [1], 0, 2;
-        tcp_window_scaling 1 "ipv4/tcp_window_scaling" = [1], 0, 1;
-        tcp_sack 1 "ipv4/tcp_sack" = [1], 0, 1;
-        tcp_dsack 1 "ipv4/tcp_dsack" = [1], 0, 1;
+        tcp_thin_linear_timeouts 1 "ipv4/tcp_thin_linear_timeouts" = [0], 0, 255;
+        tcp_max_orphans 1 "ipv4/tcp_max_orphans" = [16_384], INT_MIN, INT_MAX;
+        tcp_max_tw_buckets 1 "ipv4/tcp_max_tw_buckets" = [16_384], INT_MIN, INT_MAX;
+        tcp_max_syn_backlog 1 "ipv4/tcp_max_syn_backlog" = [1024], INT_MIN, INT_MAX;
+        tcp_syncookies 1 "ipv4/tcp_syncookies" = [1], 0, 255;
+        tcp_timestamps 1 "ipv4/tcp_timestamps" = [1], 0, 255;
+        tcp_window_scaling 1 "ipv4/tcp_window_scaling" = [1], 0, 255;
+        tcp_sack 1 "ipv4/tcp_sack" = [1], 0, 255;
+        tcp_dsack 1 "ipv4/tcp_dsack" = [1], 0, 255;
+        tcp_fack 1 "ipv4/tcp_fack" = [0], 0, 255;
         tcp_ecn 1 "ipv4/tcp_ecn" = [2], 0, 2;
         tcp_ecn_fallback 1 "ipv4/tcp_ecn_fallback" = [1], 0, 1;
-        tcp_fin_timeout 1 "ipv4/tcp_fin_timeout" = [60], 0, INT_MAX;
-        tcp_keepalive_time 1 "ipv4/tcp_keepalive_time" = [7200], 0, INT_MAX;
-        tcp_keepalive_intvl 1 "ipv4/tcp_keepalive_intvl" = [75], 0, INT_MAX;
+        tcp_fin_timeout 1 "ipv4/tcp_fin_timeout" = [60], -SECONDS_MAX, SECONDS_MAX;
+        tcp_keepalive_time 1 "ipv4/tcp_keepalive_time" = [7200], -SECONDS_MAX, SECONDS_MAX;
+        tcp_keepalive_intvl 1 "ipv4/tcp_keepalive_intvl" = [75], -SECONDS_MAX, SECONDS_MAX;
         tcp_keepalive_probes 1 "ipv4/tcp_keepalive_probes" = [9], 0, 255;
         tcp_tw_reuse 1 "ipv4/tcp_tw_reuse" = [2], 0, 2;
-        tcp_abort_on_overflow 1 "ipv4/tcp_abort_on_overflow" = [0], 0, 1;
-        tcp_moderate_rcvbuf 1 "ipv4/tcp_moderate_rcvbuf" = [1], 0, 1;
-        tcp_slow_start_after_idle 1 "ipv4/tcp_slow_start_after_idle" = [1], 0, 1;
-        tcp_notsent_lowat 1 "ipv4/tcp_notsent_lowat" = [4_294_967_295], 0, 4_294_967_295;
-        tcp_mtu_probing 1 "ipv4/tcp_mtu_probing" = [0], 0, 2;
-        tcp_base_mss 1 "ipv4/tcp_base_mss" = [1024], 0, INT_MAX;
+        tcp_tw_reuse_delay 1 "ipv4/tcp_tw_reuse_delay" = [1000], 1, 60_000;
+        tcp_abort_on_overflow 1 "ipv4/tcp_abort_on_overflow" = [0], 0, 255;
+        tcp_moderate_rcvbuf 1 "ipv4/tcp_moderate_rcvbuf" = [1], 0, 255;
+        tcp_slow_start_after_idle 1 "ipv4/tcp_slow_start_after_idle" = [1], 0, 255;
+        tcp_notsent_lowat 1 "ipv4/tcp_notsent_lowat" = [UINT_MAX], 0, UINT_MAX;
+        tcp_mtu_probing 1 "ipv4/tcp_mtu_probing" = [0], 0, 255;
+        tcp_mtu_probe_floor 1 "ipv4/tcp_mtu_probe_floor" = [48], 48, 65_535;
+        tcp_base_mss 1 "ipv4/tcp_base_mss" = [1024], INT_MIN, INT_MAX;
         tcp_min_snd_mss 1 "ipv4/tcp_min_snd_mss" = [48], 48, 65_535;
+        tcp_probe_interval 1 "ipv4/tcp_probe_interval" = [600], 0, UINT_MAX / 250;
+        tcp_probe_threshold 1 "ipv4/tcp_probe_threshold" = [8], INT_MIN, INT_MAX;
         tcp_adv_win_scale 1 "ipv4/tcp_adv_win_scale" = [1], -31, 31;
-        tcp_rfc1337 1 "ipv4/tcp_rfc1337" = [0], 0, 1;
-        tcp_stdurg 1 "ipv4/tcp_stdurg" = [0], 0, 1;
-        tcp_reordering 1 "ipv4/tcp_reordering" = [3], 0, INT_MAX;
-        tcp_max_reordering 1 "ipv4/tcp_max_reordering" = [300], 0, INT_MAX;
-        tcp_frto 1 "ipv4/tcp_frto" = [2], 0, 2;
+        tcp_rfc1337 1 "ipv4/tcp_rfc1337" = [0], 0, 255;
+        tcp_stdurg 1 "ipv4/tcp_stdurg" = [0], 0, 255;
+        tcp_recovery 1 "ipv4/tcp_recovery" = [1], 0, 255;
+        tcp_reordering 1 "ipv4/tcp_reordering" = [3], 1, INT_MAX;
+        tcp_max_reordering 1 "ipv4/tcp_max_reordering" = [300], 1, INT_MAX;
+        tcp_frto 1 "ipv4/tcp_frto" = [2], 0, 255;
         tcp_early_retrans 1 "ipv4/tcp_early_retrans" = [3], 0, 4;
-        tcp_no_metrics_save 1 "ipv4/tcp_no_metrics_save" = [0], 0, 1;
-        tcp_fastopen 1 "ipv4/tcp_fastopen" = [1], 0, INT_MAX;
-        tcp_challenge_ack_limit 1 "ipv4/tcp_challenge_ack_limit" = [INT_MAX], 0, INT_MAX;
+        tcp_fastopen 1 "ipv4/tcp_fastopen" = [1], INT_MIN, INT_MAX;
+        tcp_challenge_ack_limit 1 "ipv4/tcp_challenge_ack_limit" = [INT_MAX], INT_MIN, INT_MAX;
         tcp_invalid_ratelimit 1 "ipv4/tcp_invalid_ratelimit" = [500], 0, INT_MAX;
-        tcp_limit_output_bytes 1 "ipv4/tcp_limit_output_bytes" = [4_194_304], 0, INT_MAX;
+        tcp_pacing_ss_ratio 1 "ipv4/tcp_pacing_ss_ratio" = [200], 0, 1000;
+        tcp_pacing_ca_ratio 1 "ipv4/tcp_pacing_ca_ratio" = [120], 0, 1000;
+        tcp_min_tso_segs 1 "ipv4/tcp_min_tso_segs" = [2], 1, 255;
+        tcp_tso_rtt_log 1 "ipv4/tcp_tso_rtt_log" = [9], 0, 255;
+        tcp_min_rtt_wlen 1 "ipv4/tcp_min_rtt_wlen" = [300], 0, 86_400;
+        tcp_rto_min_us 1 "ipv4/tcp_rto_min_us" = [200_000], 1, INT_MAX;
+        tcp_rto_max_ms 1 "ipv4/tcp_rto_max_ms" = [120_000], 1000, 120_000;
         bindv6only 1 "ipv6/bindv6only" = [0], 0, 1;
         ip6_nonlocal_bind 1 "ipv6/ip_nonlocal_bind" = [0], 0, 1;
         auto_flowlabels 1 "ipv6/auto_flowlabels" = [1], 0, 3;
@@ -304,12 +336,65 @@ knobs! {
     }
 }
 
+/// A set of ports, as text `8080,9000-9003`. Mostly it is empty, which is seen without a lock.
+#[derive(Debug)]
+struct ReservedPorts {
+    some: AtomicBool,
+    ranges: Mutex<Vec<(u16, u16)>>,
+}
+
+impl Default for ReservedPorts {
+    fn default() -> Self {
+        Self { some: AtomicBool::new(false), ranges: Mutex::new(Rank::Leaf, Vec::new()) }
+    }
+}
+
+impl ReservedPorts {
+    fn contains(&self, port: u16) -> bool {
+        self.some.load(Relaxed) && self.ranges.lock().iter().any(|(low, high)| (*low..=*high).contains(&port))
+    }
+
+    fn text(&self) -> String {
+        let one = |(low, high): &(u16, u16)| if low == high { low.to_string() } else { format!("{low}-{high}") };
+        self.ranges.lock().iter().map(one).collect::<Vec<_>>().join(",")
+    }
+
+    fn set_text(&self, text: &str) -> Result<()> {
+        let port = |t: &str| number(t).and_then(|n| u16::try_from(n).ok()).ok_or(Errno::EINVAL);
+        let mut ranges = Vec::new();
+        for item in text.trim().split(',').filter(|i| !i.is_empty()) {
+            let (low, high) = item.split_once('-').unwrap_or((item, item));
+            let (low, high) = (port(low)?, port(high)?);
+            if low > high {
+                return Err(Errno::EINVAL);
+            }
+            ranges.push((low, high));
+        }
+        ranges.sort_unstable();
+        // Ranges that touch are shown as one.
+        let mut merged: Vec<(u16, u16)> = Vec::new();
+        for (low, high) in ranges {
+            match merged.last_mut() {
+                Some(last) if u32::from(low) <= u32::from(last.1) + 1 => last.1 = last.1.max(high),
+                _ => merged.push((low, high)),
+            }
+        }
+        self.some.store(!merged.is_empty(), Relaxed);
+        *self.ranges.lock() = merged;
+        Ok(())
+    }
+}
+
 /// Settings of the whole network namespace. The fields of [`Knobs`] are reached directly.
 #[derive(Debug)]
 pub struct Sysctl {
     knobs: Knobs,
     /// `net.ipv4.tcp_congestion_control`: the name.
     pub tcp_congestion_control: Mutex<String>,
+    /// `net.ipv4.tcp_allowed_congestion_control`: the names. There are no privileges, so whoever asks gets any of them.
+    allowed_congestion: Mutex<String>,
+    /// `net.ipv4.ip_local_reserved_ports`: ports that are not given to who names none.
+    reserved_ports: ReservedPorts,
     /// `net.ipv4.tcp_fastopen_key`: the key, and one that is still good; `None`: a secret one.
     pub(crate) tcp_fastopen_key: Mutex<Option<(crate::tcp::Key, Option<crate::tcp::Key>)>>,
     /// `net/ipv4/conf/default`, copied by new links.
@@ -337,6 +422,8 @@ impl Default for Sysctl {
         Self {
             knobs: Knobs::default(),
             tcp_congestion_control: Mutex::new(Rank::Leaf, "cubic".to_owned()),
+            allowed_congestion: Mutex::new(Rank::Leaf, "reno cubic".to_owned()),
+            reserved_ports: ReservedPorts::default(),
             tcp_fastopen_key: Mutex::new(Rank::Leaf, None),
             ipv4_default: Ipv4Conf::default(),
             ipv4_all: Ipv4Conf::default(),
@@ -351,14 +438,28 @@ impl Sysctl {
     /// The congestion control algorithms that there are.
     pub const CONGESTION: &'static str = "reno cubic bbr";
 
+    /// The settings that are not numbers.
+    const TEXTS: [&'static str; 5] = [
+        "ipv4/ip_local_reserved_ports",
+        "ipv4/tcp_allowed_congestion_control",
+        "ipv4/tcp_available_congestion_control",
+        "ipv4/tcp_congestion_control",
+        "ipv4/tcp_fastopen_key",
+    ];
+
+    /// Is `port` one of `net.ipv4.ip_local_reserved_ports`?
+    pub(crate) fn is_reserved(&self, port: u16) -> bool {
+        self.reserved_ports.contains(port)
+    }
+
     /// A setting that is not a link's, as text, by its name below `net/`.
     pub fn get(&self, path: &str) -> Option<String> {
         match path {
             "ipv4/tcp_congestion_control" => Some(self.tcp_congestion_control.text()),
             "ipv4/tcp_fastopen_key" => Some(crate::tcp::show_keys(*self.tcp_fastopen_key.lock())),
-            "ipv4/tcp_available_congestion_control" | "ipv4/tcp_allowed_congestion_control" => {
-                Some(Self::CONGESTION.to_owned())
-            }
+            "ipv4/tcp_available_congestion_control" => Some(Self::CONGESTION.to_owned()),
+            "ipv4/tcp_allowed_congestion_control" => Some(self.allowed_congestion.text()),
+            "ipv4/ip_local_reserved_ports" => Some(self.reserved_ports.text()),
             _ => self.knobs.get(path),
         }
     }
@@ -370,19 +471,41 @@ impl Sysctl {
     pub fn set(&self, path: &str, text: &str) -> Result<()> {
         match path {
             "ipv4/tcp_congestion_control" => {
-                if !Self::CONGESTION.split(' ').any(|c| c == text.trim()) {
+                let name = text.split('\n').next().unwrap_or_default();
+                if !Self::CONGESTION.split(' ').any(|c| c == name) {
                     return Err(Errno::ENOENT);
                 }
-                self.tcp_congestion_control.set_text(text)
+                // What all new connections have is allowed.
+                let allowed = &mut *self.allowed_congestion.lock();
+                if !allowed.split(' ').any(|c| c == name) {
+                    allowed.push(' ');
+                    allowed.push_str(name);
+                }
+                self.tcp_congestion_control.set_text(name)
             }
-            "ipv4/tcp_available_congestion_control" | "ipv4/tcp_allowed_congestion_control" => Err(Errno::EACCES),
+            "ipv4/tcp_available_congestion_control" => Err(Errno::EACCES),
+            "ipv4/tcp_allowed_congestion_control" => {
+                let wanted: Vec<&str> = text.split_ascii_whitespace().collect();
+                let known = |name: &&str| Self::CONGESTION.split(' ').any(|c| c == *name);
+                if !wanted.iter().all(known) {
+                    return Err(Errno::ENOENT);
+                }
+                let all: Vec<&str> = Self::CONGESTION.split(' ').filter(|c| wanted.contains(c)).collect();
+                self.allowed_congestion.set_text(&all.join(" "))
+            }
             "ipv4/tcp_fastopen_key" => {
                 *self.tcp_fastopen_key.lock() = Some(crate::tcp::parse_keys(text).ok_or(Errno::EINVAL)?);
                 Ok(())
             }
+            "ipv4/ip_local_reserved_ports" => self.reserved_ports.set_text(text),
+            "ipv4/tcp_reordering" if number(text.trim()).is_some_and(|n| n > self.tcp_max_reordering.get()) => {
+                Err(Errno::EINVAL)
+            }
             "ipv4/ip_local_port_range" => {
-                let words: Vec<i64> = text.split_ascii_whitespace().filter_map(|w| w.parse().ok()).collect();
-                match words[..] {
+                // Both together have to be a range; the second may be left out.
+                let new = Knob::new(self.ip_local_port_range.all(), 0, 65_535);
+                new.set_text(text)?;
+                match new.all() {
                     [low, high] if low >= 1 && low <= high => self.knobs.set(path, text),
                     _ => Err(Errno::EINVAL),
                 }
@@ -413,7 +536,11 @@ impl crate::Net {
     pub fn sysctl_set(&self, path: &str, text: &str) -> Result<()> {
         let path = path.strip_prefix("net/").ok_or(Errno::ENOENT)?;
         let Some((table, link, name)) = split_link(path) else {
-            return self.sysctl().set(path, text);
+            self.sysctl().set(path, text)?;
+            if path.starts_with("ipv4/tcp_") {
+                self.tcp.retune(self.sysctl());
+            }
+            return Ok(());
         };
         if link == "all" && table == "ipv6/conf" {
             // What is written to `all` of IPv6 goes to each link.
@@ -442,7 +569,9 @@ impl crate::Net {
             None if path == "ipv4/tcp_fastopen_key" => {
                 Some("a key such as 01234567-89abcdef-01234567-89abcdef".to_owned())
             }
-            None if path.ends_with("_congestion_control") => Some("nothing: it can only be read".to_owned()),
+            None if path == "ipv4/tcp_allowed_congestion_control" => Some(format!("some of {}", Sysctl::CONGESTION)),
+            None if path == "ipv4/tcp_available_congestion_control" => Some("nothing: it can only be read".to_owned()),
+            None if path == "ipv4/ip_local_reserved_ports" => Some("ports such as 8080,9000-9010".to_owned()),
             None => self.sysctl().expected(path),
             Some((table, link, name)) => self.with_conf(table, link, |conf| match conf {
                 Conf::V4(c) => c.expected(name),
@@ -455,9 +584,7 @@ impl crate::Net {
     /// The names of all settings, below `/proc/sys/`.
     pub fn sysctl_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Knobs::NAMES.iter().map(|n| format!("net/{n}")).collect();
-        for n in ["congestion_control", "fastopen_key", "available_congestion_control", "allowed_congestion_control"] {
-            names.push(format!("net/ipv4/tcp_{n}"));
-        }
+        names.extend(Sysctl::TEXTS.iter().map(|n| format!("net/{n}")));
         let links = self.links().into_iter().map(|l| l.name());
         for link in ["all", "default"].map(str::to_owned).into_iter().chain(links) {
             let conf4 = Ipv4Conf::NAMES.iter().map(|n| format!("net/ipv4/conf/{link}/{n}"));

@@ -101,6 +101,8 @@ fn dispatch(net: &Arc<Net>, meta: &RxMeta, header: &Segment, payload: Bytes) {
                     tw.rearm(net);
                     send_bare(net, meta, out);
                 }
+                // RFC 1337: a stray reset ends it, unless the setting says that it must not.
+                TimeWaitVerdict::Forget if net.sysctl().tcp_rfc1337.on() => {}
                 TimeWaitVerdict::Forget => tw.forget(net),
                 TimeWaitVerdict::NewConnection(iss) => match net.tcp.listener(&tuple, meta.ifindex) {
                     Some(listener) => {

@@ -152,6 +152,7 @@ impl UdpTable {
             let start = net.random_u32() % count;
             let free = (0..count)
                 .map(|i| (low + (start + i) % count) as u16)
+                .filter(|p| !net.sysctl().is_reserved(*p))
                 .find(|p| *p != 0 && !tables.ports.contains_key(p))
                 .or_else(|| {
                     (0..count).map(|i| (low + (start + i) % count) as u16).find(|p| !tables.conflict(socket, &b, *p))

@@ -27,7 +27,7 @@ mod timewait;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, FastOpen, Settings};
+pub use config::{Config, FastOpen, Settings, Tunables};
 pub use cong::Congestion;
 pub use conn::{Connection, Event, FastOpenOutcome, Info, MemoryLevel, Read, Stats};
 pub use request::{Request, RequestVerdict};

@@ -110,7 +110,7 @@ impl File for TcpSocket {
 
     fn release(&self) {
         let abort = self.options.linger.load(Relaxed) && self.options.linger_secs.load(Relaxed) == 0;
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.net.now();
         inner.released = true;
         let port = inner.local.1;

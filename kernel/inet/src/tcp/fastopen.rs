@@ -280,10 +280,9 @@ pub(crate) fn parse_keys(text: &str) -> Option<(Key, Option<Key>)> {
             return None;
         }
         for (place, word) in key.chunks_mut(4).zip(words) {
-            if word.is_empty() || word.len() > 8 {
-                return None;
-            }
-            place.copy_from_slice(&u32::from_str_radix(word, 16).ok()?.to_le_bytes());
+            // What is too long for a word loses its beginning, as on Linux.
+            let word = u64::from_str_radix(word, 16).ok()? as u32;
+            place.copy_from_slice(&word.to_le_bytes());
         }
         Some(key)
     };

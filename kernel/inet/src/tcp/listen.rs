@@ -152,7 +152,8 @@ impl TcpSocket {
     }
 
     /// How often a request that is acknowledged without data is asked again before it is let in.
-    fn deferral(secs: u32, retries: u32) -> u32 {
+    fn deferral(&self, secs: u32) -> u32 {
+        let retries = u32::try_from(self.net.sysctl().tcp_synack_retries.get()).unwrap_or(0);
         if secs == 0 {
             0
         } else {
@@ -249,8 +250,7 @@ impl TcpSocket {
     ) -> Option<Bytes> {
         let mut inner = self.inner.lock();
         let now = self.net.now();
-        let (retries, secs) = (inner.settings.synack_retries, inner.defer_accept_secs);
-        let defer = Self::deferral(secs, retries);
+        let defer = self.deferral(inner.defer_accept_secs);
         let settings = inner.settings.clone();
         let addr_locked = inner.addr_locked;
         let Phase::Listen(l) = &mut inner.phase else { return Some(payload) };
@@ -271,8 +271,19 @@ impl TcpSocket {
             }
             RequestVerdict::Accept => {
                 if full {
-                    request.note_overflow();
+                    let abort = self.net.sysctl().tcp_abort_on_overflow.on();
+                    if abort {
+                        l.remove(tuple);
+                    } else {
+                        request.note_overflow();
+                    }
                     drop(inner);
+                    if abort {
+                        // The peer is told, instead of being let try again.
+                        self.net.tcp.remove(tuple, Some(core::ptr::from_ref(self).cast()));
+                        super::refuse(&self.net, meta, header, payload.len());
+                        self.net.snmp().tcp_ext.embryonic_rsts.inc();
+                    }
                     self.net.snmp().tcp_ext.listen_overflows.inc();
                     self.net.snmp().tcp_ext.listen_drops.inc();
                     tracing::debug!(target: "lkl::drop", "a handshake of {}: nobody accepts", meta.src);
@@ -329,6 +340,7 @@ impl TcpSocket {
             fast_open,
             charged: 0,
             orphan: false,
+            tuned: 0,
         };
         let child = Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner);
         // As Linux has it: what the peer's segment came with.
@@ -366,8 +378,7 @@ impl TcpSocket {
         let mut answers: Vec<(Tuple, SegmentOut)> = Vec::new();
         let mut gone = Vec::new();
         let mut inner = self.inner.lock();
-        let (retries, secs) = (inner.settings.synack_retries, inner.defer_accept_secs);
-        let defer = Self::deferral(secs, retries);
+        let defer = self.deferral(inner.defer_accept_secs);
         let Phase::Listen(l) = &mut inner.phase else { return None };
         while let Some(&(at, n)) = l.due.first() {
             if at > now {

@@ -4,16 +4,30 @@ use super::table::TcpTable;
 use crate::Net;
 use core::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use lkl_net::tcp::MemoryLevel;
+use lkl_sync::{Mutex, Rank};
 
 /// Bytes of a page, the unit of `net.ipv4.tcp_mem`.
 const PAGE: i64 = 4096;
 
 /// The count of a namespace.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Memory {
     bytes: AtomicI64,
     pressed: AtomicBool,
     orphans: AtomicI64,
+    /// The second that challenges are counted in, and how many are left of it.
+    challenges: Mutex<(u64, i64)>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            bytes: AtomicI64::new(0),
+            pressed: AtomicBool::new(false),
+            orphans: AtomicI64::new(0),
+            challenges: Mutex::new(Rank::Leaf, (u64::MAX, 0)),
+        }
+    }
 }
 
 impl TcpTable {
@@ -62,6 +76,27 @@ impl Net {
         } else {
             MemoryLevel::Fine
         }
+    }
+
+    /// May a doubtful segment be answered (`net.ipv4.tcp_challenge_ack_limit`, in a second)? How many are let varies, so that
+    /// nobody can tell from it what others were sent (RFC 5961, section 10).
+    pub(super) fn tcp_challenges_left(&self) -> bool {
+        let limit = self.sysctl().tcp_challenge_ack_limit.get();
+        if limit == i64::from(i32::MAX) {
+            return true;
+        }
+        let second = self.now().as_millis() / 1000;
+        let mut left = self.tcp.memory.challenges.lock();
+        if left.0 != second {
+            let limit = limit.max(0);
+            *left = (second, (limit + 1) / 2 + if limit > 0 { i64::from(self.random_u32()) % limit } else { 0 });
+        }
+        left.1 > 0
+    }
+
+    /// So many were answered.
+    pub(super) fn tcp_challenged(&self, count: u16) {
+        self.tcp.memory.challenges.lock().1 -= i64::from(count);
     }
 
     fn note_pressure(&self) {

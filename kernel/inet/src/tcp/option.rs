@@ -2,11 +2,12 @@
 
 use super::socket::{Phase, TcpSocket};
 use crate::options::num::{IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IP_MULTICAST_IF, IP_MULTICAST_TTL};
+use crate::sysctl::{Knob, Sysctl};
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use lkl_abi::socket::{SOL_SOCKET, SO_ACCEPTCONN};
 use lkl_abi::{Errno, Result};
-use lkl_net::tcp::{cong, Settings, State};
+use lkl_net::tcp::{cong, Settings, State, Tunables};
 
 /// Level of the options.
 pub(super) const SOL_TCP: i32 = 6;
@@ -42,6 +43,10 @@ numbers! {
     TCP_INQ = 36;
 }
 
+/// Bits of `net.ipv4.tcp_recovery`.
+const RECOVERY_STATIC_WINDOW: i64 = 2;
+const RECOVERY_NO_DUP_THRESHOLD: i64 = 4;
+
 fn int(value: &[u8]) -> Result<i32> {
     value.get(..4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes).ok_or(Errno::EINVAL)
 }
@@ -51,6 +56,80 @@ fn within(n: i32, low: i32, high: i32) -> Result<u32> {
         u32::try_from(n).map_err(|_| Errno::EINVAL)
     } else {
         Err(Errno::EINVAL)
+    }
+}
+
+fn word(k: &Knob<1>) -> u32 {
+    u32::try_from(k.get().max(0)).unwrap_or(u32::MAX)
+}
+
+fn half(k: &Knob<1>) -> u16 {
+    u16::try_from(word(k)).unwrap_or(u16::MAX)
+}
+
+fn size(n: i64) -> u32 {
+    u32::try_from(n.max(0)).unwrap_or(u32::MAX)
+}
+
+/// The options that a new socket has.
+pub(super) fn default_settings(s: &Sysctl) -> Settings {
+    let [_, wmem, _] = s.tcp_wmem.all();
+    let [_, rmem, _] = s.tcp_rmem.all();
+    let name = s.tcp_congestion_control.lock().clone();
+    Settings {
+        sndbuf: size(wmem),
+        rcvbuf: size(rmem),
+        rto_min: Duration::from_micros(word(&s.tcp_rto_min_us).into()),
+        rto_max: Duration::from_millis(word(&s.tcp_rto_max_ms).into()),
+        congestion: cong::canonical(&name).unwrap_or(cong::DEFAULT),
+        ..Settings::default()
+    }
+}
+
+/// The settings of the namespace that connections look at whenever they need them.
+pub(super) fn tunables(s: &Sysctl) -> Tunables {
+    let [_, _, wmem_max] = s.tcp_wmem.all();
+    let [rmem_min, _, rmem_max] = s.tcp_rmem.all();
+    let recovery = s.tcp_recovery.get();
+    Tunables {
+        keep_idle: secs(word(&s.tcp_keepalive_time)),
+        keep_interval: secs(word(&s.tcp_keepalive_intvl)),
+        keep_count: word(&s.tcp_keepalive_probes),
+        fin_timeout: secs(word(&s.tcp_fin_timeout)),
+        syn_retries: word(&s.tcp_syn_retries),
+        syn_linear_timeouts: word(&s.tcp_syn_linear_timeouts),
+        synack_retries: word(&s.tcp_synack_retries),
+        retries1: word(&s.tcp_retries1),
+        retries2: word(&s.tcp_retries2),
+        orphan_retries: word(&s.tcp_orphan_retries),
+        thin_linear_timeouts: s.tcp_thin_linear_timeouts.on(),
+        notsent_lowat: word(&s.tcp_notsent_lowat),
+        rmem_min: size(rmem_min),
+        rcvbuf_max: size(rmem_max),
+        sndbuf_max: size(wmem_max),
+        moderate_rcvbuf: s.tcp_moderate_rcvbuf.on(),
+        mtu_probing: word(&s.tcp_mtu_probing) as u8,
+        base_mss: half(&s.tcp_base_mss),
+        mtu_probe_floor: half(&s.tcp_mtu_probe_floor),
+        min_snd_mss: half(&s.tcp_min_snd_mss),
+        probe_interval: secs(word(&s.tcp_probe_interval)),
+        probe_threshold: half(&s.tcp_probe_threshold),
+        frto: s.tcp_frto.on(),
+        ecn_fallback: s.tcp_ecn_fallback.on(),
+        slow_start_after_idle: s.tcp_slow_start_after_idle.on(),
+        dsack: s.tcp_dsack.on(),
+        tail_loss_probes: matches!(s.tcp_early_retrans.get(), 3 | 4),
+        reordering: word(&s.tcp_reordering),
+        max_reordering: word(&s.tcp_max_reordering),
+        static_reorder_window: recovery & RECOVERY_STATIC_WINDOW != 0,
+        no_dup_threshold: recovery & RECOVERY_NO_DUP_THRESHOLD != 0,
+        pacing_ss_ratio: word(&s.tcp_pacing_ss_ratio),
+        pacing_ca_ratio: word(&s.tcp_pacing_ca_ratio),
+        min_tso_segs: word(&s.tcp_min_tso_segs),
+        tso_rtt_log: word(&s.tcp_tso_rtt_log),
+        min_rtt_wlen: secs(word(&s.tcp_min_rtt_wlen)),
+        invalid_ratelimit: Duration::from_millis(word(&s.tcp_invalid_ratelimit).into()),
+        stdurg: s.tcp_stdurg.on(),
     }
 }
 
@@ -159,25 +238,25 @@ impl TcpSocket {
             }
             TCP_KEEPIDLE => {
                 let n = within(n, 1, 32_767)?;
-                change(&|s| s.keep_idle = secs(n))
+                change(&|s| s.keep_idle = Some(secs(n)))
             }
             TCP_KEEPINTVL => {
                 let n = within(n, 1, 32_767)?;
-                change(&|s| s.keep_interval = secs(n))
+                change(&|s| s.keep_interval = Some(secs(n)))
             }
             TCP_KEEPCNT => {
                 let n = within(n, 1, 127)?;
-                change(&|s| s.keep_count = n)
+                change(&|s| s.keep_count = Some(n))
             }
             TCP_SYNCNT => {
                 let n = within(n, 1, 127)?;
-                change(&|s| s.syn_retries = n)
+                change(&|s| s.syn_retries = Some(n))
             }
             TCP_LINGER2 => {
                 let most = u64::try_from(self.net.sysctl().tcp_fin_timeout.get()).unwrap_or(60).max(120);
                 let wait = match u64::try_from(n) {
-                    Err(_) => None,
-                    Ok(0) => Some(super::socket::default_settings(&self.net).fin_timeout.unwrap_or_default()),
+                    Err(_) => Some(Duration::ZERO),
+                    Ok(0) => None,
                     Ok(n) if n > most => Some(Duration::from_secs(120)),
                     Ok(n) => Some(Duration::from_secs(n)),
                 };
@@ -271,6 +350,7 @@ impl TcpSocket {
             _ => None,
         };
         let s = connection.map_or(&*inner.settings, |c| c.settings());
+        let t = &*self.net.tcp.tunables();
         let whole = |d: Duration| answer(i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
         match name {
             TCP_NODELAY => answer(s.nodelay.into()),
@@ -280,11 +360,14 @@ impl TcpSocket {
                 _ if s.max_seg > 0 => answer(s.max_seg.into()),
                 _ => answer(536),
             },
-            TCP_KEEPIDLE => whole(s.keep_idle),
-            TCP_KEEPINTVL => whole(s.keep_interval),
-            TCP_KEEPCNT => answer(s.keep_count.into()),
-            TCP_SYNCNT => answer(s.syn_retries.into()),
-            TCP_LINGER2 => s.fin_timeout.map_or_else(|| answer(-1), whole),
+            TCP_KEEPIDLE => whole(s.keep_idle(t)),
+            TCP_KEEPINTVL => whole(s.keep_interval(t)),
+            TCP_KEEPCNT => answer(s.keep_count(t).into()),
+            TCP_SYNCNT => answer(s.syn_retries(t).into()),
+            TCP_LINGER2 => match s.fin_timeout {
+                Some(Duration::ZERO) => answer(-1),
+                wait => whole(wait.unwrap_or(t.fin_timeout)),
+            },
             TCP_DEFER_ACCEPT => answer(inner.defer_accept_secs.into()),
             TCP_WINDOW_CLAMP => answer(connection.map_or(s.window_clamp, |c| c.window_clamp()).into()),
             TCP_QUICKACK => answer(connection.map_or(!inner.no_quick_ack, |c| c.is_quick_ack()).into()),

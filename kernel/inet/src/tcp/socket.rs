@@ -11,7 +11,10 @@ use crate::timestamp;
 use crate::tx::{IcmpError, PayloadParts, RxMeta};
 use crate::{FlowKey, Net, Route};
 use bytes::Bytes;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Relaxed},
+};
 use core::time::Duration;
 use lkl_abi::socket::{MSG_DONTWAIT, MSG_ERRQUEUE, MSG_FASTOPEN, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use lkl_abi::{Errno, Result};
@@ -20,7 +23,7 @@ use lkl_file::{Control, RecvMsg, SendMsg, SockAddr, SockOptions};
 use lkl_net::route::Kind;
 use lkl_net::tcp::{Config, Connection, Flags, Read, Segment, Settings, State};
 use lkl_ops::Instant;
-use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
+use lkl_sync::{Events, Mutex, MutexGuard, Rank, TimerId, TimerTarget, WaitQueue};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -64,6 +67,8 @@ pub(super) struct Inner {
     pub(super) charged: u64,
     /// It is counted as an orphan.
     pub(super) orphan: bool,
+    /// The settings of the namespace that the connection knows (`TcpTable::tuned`).
+    pub(super) tuned: u32,
 }
 
 impl Inner {
@@ -96,44 +101,9 @@ pub(crate) struct TcpSocket {
     pub(super) forsaken: AtomicBool,
 }
 
-pub(super) fn default_settings(net: &Net) -> Settings {
-    let s = net.sysctl();
-    let secs = |k: &crate::sysctl::Knob<1>| Duration::from_secs(u64::try_from(k.get()).unwrap_or(0));
-    let word = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
-    let [_, wmem, wmem_max] = s.tcp_wmem.all();
-    let [_, rmem, rmem_max] = s.tcp_rmem.all();
-    let name = s.tcp_congestion_control.lock().clone();
-    Settings {
-        keep_idle: secs(&s.tcp_keepalive_time),
-        keep_interval: secs(&s.tcp_keepalive_intvl),
-        keep_count: word(s.tcp_keepalive_probes.get()),
-        syn_retries: word(s.tcp_syn_retries.get()),
-        synack_retries: word(s.tcp_synack_retries.get()),
-        retries1: word(s.tcp_retries1.get()),
-        mtu_probing: word(s.tcp_mtu_probing.get()) as u8,
-        base_mss: word(s.tcp_base_mss.get()).min(u16::MAX.into()) as u16,
-        retries2: word(s.tcp_retries2.get()),
-        orphan_retries: word(s.tcp_orphan_retries.get()),
-        fin_timeout: Some(secs(&s.tcp_fin_timeout)),
-        notsent_lowat_default: word(s.tcp_notsent_lowat.get()),
-        frto: s.tcp_frto.on(),
-        ecn_fallback: s.tcp_ecn_fallback.on(),
-        slow_start_after_idle: s.tcp_slow_start_after_idle.on(),
-        moderate_rcvbuf: s.tcp_moderate_rcvbuf.on(),
-        dsack: s.tcp_dsack.on(),
-        tail_loss_probes: matches!(s.tcp_early_retrans.get(), 3 | 4),
-        sndbuf: word(wmem),
-        sndbuf_max: word(wmem_max),
-        rcvbuf: word(rmem),
-        rcvbuf_max: word(rmem_max),
-        congestion: lkl_net::tcp::cong::canonical(&name).unwrap_or(lkl_net::tcp::cong::DEFAULT),
-        ..Settings::default()
-    }
-}
-
 impl TcpSocket {
     pub(super) fn new(net: &Arc<Net>, family: u16) -> Arc<Self> {
-        let settings = net.tcp.shared_defaults(default_settings(net));
+        let settings = net.tcp.shared_defaults(super::option::default_settings(net.sysctl()));
         let inner = Inner {
             phase: Phase::Idle,
             local: (crate::ip::unspecified(family == AF_INET6), 0),
@@ -150,6 +120,7 @@ impl TcpSocket {
             fast_open: super::fastopen::Wishes::default(),
             charged: 0,
             orphan: false,
+            tuned: 0,
             settings,
         };
         let options = SockOptions::new(inner.settings.sndbuf, inner.settings.rcvbuf);
@@ -253,6 +224,7 @@ impl TcpSocket {
         let count = high - low + 1;
         let start = self.net.random_u32() % count;
         let all = || (0..count).map(|i| (low + (start + i) % count) as u16);
+        let all = || all().filter(|p| !self.net.sysctl().is_reserved(*p));
         let free = all().find(|p| ports.is_unused(*p)).or_else(|| all().find(|p| ports.is_free(*p, self.ino, &owner)));
         let port = free.ok_or(Errno::EADDRINUSE)?;
         ports.put(port, self.ino, owner);
@@ -318,7 +290,7 @@ impl TcpSocket {
             local_port: tuple.local.1,
             remote_port: tuple.remote.1,
             iss: self.net.tcp_initial_sequence(tuple),
-            ts_offset: self.net.tcp_hash(tuple, 0x75) as u32,
+            ts_offset: if s.tcp_timestamps.get() == 1 { self.net.tcp_hash(tuple, 0x75) as u32 } else { 0 },
             path_mss: path_mss(route),
             advertised_mss: advertised_mss(route),
             window_scaling: s.tcp_window_scaling.on(),
@@ -327,7 +299,21 @@ impl TcpSocket {
             ecn: s.tcp_ecn.get() == 1,
             fast_open: None,
             settings: settings.clone(),
+            tunables: self.net.tcp.tunables(),
         }
+    }
+
+    /// Takes the lock to use the connection, which is told of what has changed in `/proc/sys` before.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock();
+        let tuned = self.net.tcp.tuned.load(Acquire);
+        if inner.tuned != tuned {
+            inner.tuned = tuned;
+            if let Phase::Connection(c) = &mut inner.phase {
+                c.set_tunables(self.net.tcp.tunables());
+            }
+        }
+        inner
     }
 
     /// Runs `f` on the connection, does what it leaves, and answers what it said.
@@ -335,7 +321,7 @@ impl TcpSocket {
     /// Here and elsewhere the clock is read under the socket's lock: a connection's time never goes back, or what is
     /// sent later would seem to have been sent earlier, and be taken for lost.
     pub(super) fn on_connection<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> Result<T> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.net.now();
         let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::ENOTCONN) };
         let answer = f(c, now);
@@ -372,8 +358,10 @@ impl TcpSocket {
             return;
         }
         let level = self.net.tcp_memory_level();
+        let challenges = self.net.tcp_challenges_left();
         let progress = self.on_connection(|c, now| {
             c.set_memory_level(level);
+            c.allow_challenges(challenges);
             f(c, now);
             Progress::of(c)
         });
@@ -447,7 +435,7 @@ impl TcpSocket {
             let mut found = None;
             for i in 0..count {
                 let p = (low + start.wrapping_add(i) % count) as u16;
-                if !ports.is_connectable(p) {
+                if !ports.is_connectable(p) || self.net.sysctl().is_reserved(p) {
                     continue;
                 }
                 let t = tuple(p);
@@ -494,7 +482,8 @@ impl TcpSocket {
         if let Some(Entry::TimeWait(tw)) = self.net.tcp.find(&tuple) {
             let local = tuple.remote.0.is_loopback();
             let reuse = self.net.sysctl().tcp_tw_reuse.get();
-            let may = tw.state.lock().reusable(self.net.now()).is_some();
+            let delay = u64::try_from(self.net.sysctl().tcp_tw_reuse_delay.get()).unwrap_or(0);
+            let may = tw.state.lock().reusable(self.net.now(), Duration::from_millis(delay)).is_some();
             if may && (reuse == 1 || (reuse == 2 && local)) {
                 self.net.tcp.remove(&tuple, Some(Arc::as_ptr(&tw).cast()));
             }
@@ -567,7 +556,7 @@ impl TcpSocket {
                 other => other,
             };
         }
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.net.now();
         let Phase::Connection(c) = &mut inner.phase else { return Err(Errno::EPIPE) };
         match c.state() {
@@ -616,7 +605,7 @@ impl TcpSocket {
             let notes = self.notes.get().ok_or(Errno::EAGAIN)?;
             return errqueue::receive(&notes.errors, self.family, &self.options, &self.inet, msg);
         }
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let shut = inner.shut;
         let Phase::Connection(c) = &mut inner.phase else {
             drop(inner);
@@ -710,7 +699,7 @@ pub(super) fn advertised_mss(route: &Route) -> u16 {
 
 impl TimerTarget for TcpSocket {
     fn expire(&self, now: Instant) -> Option<Instant> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = now.max(self.net.now());
         let work = match &mut inner.phase {
             Phase::Idle => return None,
@@ -735,7 +724,7 @@ impl TimerTarget for TcpSocket {
 impl TcpSocket {
     /// Changes the options of the connection there is, and of those to come.
     pub(super) fn change_settings(&self, change: impl Fn(&mut Settings)) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.net.now();
         change(Arc::make_mut(&mut inner.settings));
         let settings = inner.settings.clone();

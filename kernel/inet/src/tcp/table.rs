@@ -2,11 +2,15 @@
 
 use super::ports::{Owner, Ports};
 use super::socket::TcpSocket;
+use crate::sysctl::Sysctl;
 use crate::{FlowKey, Net};
 use core::hash::{BuildHasher, Hasher};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{Relaxed, Release},
+};
 use lkl_abi::{Errno, Result};
-use lkl_net::tcp::{Settings, TimeWait};
+use lkl_net::tcp::{Settings, TimeWait, Tunables};
 use lkl_ops::Instant;
 use lkl_sync::{Mutex, Rank, RwLock, TimerId, TimerTarget};
 use std::collections::HashMap;
@@ -137,6 +141,9 @@ pub struct TcpTable {
     pub(super) ports: Mutex<Ports>,
     pub(super) time_waits: AtomicUsize,
     pub(super) memory: super::memory::Memory,
+    /// The settings of the namespace that connections know, and how often they have changed.
+    tunables: RwLock<Arc<Tunables>>,
+    pub(super) tuned: AtomicU32,
     /// The options that sockets begin with, shared as long as they are the same.
     defaults: Mutex<Arc<Settings>>,
     pub(super) peer_cookies: super::fastopen::PeerCookies,
@@ -151,6 +158,8 @@ impl Default for TcpTable {
             ports: Mutex::new(Rank::Ports, Ports::default()),
             time_waits: AtomicUsize::new(0),
             memory: super::memory::Memory::default(),
+            tunables: RwLock::new(Rank::Leaf, Arc::default()),
+            tuned: AtomicU32::new(1),
             defaults: Mutex::new(Rank::Leaf, Arc::default()),
             peer_cookies: super::fastopen::PeerCookies::default(),
         }
@@ -165,6 +174,17 @@ impl TcpTable {
             *last = Arc::new(settings);
         }
         last.clone()
+    }
+
+    /// The settings of the namespace that connections know.
+    pub(super) fn tunables(&self) -> Arc<Tunables> {
+        self.tunables.read().clone()
+    }
+
+    /// Settings have changed: each connection learns of it with the next that happens to it.
+    pub(crate) fn retune(&self, s: &Sysctl) {
+        *self.tunables.write() = Arc::new(super::option::tunables(s));
+        self.tuned.fetch_add(1, Release);
     }
 
     fn shard(&self, tuple: &Tuple) -> &Shard {

@@ -264,6 +264,9 @@ impl TcpSocket {
             ext.tcp_keep_alive = keepalive,
             ext.tcp_full_undo = undo,
         );
+        if s.challenge_ack > 0 {
+            self.net.tcp_challenged(s.challenge_ack);
+        }
     }
 }
 

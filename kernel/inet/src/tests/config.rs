@@ -107,3 +107,61 @@ fn settings_by_name() {
         assert!(net.sysctl_get(&name).is_some(), "{name}");
     }
 }
+
+/// Settings of Linux 6.18 for TCP that are not here: what they are about is not.
+const ABSENT: [&str; 27] = [
+    "app_win",
+    "autocorking",
+    "backlog_ack_defer",
+    "child_ehash_entries",
+    "comp_sack_delay_ns",
+    "comp_sack_nr",
+    "comp_sack_slack_ns",
+    "early_demux",
+    "ehash_entries",
+    "fastopen_blackhole_timeout_sec",
+    "fwmark_accept",
+    "l3mdev_accept",
+    "limit_output_bytes",
+    "migrate_req",
+    "no_metrics_save",
+    "no_ssthresh_metrics_save",
+    "pingpong_thresh",
+    "plb_cong_thresh",
+    "plb_enabled",
+    "plb_idle_rehash_rounds",
+    "plb_rehash_rounds",
+    "plb_suspend_rto_sec",
+    "reflect_tos",
+    "retrans_collapse",
+    "shrink_window",
+    "tso_win_divisor",
+    "workaround_signed_windows",
+];
+
+#[test]
+fn the_table_of_settings_is_current() {
+    let p = Pair::bare(&Wire::default());
+    let net = &p.a;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../SYSCTL.md");
+    let mut want = "# Settings below /proc/sys/net\n\n\
+        Made by `LKL_UPDATE=1 cargo test -p lkl-inet settings`, which asks the kernel. Each can be read and written at any time; what is wrong\n\
+        is `EINVAL`. Those of links (`conf`, `neigh`) are not shown.\n\n| Setting | At first | Takes |\n|---|---|---|\n"
+        .to_owned();
+    for name in net.sysctl_names().iter().filter(|n| !n.contains("/conf/") && !n.contains("/neigh/")) {
+        let value = net.sysctl_get(name).unwrap().replace('\t', " ");
+        let takes = net.sysctl_expected(name).unwrap();
+        want += &format!("| `{}` | {value} | {takes} |\n", name.replace('/', "."));
+    }
+    want += "\nOf Linux 6.18's settings for TCP these are not there (`ENOENT`), because what they are about is not:\n";
+    for name in ABSENT {
+        assert_eq!(net.sysctl_set(&format!("net/ipv4/tcp_{name}"), "1"), Err(Errno::ENOENT), "{name}");
+    }
+    want += &ABSENT.map(|n| format!("`tcp_{n}`")).join(", ");
+    want += ".\n";
+    if std::env::var_os("LKL_UPDATE").is_some() {
+        std::fs::write(path, &want).unwrap();
+    }
+    let have = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(have == want, "{path} is out of date: run LKL_UPDATE=1 cargo test -p lkl-inet settings");
+}

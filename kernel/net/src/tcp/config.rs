@@ -1,5 +1,7 @@
-//! What a connection is told: at its birth ([`Config`]) and by the program's options ([`Settings`]).
+//! What a connection is told: at its birth ([`Config`]), by the program's options ([`Settings`]), and by the settings of
+//! its namespace, which may change at any time ([`Tunables`]).
 
+use super::rtt::{RTO_MAX, RTO_MIN};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub fast_open: Option<FastOpen>,
     /// The program's options; mostly all connections have the same.
     pub settings: Arc<Settings>,
+    /// The settings of the namespace, which all its connections have.
+    pub tunables: Arc<Tunables>,
 }
 
 /// Fast Open, of the side that opens (RFC 7413, section 3.1).
@@ -52,64 +56,40 @@ pub struct Settings {
     pub max_seg: u16,
     /// `SO_KEEPALIVE`
     pub keepalive: bool,
-    /// `TCP_KEEPIDLE`
-    pub keep_idle: Duration,
+    /// `TCP_KEEPIDLE`; here and below, `None` is what the namespace has.
+    pub keep_idle: Option<Duration>,
     /// `TCP_KEEPINTVL`
-    pub keep_interval: Duration,
+    pub keep_interval: Option<Duration>,
     /// `TCP_KEEPCNT`
-    pub keep_count: u32,
+    pub keep_count: Option<u32>,
     /// `TCP_SYNCNT`
-    pub syn_retries: u32,
-    /// `net.ipv4.tcp_synack_retries`
-    pub synack_retries: u32,
-    /// `net.ipv4.tcp_retries1`: after so many the path is suspected.
-    pub retries1: u32,
-    /// `net.ipv4.tcp_retries2`
-    pub retries2: u32,
-    /// `net.ipv4.tcp_orphan_retries`; 0 means 8, as on Linux.
-    pub orphan_retries: u32,
+    pub syn_retries: Option<u32>,
+    /// `TCP_LINGER2`: how long an orphan stays in FIN_WAIT2. Zero: not at all.
+    pub fin_timeout: Option<Duration>,
     /// `TCP_USER_TIMEOUT`; zero means that the number of retransmissions decides.
     pub user_timeout: Duration,
-    /// `TCP_LINGER2`, `net.ipv4.tcp_fin_timeout`: how long an orphan stays in FIN_WAIT2. `None`: not at all.
-    pub fin_timeout: Option<Duration>,
+    /// `TCP_THIN_LINEAR_TIMEOUTS`
+    pub thin_linear_timeouts: bool,
+    /// The least retransmission time-out (`net.ipv4.tcp_rto_min_us` when the socket was made).
+    pub rto_min: Duration,
+    /// The greatest (`net.ipv4.tcp_rto_max_ms`, or `TCP_RTO_MAX_MS`).
+    pub rto_max: Duration,
     /// `TCP_WINDOW_CLAMP`; 0 if it was not set.
     pub window_clamp: u32,
     /// `TCP_NOTSENT_LOWAT`, in bytes; 0 if it was not set.
     pub notsent_lowat: u32,
-    /// `net.ipv4.tcp_notsent_lowat`, in bytes: what holds if it was not set.
-    pub notsent_lowat_default: u32,
     /// `SO_OOBINLINE`
     pub oob_inline: bool,
     /// `SO_SNDBUF`, in bytes.
     pub sndbuf: u32,
     /// It was set by the program, so it does not grow.
     pub sndbuf_locked: bool,
-    /// The third of `net.ipv4.tcp_wmem`: how far it grows.
-    pub sndbuf_max: u32,
     /// `SO_RCVBUF`, in bytes. The window is half of it.
     pub rcvbuf: u32,
     /// It was set by the program, so it does not grow.
     pub rcvbuf_locked: bool,
-    /// The third of `net.ipv4.tcp_rmem`.
-    pub rcvbuf_max: u32,
     /// `SO_RCVLOWAT`
     pub rcvlowat: u32,
-    /// `net.ipv4.tcp_mtu_probing`: 0 never, 1 after a black hole was found, 2 always.
-    pub mtu_probing: u8,
-    /// `net.ipv4.tcp_base_mss`
-    pub base_mss: u16,
-    /// `net.ipv4.tcp_frto`
-    pub frto: bool,
-    /// `net.ipv4.tcp_ecn_fallback`: a SYN that is sent again does not offer ECN.
-    pub ecn_fallback: bool,
-    /// `net.ipv4.tcp_slow_start_after_idle`
-    pub slow_start_after_idle: bool,
-    /// `net.ipv4.tcp_moderate_rcvbuf`
-    pub moderate_rcvbuf: bool,
-    /// `net.ipv4.tcp_dsack`
-    pub dsack: bool,
-    /// `net.ipv4.tcp_early_retrans`: tail loss probes are sent.
-    pub tail_loss_probes: bool,
     /// `SO_MAX_PACING_RATE`, in bytes a second; all ones if there is no limit.
     pub max_pacing_rate: u64,
     /// `TCP_CONGESTION`
@@ -123,48 +103,165 @@ impl Default for Settings {
             cork: false,
             max_seg: 0,
             keepalive: false,
-            keep_idle: Duration::from_secs(7200),
-            keep_interval: Duration::from_secs(75),
-            keep_count: 9,
-            syn_retries: 6,
-            synack_retries: 5,
-            retries1: 3,
-            retries2: 15,
-            orphan_retries: 0,
+            keep_idle: None,
+            keep_interval: None,
+            keep_count: None,
+            syn_retries: None,
+            fin_timeout: None,
             user_timeout: Duration::ZERO,
-            fin_timeout: Some(Duration::from_secs(60)),
+            thin_linear_timeouts: false,
+            rto_min: RTO_MIN,
+            rto_max: RTO_MAX,
             window_clamp: 0,
             notsent_lowat: 0,
-            notsent_lowat_default: u32::MAX,
             oob_inline: false,
             sndbuf: 16_384,
             sndbuf_locked: false,
-            sndbuf_max: 4_194_304,
             rcvbuf: 131_072,
             rcvbuf_locked: false,
-            rcvbuf_max: 6_291_456,
             rcvlowat: 1,
-            mtu_probing: 0,
-            base_mss: 1024,
-            frto: true,
-            ecn_fallback: true,
-            slow_start_after_idle: true,
-            moderate_rcvbuf: true,
-            dsack: true,
-            tail_loss_probes: true,
             max_pacing_rate: u64::MAX,
             congestion: super::cong::DEFAULT,
         }
     }
 }
 
+/// Settings of the namespace, as they are now: `net.ipv4.tcp_NAME` where nothing else is said. Defaults are Linux's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each is the setting of its name in ip-sysctl.rst")]
+pub struct Tunables {
+    /// `tcp_keepalive_time`
+    pub keep_idle: Duration,
+    /// `tcp_keepalive_intvl`
+    pub keep_interval: Duration,
+    /// `tcp_keepalive_probes`
+    pub keep_count: u32,
+    pub fin_timeout: Duration,
+    pub syn_retries: u32,
+    /// So many time-outs of a SYN are not doubled; they are not among `syn_retries`.
+    pub syn_linear_timeouts: u32,
+    pub synack_retries: u32,
+    /// After so many the path is suspected.
+    pub retries1: u32,
+    pub retries2: u32,
+    /// 0 means 8, as on Linux.
+    pub orphan_retries: u32,
+    pub thin_linear_timeouts: bool,
+    pub notsent_lowat: u32,
+    /// The first of `tcp_rmem`: so many bytes a connection may hold in any case.
+    pub rmem_min: u32,
+    /// The third of `tcp_rmem`.
+    pub rcvbuf_max: u32,
+    /// The third of `tcp_wmem`: how far a send buffer grows.
+    pub sndbuf_max: u32,
+    pub moderate_rcvbuf: bool,
+    /// 0 never, 1 after a black hole was found, 2 always.
+    pub mtu_probing: u8,
+    pub base_mss: u16,
+    pub mtu_probe_floor: u16,
+    pub min_snd_mss: u16,
+    pub probe_interval: Duration,
+    pub probe_threshold: u16,
+    pub frto: bool,
+    /// A SYN that is sent again does not offer ECN.
+    pub ecn_fallback: bool,
+    pub slow_start_after_idle: bool,
+    pub dsack: bool,
+    /// `tcp_early_retrans`: tail loss probes are sent.
+    pub tail_loss_probes: bool,
+    /// Duplicates that stand for a loss, before any reordering is seen.
+    pub reordering: u32,
+    pub max_reordering: u32,
+    /// `tcp_recovery`, bit 1: RACK's window does not grow.
+    pub static_reorder_window: bool,
+    /// `tcp_recovery`, bit 2: the number of duplicates does not count.
+    pub no_dup_threshold: bool,
+    /// Percent.
+    pub pacing_ss_ratio: u32,
+    /// Percent.
+    pub pacing_ca_ratio: u32,
+    pub min_tso_segs: u32,
+    pub tso_rtt_log: u32,
+    /// How long a least round trip time counts.
+    pub min_rtt_wlen: Duration,
+    /// Least time between two answers to segments that do not fit (RFC 5961, section 7).
+    pub invalid_ratelimit: Duration,
+    /// The urgent pointer is that of RFC 1122.
+    pub stdurg: bool,
+}
+
+impl Default for Tunables {
+    fn default() -> Self {
+        Self {
+            keep_idle: Duration::from_secs(7200),
+            keep_interval: Duration::from_secs(75),
+            keep_count: 9,
+            fin_timeout: Duration::from_secs(60),
+            syn_retries: 6,
+            syn_linear_timeouts: 4,
+            synack_retries: 5,
+            retries1: 3,
+            retries2: 15,
+            orphan_retries: 0,
+            thin_linear_timeouts: false,
+            notsent_lowat: u32::MAX,
+            rmem_min: 4096,
+            rcvbuf_max: 6_291_456,
+            sndbuf_max: 4_194_304,
+            moderate_rcvbuf: true,
+            mtu_probing: 0,
+            base_mss: 1024,
+            mtu_probe_floor: 48,
+            min_snd_mss: 48,
+            probe_interval: Duration::from_secs(600),
+            probe_threshold: 8,
+            frto: true,
+            ecn_fallback: true,
+            slow_start_after_idle: true,
+            dsack: true,
+            tail_loss_probes: true,
+            reordering: 3,
+            max_reordering: 300,
+            static_reorder_window: false,
+            no_dup_threshold: false,
+            pacing_ss_ratio: 200,
+            pacing_ca_ratio: 120,
+            min_tso_segs: 2,
+            tso_rtt_log: 9,
+            min_rtt_wlen: Duration::from_secs(300),
+            invalid_ratelimit: Duration::from_millis(500),
+            stdurg: false,
+        }
+    }
+}
+
 impl Settings {
     /// So many bytes may wait unsent before the program is told to stop writing.
-    pub(super) fn unsent_limit(&self) -> u32 {
+    pub(super) fn unsent_limit(&self, t: &Tunables) -> u32 {
         match self.notsent_lowat {
-            0 => self.notsent_lowat_default,
+            0 => t.notsent_lowat,
             n => n,
         }
+    }
+
+    /// So long nothing is heard of the peer before it is asked (`TCP_KEEPIDLE`).
+    pub fn keep_idle(&self, t: &Tunables) -> Duration {
+        self.keep_idle.unwrap_or(t.keep_idle)
+    }
+
+    /// And so long between two such questions (`TCP_KEEPINTVL`).
+    pub fn keep_interval(&self, t: &Tunables) -> Duration {
+        self.keep_interval.unwrap_or(t.keep_interval)
+    }
+
+    /// So many of them are not answered by a peer that is gone (`TCP_KEEPCNT`).
+    pub fn keep_count(&self, t: &Tunables) -> u32 {
+        self.keep_count.unwrap_or(t.keep_count)
+    }
+
+    /// How often a SYN is sent again (`TCP_SYNCNT`).
+    pub fn syn_retries(&self, t: &Tunables) -> u32 {
+        self.syn_retries.unwrap_or(t.syn_retries)
     }
 
     /// The window that a receive buffer of `rcvbuf` bytes stands for, in bytes.
@@ -185,8 +282,8 @@ impl Settings {
     }
 
     /// The scale to announce, so that the buffer may grow as far as it is let (RFC 7323, section 2.3).
-    pub(super) fn window_scale(&self) -> u8 {
-        let mut most = if self.rcvbuf_locked { self.rcvbuf } else { self.rcvbuf.max(self.rcvbuf_max) };
+    pub(super) fn window_scale(&self, t: &Tunables) -> u8 {
+        let mut most = if self.rcvbuf_locked { self.rcvbuf } else { self.rcvbuf.max(t.rcvbuf_max) };
         if self.window_clamp > 0 {
             most = most.min(self.window_clamp);
         }

@@ -49,8 +49,6 @@ use std::sync::Arc;
 pub(super) const DEFAULT_MSS: u16 = 536;
 /// The least MSS that is believed.
 pub(super) const MIN_MSS: u16 = 48;
-/// Least time between two answers to segments that do not fit (`net.ipv4.tcp_invalid_ratelimit`; RFC 5961, section 7).
-const INVALID_INTERVAL: Duration = Duration::from_millis(500);
 /// The least delay of an acknowledgement.
 const DELACK_MIN: Duration = Duration::from_millis(40);
 /// The greatest.
@@ -346,6 +344,8 @@ pub struct Connection {
     fast: fastopen::FastOpenState,
     mtu: Option<Box<mtu::MtuSearch>>,
     memory_level: MemoryLevel,
+    /// The namespace has answered as many doubtful segments as it may (`net.ipv4.tcp_challenge_ack_limit`).
+    no_challenges: bool,
     /// Sizes of the buffers as they are, in bytes: they grow.
     sndbuf: u32,
     rcvbuf: u32,
@@ -458,9 +458,10 @@ impl Connection {
             fast: fastopen::FastOpenState::default(),
             mtu: None,
             memory_level: MemoryLevel::Fine,
+            no_challenges: false,
             sndbuf: cfg.settings.sndbuf,
             rcvbuf: cfg.settings.rcvbuf,
-            rtt: Rtt::new(),
+            rtt: Rtt::new(cfg.settings.rto_min, cfg.settings.rto_max),
             deadlines: Deadlines::default(),
             pending: Pending::default(),
             orphan: false,
@@ -483,7 +484,7 @@ impl Connection {
         let mut c = Self::new(cfg, State::SynSent, 0, now);
         c.tx.nxt = BASE + 1;
         c.pending.syn = true;
-        c.rx.scale = if c.cfg.window_scaling { c.cfg.settings.window_scale() } else { 0 };
+        c.rx.scale = if c.cfg.window_scaling { c.cfg.settings.window_scale(&c.cfg.tunables) } else { 0 };
         c.deadlines.rto = Some(now + c.rtt.rto());
         c
     }
@@ -540,7 +541,8 @@ impl Connection {
         // At most half of the peer's window, so that there are always two segments of it (RFC 9293, section 3.8.6.2.1).
         let window = if self.tx.max_wnd > u64::from(DEFAULT_MSS) { self.tx.max_wnd / 2 } else { self.tx.max_wnd };
         let options = if self.ts.on { 12 } else { 0 };
-        let room = u64::from(mss.max(MIN_MSS) - options);
+        let least = self.cfg.tunables.min_snd_mss.max(MIN_MSS);
+        let room = u64::from(mss.max(least) - options);
         self.tx.mss = if window > 0 { room.min(window.max(u64::from(MIN_MSS - options))) } else { room };
         self.tx.win.mss = self.tx.mss;
     }

@@ -2,7 +2,7 @@
 
 use super::config::{Config, Settings};
 use super::conn::{DEFAULT_MSS, MIN_MSS};
-use super::rtt::{RTO_INIT, RTO_MAX};
+use super::rtt::RTO_INIT;
 use super::segment::{Ecn, Flags, Options, Segment, SegmentOut};
 use super::seq::{seq_after, seq_before};
 use core::time::Duration;
@@ -45,7 +45,8 @@ impl Request {
     pub fn new(cfg: Config, syn: &Segment, now: Instant) -> Self {
         let mut peer = syn.options.clone();
         peer.mss = Some(peer.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS));
-        let scale = (cfg.window_scaling && peer.window_scale.is_some()).then(|| cfg.settings.window_scale());
+        let scale =
+            (cfg.window_scaling && peer.window_scale.is_some()).then(|| cfg.settings.window_scale(&cfg.tunables));
         let stamps = cfg.timestamps && peer.timestamps.is_some();
         let window = u32::from(cfg.settings.syn_window(cfg.advertised_mss - if stamps { 12 } else { 0 }));
         Self {
@@ -95,12 +96,12 @@ impl Request {
     /// The deadline has come: answers the SYN-ACK to send again, or nothing, and whether to keep the request.
     /// `defer` is how often a request that was acknowledged without data is waited for (`TCP_DEFER_ACCEPT`).
     pub fn on_timer(&mut self, now: Instant, defer: u32) -> (Option<SegmentOut>, bool) {
-        let limit = self.cfg.settings.synack_retries.max(if self.acknowledged { defer } else { 0 });
+        let limit = self.cfg.tunables.synack_retries.max(if self.acknowledged { defer } else { 0 });
         if self.retries >= limit {
             return (None, false);
         }
         self.retries += 1;
-        let wait = RTO_INIT.saturating_mul(1 << self.retries.min(10)).min(RTO_MAX);
+        let wait = RTO_INIT.saturating_mul(1 << self.retries.min(10)).min(self.cfg.settings.rto_max);
         self.deadline = now + wait;
         // While data is waited for, nothing is sent until the last time (the peer thinks it is connected).
         let quiet = self.acknowledged && defer > 0 && self.retries < defer;
@@ -172,7 +173,7 @@ impl Request {
         n += 1;
         while seconds > period && n < 255 {
             n += 1;
-            step = (step * 2).min(RTO_MAX.as_secs() as u32);
+            step = (step * 2).min(super::rtt::RTO_MAX.as_secs() as u32);
             period = period.saturating_add(step);
         }
         n

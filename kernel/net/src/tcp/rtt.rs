@@ -9,8 +9,6 @@ pub(super) const RTO_MIN: Duration = Duration::from_millis(200);
 pub(super) const RTO_MAX: Duration = Duration::from_secs(120);
 /// The first one, before there is a sample (RFC 6298, section 2.1).
 pub(super) const RTO_INIT: Duration = Duration::from_secs(1);
-/// How long a minimum counts.
-const MIN_WINDOW: Duration = Duration::from_secs(300);
 
 /// The estimator.
 #[derive(Clone, Debug)]
@@ -21,16 +19,43 @@ pub(super) struct Rtt {
     min_at: Instant,
     backoff: u32,
     rto: Duration,
+    /// Bounds of the time-out, in microseconds.
+    bounds: (u32, u32),
 }
 
 impl Rtt {
-    pub(super) fn new() -> Self {
-        Self { srtt: None, var: Duration::ZERO, min: Duration::MAX, min_at: Instant::ZERO, backoff: 0, rto: RTO_INIT }
+    pub(super) fn new(least: Duration, most: Duration) -> Self {
+        let mut new = Self {
+            srtt: None,
+            var: Duration::ZERO,
+            min: Duration::MAX,
+            min_at: Instant::ZERO,
+            backoff: 0,
+            rto: RTO_INIT,
+            bounds: (0, 0),
+        };
+        new.bound(least, most);
+        new
+    }
+
+    /// Sets the bounds of the time-out.
+    pub(super) fn bound(&mut self, least: Duration, most: Duration) {
+        let us = |d: Duration| u32::try_from(d.as_micros()).unwrap_or(u32::MAX);
+        self.bounds = (us(least), us(most));
+    }
+
+    fn least(&self) -> Duration {
+        Duration::from_micros(self.bounds.0.into())
+    }
+
+    /// The greatest time-out.
+    pub(super) fn most(&self) -> Duration {
+        Duration::from_micros(self.bounds.1.into())
     }
 
     /// Takes a sample in (RFC 6298, section 2). The variance has Linux's floor: the time-out is never nearer to the
-    /// round trip time than [`RTO_MIN`].
-    pub(super) fn sample(&mut self, now: Instant, rtt: Duration) {
+    /// round trip time than the least one. `window`: how long a minimum counts.
+    pub(super) fn sample(&mut self, now: Instant, rtt: Duration, window: Duration) {
         let rtt = rtt.max(Duration::from_micros(1));
         match self.srtt {
             None => {
@@ -43,17 +68,17 @@ impl Rtt {
                 self.srtt = Some((srtt * 7 + rtt) / 8);
             }
         }
-        if rtt <= self.min || now.since(self.min_at) > MIN_WINDOW {
+        if rtt <= self.min || now.since(self.min_at) > window {
             self.min = rtt;
             self.min_at = now;
         }
         let srtt = self.srtt.unwrap_or(rtt);
-        self.rto = (srtt + (self.var * 4).max(RTO_MIN)).min(RTO_MAX);
+        self.rto = (srtt + (self.var * 4).max(self.least())).min(self.most());
     }
 
     /// The time-out now, doubled for each time it ran out.
     pub(super) fn rto(&self) -> Duration {
-        self.rto.saturating_mul(1 << self.backoff.min(16)).min(RTO_MAX)
+        self.rto.saturating_mul(1 << self.backoff.min(16)).min(self.most())
     }
 
     /// RFC 6298, section 5.5.
@@ -96,12 +121,13 @@ mod tests {
 
     #[test]
     fn first_sample_and_floor() {
-        let mut r = Rtt::new();
+        let mut r = Rtt::new(RTO_MIN, RTO_MAX);
+        let window = Duration::from_secs(300);
         assert_eq!(r.rto(), RTO_INIT);
-        r.sample(Instant::ZERO, Duration::from_millis(100));
+        r.sample(Instant::ZERO, Duration::from_millis(100), window);
         assert_eq!(r.rto(), Duration::from_millis(300));
         for _ in 0..100 {
-            r.sample(Instant::ZERO, Duration::from_millis(10));
+            r.sample(Instant::ZERO, Duration::from_millis(10), window);
         }
         assert!(r.rto() >= RTO_MIN && r.rto() < Duration::from_millis(215));
         r.back_off();

@@ -5,12 +5,11 @@
 
 use super::ranges::Ranges;
 use super::rate::{Newest, SendStamp};
+use super::Tunables;
 use core::time::Duration;
 use lkl_ops::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// RFC 5681, section 3.2.
-const DUP_THRESH: u64 = 3;
 /// Recoveries without a duplicate reported, until the reordering window is what it was (RFC 8985, section 6.2, step 4).
 const REORDER_PERSIST: u32 = 16;
 
@@ -76,8 +75,8 @@ pub(super) struct Scoreboard {
     lost_ever: u64,
     /// The newest transmission that was delivered: its time, its end, and how long it took (RFC 8985, section 5.2).
     newest: Option<(Instant, u64, Duration)>,
-    /// Something came before what was sent before it (RFC 8985, section 6.2, step 3).
-    reordering: bool,
+    /// How often something came after what was sent after it (RFC 8985, section 6.2, step 3), and by how many bytes at most.
+    late: (u32, u64),
     reorder_steps: u32,
     /// Recoveries until `reorder_steps` is forgotten.
     reorder_persist: u32,
@@ -116,8 +115,15 @@ impl Scoreboard {
         self.records.is_empty()
     }
 
-    pub(super) fn reordering_seen(&self) -> bool {
-        self.reordering
+    /// How often something came late.
+    pub(super) fn reordering_seen(&self) -> u32 {
+        self.late.0
+    }
+
+    /// So many duplicates stand for a loss: by how much things came late, at least the setting.
+    pub(super) fn reordering(&self, mss: u64, t: &Tunables) -> u64 {
+        let degree = self.late.1.div_ceil(mss.max(1)).min(t.max_reordering.into());
+        degree.max(t.reordering.into())
     }
 
     fn put(&mut self, start: u64, r: Record) {
@@ -198,8 +204,8 @@ impl Scoreboard {
             d.lowest_original = Some(d.lowest_original.map_or(r.end, |e| e.min(r.end)));
             // The newest one waited least for its acknowledgement.
             d.rtt = Some(d.rtt.map_or(rtt, |x| x.min(rtt)));
-            if self.sacked.highest().is_some_and(|h| r.end < h) {
-                self.reordering = true;
+            if let Some(highest) = self.sacked.highest().filter(|h| r.end < *h) {
+                self.late = (self.late.0.saturating_add(1), self.late.1.max(highest - start));
             }
         } else if rtt < min_rtt {
             // The acknowledgement of the first transmission, most likely.
@@ -252,7 +258,7 @@ impl Scoreboard {
     /// The peer told us of something it got twice: wait longer before calling anything lost, by one step for each round
     /// trip in which that happens (RFC 8985, section 6.2, step 4).
     pub(super) fn note_spurious(&mut self, una: u64, nxt: u64) {
-        self.reordering = true;
+        self.late.0 = self.late.0.max(1);
         if una >= self.reorder_round {
             self.reorder_round = nxt;
             self.reorder_steps = (self.reorder_steps + 1).min(16);
@@ -279,15 +285,19 @@ impl Scoreboard {
         min_rtt: Duration,
         srtt: Duration,
         recovering: bool,
+        t: &Tunables,
     ) -> (u64, Option<Instant>) {
         let Some((at, end, rtt)) = self.newest else { return (0, None) };
-        let enough = self.sack_acks >= DUP_THRESH
-            || self.sacked.count() as u64 >= DUP_THRESH
-            || self.sacked.len() > (DUP_THRESH - 1) * mss;
-        let window = if !self.reordering && (recovering || enough) {
+        let degree = self.reordering(mss, t);
+        let enough = !t.no_dup_threshold
+            && (self.sack_acks >= degree
+                || self.sacked.count() as u64 >= degree
+                || self.sacked.len() > degree.saturating_sub(1) * mss);
+        let window = if self.late.0 == 0 && (recovering || enough) {
             Duration::ZERO
         } else {
-            (min_rtt / 4).saturating_mul(1 + self.reorder_steps).min(srtt)
+            let steps = if t.static_reorder_window { 0 } else { self.reorder_steps };
+            (min_rtt / 4).saturating_mul(1 + steps).min(srtt)
         };
         let mut marked = 0;
         while let Some(&(sent_at, e, start)) = self.by_time.first() {

@@ -70,10 +70,10 @@ impl TimeWait {
         self.deadline
     }
 
-    /// May a connection be made in its place from our side at `now` (`net.ipv4.tcp_tw_reuse`)? Then its initial
-    /// sequence number is to be at least the answer.
-    pub fn reusable(&self, now: Instant) -> Option<u32> {
-        (self.stamps.is_some() && now.since(self.stamped_at) > Duration::from_secs(1)).then(|| self.next_iss())
+    /// May a connection be made in its place from our side at `now` (`net.ipv4.tcp_tw_reuse`), `delay` after it was last heard of
+    /// (`net.ipv4.tcp_tw_reuse_delay`)? Then its initial sequence number is to be at least the answer.
+    pub fn reusable(&self, now: Instant, delay: Duration) -> Option<u32> {
+        (self.stamps.is_some() && now.since(self.stamped_at) > delay).then(|| self.next_iss())
     }
 
     fn next_iss(&self) -> u32 {

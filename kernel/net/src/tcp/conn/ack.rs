@@ -162,12 +162,18 @@ impl Connection {
     /// RFC 6298, section 3; RFC 7323, section 4.1.
     fn sample_rtt(&mut self, now: Instant, s: &Segment, d: &Delivered, progress: bool) {
         if let (Some(rtt), false) = (d.rtt, d.retransmitted) {
-            self.rtt.sample(now, rtt);
+            self.rtt.sample(now, rtt, self.cfg.tunables.min_rtt_wlen);
         } else if let (true, true, Some((_, echo))) = (progress, self.ts.on, s.options.timestamps) {
             let elapsed = self.timestamp(now).wrapping_sub(echo);
             if echo != 0 && d.bytes > 0 && elapsed < 1 << 24 {
-                self.rtt.sample(now, Duration::from_millis(u64::from(elapsed).max(1)));
+                let rtt = Duration::from_millis(u64::from(elapsed).max(1));
+                self.rtt.sample(now, rtt, self.cfg.tunables.min_rtt_wlen);
             }
         }
+    }
+
+    /// The answer to our SYN came, which was sent once.
+    pub(super) fn sample_handshake(&mut self, now: Instant) {
+        self.rtt.sample(now, now.since(self.syn_at), self.cfg.tunables.min_rtt_wlen);
     }
 }

@@ -1,6 +1,6 @@
 //! Arriving segments: the checks and the states (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
 
-use super::{Connection, Event, Urgent, INITIAL_WINDOW, INVALID_INTERVAL};
+use super::{Connection, Event, Urgent, INITIAL_WINDOW};
 use crate::tcp::segment::{Flags, Segment};
 use crate::tcp::seq::{seq_before, Space, BASE};
 use crate::tcp::timewait::TimeWaitVerdict;
@@ -78,7 +78,7 @@ impl Connection {
         if acks {
             let position = self.tx.space.position(s.ack, self.tx.una);
             if self.tx.retries == 0 {
-                self.rtt.sample(now, now.since(self.syn_at));
+                self.sample_handshake(now);
             }
             self.on_fast_open_answer(now, s, position);
             self.establish(now);
@@ -180,7 +180,7 @@ impl Connection {
             }
             self.tx.una = BASE + 1;
             if self.tx.retries == 0 {
-                self.rtt.sample(now, now.since(self.syn_at));
+                self.sample_handshake(now);
             }
             self.tx.wnd = self.window_of(s);
             self.tx.max_wnd = self.tx.max_wnd.max(self.tx.wnd);
@@ -232,7 +232,7 @@ impl Connection {
             return;
         }
         if seq == end {
-            if self.ack.last_invalid.is_some_and(|at| now.since(at) < INVALID_INTERVAL) {
+            if self.ack.last_invalid.is_some_and(|at| now.since(at) < self.cfg.tunables.invalid_ratelimit) {
                 return;
             }
             self.ack.last_invalid = Some(now);
@@ -245,12 +245,20 @@ impl Connection {
         self.ack.now = true;
     }
 
+    /// Tells whether all connections together may answer a doubtful segment now (RFC 5961, section 7).
+    pub fn allow_challenges(&mut self, allowed: bool) {
+        self.no_challenges = !allowed;
+    }
+
     /// RFC 5961, section 7: answers that an attacker could cause are limited.
     pub(super) fn challenge(&mut self, now: Instant) {
-        if self.ack.last_challenge.is_some_and(|at| now.since(at) < INVALID_INTERVAL) {
+        if self.ack.last_challenge.is_some_and(|at| now.since(at) < self.cfg.tunables.invalid_ratelimit) {
             return;
         }
         self.ack.last_challenge = Some(now);
+        if self.no_challenges {
+            return;
+        }
         self.stats.challenge_ack += 1;
         self.ack.now = true;
     }
@@ -274,7 +282,9 @@ impl Connection {
         if !matches!(self.state, State::Established | State::FinWait1 | State::FinWait2) {
             return;
         }
-        let Some(back) = pointer.checked_sub(1) else { return };
+        // As RFC 1122, section 4.2.2.4, had it, if the setting says so.
+        let past = u16::from(!self.cfg.tunables.stdurg);
+        let Some(back) = pointer.checked_sub(past) else { return };
         let at = seq + u64::from(back);
         let read = self.read_position();
         if at < read || at < self.rx.nxt && self.rx.urgent.is_none_or(|(old, _)| at <= old) {
@@ -332,9 +342,9 @@ impl Connection {
 
     /// An orphan does not wait for the peer's FIN forever.
     pub(super) fn limit_fin_wait(&mut self, now: Instant) {
-        match self.cfg.settings.fin_timeout {
-            Some(t) => self.deadlines.fin = Some(now + t),
-            None => self.die_with_reset(None),
+        match self.cfg.settings.fin_timeout.unwrap_or(self.cfg.tunables.fin_timeout) {
+            Duration::ZERO if self.cfg.settings.fin_timeout.is_some() => self.die_with_reset(None),
+            t => self.deadlines.fin = Some(now + t),
         }
     }
 }

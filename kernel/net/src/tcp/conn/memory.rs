@@ -15,9 +15,6 @@ pub enum MemoryLevel {
     Exhausted,
 }
 
-/// So many bytes a connection may hold in any case (the first of `net.ipv4.tcp_rmem`).
-const GUARANTEED: u64 = 4096;
-
 impl Connection {
     /// Bytes in its queues.
     pub fn memory(&self) -> u64 {
@@ -33,7 +30,8 @@ impl Connection {
     /// section 8).
     pub(super) fn must_refuse_data(&mut self, len: usize) -> bool {
         // Something always fits where nothing is.
-        let fits = |held: u64| held == 0 || held + len as u64 <= GUARANTEED;
+        let guaranteed = u64::from(self.cfg.tunables.rmem_min);
+        let fits = |held: u64| held == 0 || held + len as u64 <= guaranteed;
         if self.memory_level < MemoryLevel::Exhausted || fits(self.memory()) {
             return false;
         }
@@ -57,7 +55,8 @@ impl Connection {
     pub fn send_room(&self) -> usize {
         let used = self.tx.queue.len();
         let own = u64::from(self.sndbuf);
-        let limit = if self.memory_level == MemoryLevel::Exhausted { own.min(GUARANTEED) } else { own };
+        let limit =
+            if self.memory_level == MemoryLevel::Exhausted { own.min(self.cfg.tunables.rmem_min.into()) } else { own };
         usize::try_from(limit.saturating_sub(used)).unwrap_or(usize::MAX)
     }
 }

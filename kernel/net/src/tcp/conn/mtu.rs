@@ -6,13 +6,8 @@
 
 use super::{Connection, Recovery, MIN_MSS};
 use crate::tcp::segment::SegmentOut;
-use core::time::Duration;
 use lkl_ops::Instant;
 
-/// Below this difference the search is over (`net.ipv4.tcp_probe_threshold`).
-const THRESHOLD: u16 = 8;
-/// After so long it begins again (`net.ipv4.tcp_probe_interval`).
-const INTERVAL: Duration = Duration::from_secs(600);
 /// Segments that have to follow a probe, so that its loss is seen.
 const FOLLOWERS: u64 = 4;
 /// Below this many segments the window is too small to risk one.
@@ -59,7 +54,7 @@ impl MtuSearch {
 impl Connection {
     /// The connection is established: the bounds are known.
     pub(super) fn start_mtu_search(&mut self, now: Instant) {
-        let s = &self.cfg.settings;
+        let s = &self.cfg.tunables;
         if s.mtu_probing > 0 {
             let high = self.tx.peer_mss.min(self.tx.path_mss);
             let search =
@@ -73,8 +68,8 @@ impl Connection {
     pub(super) fn on_black_hole(&mut self, now: Instant) {
         let Some(m) = &mut self.mtu else { return };
         if m.on {
-            let half = (m.low / 2).min(self.cfg.settings.base_mss);
-            m.low = half.max(MIN_MSS).min(m.low);
+            let half = (m.low / 2).min(self.cfg.tunables.base_mss);
+            m.low = half.max(self.cfg.tunables.mtu_probe_floor).max(MIN_MSS).min(m.low);
         }
         m.on = true;
         m.probe = None;
@@ -90,8 +85,8 @@ impl Connection {
         if !m.on || m.probe.is_some() || !calm || self.tx.win.cwnd < WINDOW * mss {
             return None;
         }
-        if m.high.saturating_sub(m.low) < THRESHOLD {
-            if m.at.is_some_and(|at| now.since(at) >= INTERVAL) {
+        if m.high.saturating_sub(m.low) < self.cfg.tunables.probe_threshold {
+            if m.at.is_some_and(|at| now.since(at) >= self.cfg.tunables.probe_interval) {
                 // The path may have become a wider one.
                 let high = self.tx.peer_mss.min(self.tx.path_mss);
                 self.mtu = Some(Box::new(MtuSearch { high, at: Some(now), ..m }));

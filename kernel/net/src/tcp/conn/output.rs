@@ -89,7 +89,7 @@ impl Connection {
         let answers = self.state != State::SynSent;
         if answers && self.ecn.on {
             header.flags |= Flags::ECE;
-        } else if !answers && self.cfg.ecn && !(self.tx.retries > 0 && self.cfg.settings.ecn_fallback) {
+        } else if !answers && self.cfg.ecn && !(self.tx.retries > 0 && self.cfg.tunables.ecn_fallback) {
             // RFC 3168, section 6.1.1; section 6.1.1.1 for what a middlebox may swallow.
             header.flags |= Flags::ECE | Flags::CWR;
         }
@@ -213,7 +213,7 @@ impl Connection {
 
     /// RFC 5681, section 4.1, in steps of the time-out as Linux has it.
     fn restart_after_idle(&mut self, now: Instant) {
-        let kept = self.tx.cc.controls() || !self.cfg.settings.slow_start_after_idle;
+        let kept = self.tx.cc.controls() || !self.cfg.tunables.slow_start_after_idle;
         if !self.tx.board.is_empty() || kept {
             return;
         }

@@ -13,7 +13,6 @@ const UNPACED_SEGMENTS: u32 = 10;
 /// Shift that makes the bytes of about a millisecond from a rate (`tcp_tso_autosize`).
 const BURST_SHIFT: u32 = 10;
 /// Round trips below some multiples of half a millisecond let more go in one burst (`net.ipv4.tcp_tso_rtt_log`).
-const BURST_RTT_LOG: u32 = 9;
 const BURST_RTT_BYTES: u64 = 65_536;
 
 /// The most that is made up for when the deadline of pacing was seen late.
@@ -89,8 +88,9 @@ impl Connection {
         }
         let Some(srtt) = self.rtt.srtt().filter(|t| !t.is_zero()) else { return most };
         let win = &self.tx.win;
-        // `net.ipv4.tcp_pacing_ss_ratio` and `tcp_pacing_ca_ratio`.
-        let percent = if win.cwnd < win.ssthresh / 2 { 200 } else { 120 };
+        let t = &self.cfg.tunables;
+        let percent = if win.cwnd < win.ssthresh / 2 { t.pacing_ss_ratio } else { t.pacing_ca_ratio };
+        let percent = u64::from(percent);
         let bytes = win.cwnd.max(self.tx.board.in_flight());
         (per_second(bytes, srtt) / 100).saturating_mul(percent).min(most)
     }
@@ -117,11 +117,13 @@ impl Connection {
     pub(super) fn paced_burst(&self) -> Option<u64> {
         let rate = self.paces().then(|| self.pacing_rate()).filter(|r| *r != u64::MAX)?;
         let mut bytes = rate >> BURST_SHIFT;
-        let shift = self.rtt.min().map_or(u128::MAX, |rtt| rtt.as_micros() >> BURST_RTT_LOG);
+        let t = &self.cfg.tunables;
+        let least = self.rtt.min().filter(|_| t.tso_rtt_log > 0);
+        let shift = least.map_or(u128::MAX, |rtt| rtt.as_micros() >> t.tso_rtt_log.min(127));
         if let Some(more) = u32::try_from(shift).ok().and_then(|s| BURST_RTT_BYTES.checked_shr(s)) {
             bytes += more;
         }
-        Some(bytes.max(2 * self.tx.mss))
+        Some(bytes.max(u64::from(t.min_tso_segs) * self.tx.mss))
     }
 
     /// `bytes` go now: when the next may.

@@ -85,7 +85,7 @@ impl Connection {
 
     /// Remembers what came twice, for the next acknowledgement to report.
     pub(super) fn note_duplicate(&mut self, l: u64, r: u64) {
-        if self.sack && self.cfg.settings.dsack && l < r {
+        if self.sack && self.cfg.tunables.dsack && l < r {
             self.stats.dsack_old_sent += 1;
             self.ack.dsack = Some((l, r));
         }
@@ -258,12 +258,12 @@ impl Connection {
         let old = self.rx.space_max.max(1);
         self.rx.space_max = read;
         let s = &self.cfg.settings;
-        if s.rcvbuf_locked || !s.moderate_rcvbuf || self.memory_level != super::MemoryLevel::Fine {
+        if s.rcvbuf_locked || !self.cfg.tunables.moderate_rcvbuf || self.memory_level != super::MemoryLevel::Fine {
             return;
         }
         let mut window = 2 * read + 16 * u64::from(self.cfg.advertised_mss);
         window += (u128::from(window) * 2 * u128::from(grown) / u128::from(old)).min(u128::from(u32::MAX)) as u64;
-        let wanted = (2 * window).min(u64::from(s.rcvbuf_max)) as u32;
+        let wanted = (2 * window).min(u64::from(self.cfg.tunables.rcvbuf_max)) as u32;
         if wanted > self.rcvbuf {
             self.rcvbuf = wanted;
             self.events |= Event::BUFFERS;

@@ -196,13 +196,14 @@ impl Connection {
         if self.sack {
             let min_rtt = self.rtt.min().unwrap_or_default();
             let srtt = self.rtt.srtt().unwrap_or_default();
-            let (n, again) = self.tx.board.detect(now, mss, min_rtt, srtt, recovering);
+            let (n, again) = self.tx.board.detect(now, mss, min_rtt, srtt, recovering, &self.cfg.tunables);
             marked = n;
             self.deadlines.reorder = again;
         } else if !recovering {
-            if self.tx.dup_acks >= 3 && self.tx.una > self.tx.high {
+            let enough = self.tx.dup_acks >= u64::from(self.cfg.tunables.reordering);
+            if enough && self.tx.una > self.tx.high {
                 marked = self.tx.board.mark_first(mss);
-            } else if self.tx.dup_acks >= 3 && self.tx.high <= self.tx.una {
+            } else if enough && self.tx.high <= self.tx.una {
                 // RFC 6582, section 4.1, is met by the first test; before any loss `high` is where sending began.
                 marked = self.tx.board.mark_first(mss);
             }

@@ -2,13 +2,18 @@
 //! 3.8.6.1), delayed acknowledgements, keep-alive (RFC 9293, section 3.8.4), and the end of an orphan.
 
 use super::{Connection, Event, Recovery, Tlp, DELACK_MAX};
-use crate::tcp::rtt::{RTO_MAX, RTO_MIN};
+use crate::tcp::rtt::RTO_MIN;
 use crate::tcp::scoreboard::Delivered;
 use crate::tcp::seq::BASE;
 use crate::tcp::State;
 use core::time::Duration;
 use lkl_abi::Errno;
 use lkl_ops::Instant;
+
+/// A stream is thin with fewer segments than these in flight; so often its time-out is not doubled
+/// (`net.ipv4.tcp_thin_linear_timeouts`).
+const THIN_SEGMENTS: u64 = 4;
+const THIN_RETRIES: u32 = 6;
 
 impl Connection {
     /// When [`Connection::on_timer`] wants to be called at the latest.
@@ -73,7 +78,7 @@ impl Connection {
     pub(super) fn arm_probe(&mut self, now: Instant) {
         self.deadlines.probe = None;
         let calm = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr);
-        let quiet = self.sack && calm && !self.tx.board.has_sacks() && self.cfg.settings.tail_loss_probes;
+        let quiet = self.sack && calm && !self.tx.board.has_sacks() && self.cfg.tunables.tail_loss_probes;
         if !quiet || self.tx.tlp.is_some() || self.tx.retries > 0 || !self.is_synchronised() {
             return;
         }
@@ -115,9 +120,9 @@ impl Connection {
 
     /// How many times something is sent again before the connection is given up.
     fn retry_limit(&self) -> u32 {
-        let s = &self.cfg.settings;
+        let s = &self.cfg.tunables;
         match self.state {
-            State::SynSent => s.syn_retries,
+            State::SynSent => self.cfg.settings.syn_retries(s) + s.syn_linear_timeouts,
             _ if self.fast.passive && self.tx.una == BASE => s.synack_retries,
             State::SynReceived => s.synack_retries,
             _ if self.orphan => match s.orphan_retries {
@@ -154,7 +159,10 @@ impl Connection {
         let syn = self.fast.passive && self.tx.una == BASE;
         if syn || matches!(self.state, State::SynSent | State::SynReceived) {
             self.tx.retries += 1;
-            self.rtt.back_off();
+            // A SYN goes again some times before the time is doubled.
+            if self.state != State::SynSent || self.tx.retries > self.cfg.tunables.syn_linear_timeouts {
+                self.rtt.back_off();
+            }
             self.pending.syn = true;
             self.stats.retrans_segs += 1;
             self.total.retrans += 1;
@@ -167,8 +175,8 @@ impl Connection {
         self.stats.timeouts += 1;
         // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
         let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
-        self.tx.frto = self.cfg.settings.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
-        if self.tx.retries >= self.cfg.settings.retries1 {
+        self.tx.frto = self.cfg.tunables.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
+        if self.tx.retries >= self.cfg.tunables.retries1 {
             self.on_black_hole(now);
         }
         self.tx.prefer_new = false;
@@ -190,7 +198,14 @@ impl Connection {
         self.tx.tlp = None;
         self.tx.retries += 1;
         self.tx.force_lost = true;
-        self.rtt.back_off();
+        // Of a stream that sends little at a time, it is not doubled at first.
+        let thin = self.cfg.settings.thin_linear_timeouts || self.cfg.tunables.thin_linear_timeouts;
+        let thin = thin && self.state == State::Established && self.tx.retries <= THIN_RETRIES;
+        if thin && self.tx.nxt - self.tx.una < THIN_SEGMENTS * self.tx.mss {
+            self.rtt.reset_backoff();
+        } else {
+            self.rtt.back_off();
+        }
         self.deadlines.probe = None;
         self.deadlines.reorder = None;
         self.deadlines.rto = Some(self.limit_by_user_timeout(now + self.rtt.rto()));
@@ -203,7 +218,8 @@ impl Connection {
         if !waiting {
             self.deadlines.persist = None;
         } else if self.deadlines.persist.is_none() {
-            let wait = self.rtt.rto().max(RTO_MIN).saturating_mul(1 << self.tx.probe_backoff.min(16)).min(RTO_MAX);
+            let wait =
+                self.rtt.rto().max(RTO_MIN).saturating_mul(1 << self.tx.probe_backoff.min(16)).min(self.rtt.most());
             self.deadlines.persist = Some(now + wait);
         }
     }
@@ -231,32 +247,33 @@ impl Connection {
     /// The next keep-alive probe is due so long after the peer was last heard of.
     pub(super) fn arm_keepalive(&mut self, now: Instant) {
         let on = self.cfg.settings.keepalive && self.is_synchronised() && self.state != State::TimeWait;
-        self.deadlines.keepalive = on.then(|| now + self.cfg.settings.keep_idle);
+        self.deadlines.keepalive = on.then(|| now + self.cfg.settings.keep_idle(&self.cfg.tunables));
     }
 
     fn keepalive_timeout(&mut self, now: Instant) {
-        let s = &self.cfg.settings;
+        let (s, t) = (&self.cfg.settings, &self.cfg.tunables);
         if !s.keepalive || !self.is_synchronised() {
             return;
         }
+        let (idle, interval) = (s.keep_idle(t), s.keep_interval(t));
         let heard = self.last_recv.max(self.last_ack_recv);
-        if self.keep_probes == 0 && now < heard + s.keep_idle {
-            self.deadlines.keepalive = Some(heard + s.keep_idle);
+        if self.keep_probes == 0 && now < heard + idle {
+            self.deadlines.keepalive = Some(heard + idle);
             return;
         }
         if !self.tx.board.is_empty() || self.has_unsent() {
             // Its own retransmissions find out.
-            self.deadlines.keepalive = Some(now + s.keep_idle);
+            self.deadlines.keepalive = Some(now + idle);
             return;
         }
         let tried_long = !s.user_timeout.is_zero() && self.keep_probes > 0 && now.since(heard) >= s.user_timeout;
-        if tried_long || (s.user_timeout.is_zero() && self.keep_probes >= s.keep_count) {
+        if tried_long || (s.user_timeout.is_zero() && self.keep_probes >= s.keep_count(t)) {
             let error = self.soft_error.take().unwrap_or(Errno::ETIMEDOUT);
             self.die_with_reset(Some(error));
             self.events |= Event::ERROR;
             return;
         }
-        self.deadlines.keepalive = Some(now + s.keep_interval);
+        self.deadlines.keepalive = Some(now + interval);
         self.keep_probes += 1;
         self.stats.keepalive += 1;
         self.pending.probe = true;

@@ -1,7 +1,7 @@
 //! The program's calls: write, read, shut down, close, and its options.
 
 use super::{Connection, Event, Urgent};
-use crate::tcp::config::Settings;
+use crate::tcp::config::{Settings, Tunables};
 use crate::tcp::cong;
 use crate::tcp::State;
 use bytes::Bytes;
@@ -37,10 +37,20 @@ impl Connection {
     pub fn window_clamp(&self) -> u32 {
         match (self.state(), self.cfg.settings.window_clamp) {
             (State::Closed, clamp) => clamp,
-            (State::SynSent, 0) => u32::from(u16::MAX) << self.cfg.settings.window_scale(),
+            (State::SynSent, 0) => u32::from(u16::MAX) << self.cfg.settings.window_scale(&self.cfg.tunables),
             (_, 0) => self.window_space(),
             (_, clamp) => clamp,
         }
+    }
+
+    /// The settings of the namespace, as the connection knows them.
+    pub fn tunables(&self) -> &Tunables {
+        &self.cfg.tunables
+    }
+
+    /// Tells of new settings of the namespace. Timers that run are not touched: what is asked when they expire is new.
+    pub fn set_tunables(&mut self, tunables: Arc<Tunables>) {
+        self.cfg.tunables = tunables;
     }
 
     /// Changes the program's options, and does what follows from it.
@@ -53,6 +63,7 @@ impl Connection {
         if before.rcvbuf != after.rcvbuf {
             self.rcvbuf = after.rcvbuf;
         }
+        self.rtt.bound(after.rto_min, after.rto_max);
         let keep_changed = before.keepalive != after.keepalive || before.keep_idle != after.keep_idle;
         let mss_changed = before.max_seg != after.max_seg;
         let name = after.congestion;
@@ -80,7 +91,7 @@ impl Connection {
     pub fn can_write(&self) -> bool {
         let used = self.tx.queue.len();
         let free = u64::from(self.sndbuf).saturating_sub(used);
-        free >= used / 2 && free > 0 && self.unsent() < u64::from(self.cfg.settings.unsent_limit())
+        free >= used / 2 && free > 0 && self.unsent() < u64::from(self.cfg.settings.unsent_limit(&self.cfg.tunables))
     }
 
     /// Somebody waits for room: [`Event::WRITABLE`] is wanted.
@@ -158,7 +169,7 @@ impl Connection {
         }
         let window = self.tx.win.cwnd.max(super::INITIAL_WINDOW * self.tx.mss);
         // Some windows to keep it full, and the memory that goes with it.
-        let wanted = (2 * self.tx.cc.sndbuf_factor() * window).min(u64::from(s.sndbuf_max)) as u32;
+        let wanted = (2 * self.tx.cc.sndbuf_factor() * window).min(u64::from(self.cfg.tunables.sndbuf_max)) as u32;
         if wanted > self.sndbuf {
             self.sndbuf = wanted;
             self.events |= Event::BUFFERS | Event::WRITABLE;

@@ -24,6 +24,7 @@ pub(in crate::tcp) fn config(settings: Settings) -> Config {
         ecn: false,
         fast_open: None,
         settings: Arc::new(settings),
+        tunables: Arc::default(),
     }
 }
 

@@ -2,10 +2,11 @@
 //! byte once and in order, and both sides close; and whatever anybody sends, nothing panics and memory stays bounded.
 
 use super::kit::{config, IRS, ISS};
-use crate::tcp::{Connection, Flags, Options, Read, Segment, Settings, State};
+use crate::tcp::{Connection, Flags, Options, Read, Segment, Settings, State, Tunables};
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 struct Rng(u64);
 
@@ -122,8 +123,9 @@ fn whatever_the_peer_does_with_its_stream() {
 fn noise(seed: u64) {
     let mut rng = Rng(seed);
     let kind = ["reno", "cubic", "bbr"][rng.below(3) as usize];
-    let settings = Settings { congestion: kind, mtu_probing: 2, user_timeout: Duration::ZERO, ..Settings::default() };
+    let settings = Settings { congestion: kind, user_timeout: Duration::ZERO, ..Settings::default() };
     let (mut c, mut now) = established(&mut rng, settings);
+    c.set_tunables(Arc::new(Tunables { mtu_probing: 2, ..Tunables::default() }));
     for _ in 0..rng.below(40) {
         match rng.below(8) {
             0 if c.send_room() > 0 && !c.write_closed() => {

@@ -6,6 +6,7 @@ use crate::tcp::recvq::OutOfOrder;
 use crate::tcp::scoreboard::Scoreboard;
 use crate::tcp::segment::Segment;
 use crate::tcp::sendq::SendQueue;
+use crate::tcp::Tunables;
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_ops::Instant;
@@ -133,7 +134,7 @@ fn scoreboard_counts_every_byte() {
                     }
                 }
                 5 => {
-                    b.detect(now, 1000, rtt, rtt, rng.below(2) == 0);
+                    b.detect(now, 1000, rtt, rtt, rng.below(2) == 0, &Tunables::default());
                     while let Some((s, e)) = b.next_lost() {
                         b.resent(s, e.min(s + 1000), now, SendStamp::default());
                         if rng.below(3) == 0 {
@@ -189,7 +190,7 @@ fn reordering_window() {
     b.sent(1, 1001, at(0), SendStamp::default());
     b.sent(1001, 2001, at(1), SendStamp::default());
     b.sack(1001, 2001, at(41), rtt);
-    let due = |b: &mut Scoreboard| b.detect(at(41), 1000, rtt, Duration::from_millis(100), false);
+    let due = |b: &mut Scoreboard| b.detect(at(41), 1000, rtt, Duration::from_millis(100), false, &Tunables::default());
     assert_eq!(due(&mut b), (0, Some(at(50))));
     b.note_spurious(1, 2001);
     assert_eq!(due(&mut b), (0, Some(at(60))));
@@ -204,5 +205,5 @@ fn reordering_window() {
     b.recovered();
     // Something came out of order, so there is a window still, in recovery too.
     assert_eq!(due(&mut b), (0, Some(at(50))));
-    assert_eq!(b.detect(at(50), 1000, rtt, rtt, true), (1000, None));
+    assert_eq!(b.detect(at(50), 1000, rtt, rtt, true, &Tunables::default()), (1000, None));
 }

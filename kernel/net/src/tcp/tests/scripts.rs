@@ -3,11 +3,13 @@
 use super::kit::{config, Script, IRS, ISS, MSS};
 use crate::tcp::{
     Connection, Event, Flags, Options, Read, Request, RequestVerdict, Segment, Settings, State, TimeWaitVerdict,
+    Tunables,
 };
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_abi::Errno;
 use lkl_ops::Instant;
+use std::sync::Arc;
 
 const FULL: usize = MSS as usize;
 
@@ -43,12 +45,15 @@ fn half_open_peer_in_syn_sent() {
     assert_eq!(s.c.state(), State::SynSent);
 }
 
-/// RFC 6298, section 5.5 and Linux's tcp_syn_retries: the SYN goes out 1, 2, 4... seconds apart, then ETIMEDOUT.
+/// RFC 6298, section 5.5 and Linux's tcp_syn_retries and tcp_syn_linear_timeouts: the SYN goes out 1, 1, 2, 4... seconds apart, then
+/// ETIMEDOUT.
 #[test]
 fn syn_is_sent_again() {
-    let mut s = Script::connect(config(Settings { syn_retries: 2, ..Settings::default() }));
+    let mut cfg = config(Settings { syn_retries: Some(2), ..Settings::default() });
+    cfg.tunables = Arc::new(Tunables { syn_linear_timeouts: 1, ..Tunables::default() });
+    let mut s = Script::connect(cfg);
     assert_eq!(s.expect().flags, Flags::SYN);
-    for seconds in [1, 2] {
+    for seconds in [1, 1, 2] {
         s.wait(seconds * 1000 - 1);
         s.nothing();
         s.wait(1);
@@ -440,9 +445,9 @@ fn zero_window_probe() {
 fn keepalive() {
     let keep = Settings {
         keepalive: true,
-        keep_idle: Duration::from_secs(10),
-        keep_interval: Duration::from_secs(5),
-        keep_count: 2,
+        keep_idle: Some(Duration::from_secs(10)),
+        keep_interval: Some(Duration::from_secs(5)),
+        keep_count: Some(2),
         ..Settings::default()
     };
     let mut s = Script::established(keep);
