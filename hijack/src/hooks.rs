@@ -9,6 +9,7 @@
 //!
 //! `opt` marks what older libcs do not have. Hooks that need more than a line are in the modules below.
 
+mod ids;
 mod io;
 mod process;
 mod rights;
@@ -342,6 +343,7 @@ pub(crate) fn without_trap() {
 /// Looks up what the hooks stand before. Called once, in the constructor: later it could meet a lock of the loader's.
 pub(crate) fn resolve() {
     resolve_table();
+    ids::resolve();
     io::resolve();
     process::resolve();
     rights::resolve();

@@ -9,11 +9,13 @@
 
 pub(crate) mod calls;
 pub(crate) mod cwd;
+pub(crate) mod ids;
 pub(crate) mod mapped;
 pub(crate) mod place;
 pub(crate) mod program;
 
 use crate::door;
+use crate::fds;
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::Thread;
@@ -62,6 +64,8 @@ pub(crate) unsafe fn dispatch(number: usize, a: &Args) -> Option<isize> {
             Whose::Host => None,
         },
         // SAFETY: by the caller's contract.
+        n if ids::CALLS.contains(&n) => unsafe { ids::call(number, a) },
+        // SAFETY: by the caller's contract.
         _ => unsafe { named(calls::find(number)?, a) },
     }
 }
@@ -71,6 +75,9 @@ pub(crate) unsafe fn dispatch(number: usize, a: &Args) -> Option<isize> {
 /// # Safety
 /// As [`dispatch`].
 unsafe fn named(call: &Call, a: &Args) -> Option<isize> {
+    if call.number == libc::SYS_openat2 && stays_below(a) {
+        return Some(in_kernel(call, a));
+    }
     let mut args = *a;
     let mut kept: [Option<Path>; 2] = [None, None];
     let (mut hosts, mut kernels, mut moved) = (0, 0, false);
@@ -84,7 +91,7 @@ unsafe fn named(call: &Call, a: &Args) -> Option<isize> {
             }
             Whose::KernelAt(p) => {
                 kernels += 1;
-                put(&mut args, *dir, *path, slot.insert(p));
+                put(&mut args, *dir, *path, slot.insert(place::open_file(a[usize::from(*path)]).unwrap_or(p)));
             }
         }
     }
@@ -98,6 +105,15 @@ unsafe fn named(call: &Call, a: &Args) -> Option<isize> {
     let ret = in_kernel(call, &args);
     // SAFETY: by the caller's contract.
     Some(unsafe { elsewhere(call, &args, ret) }.unwrap_or(ret))
+}
+
+/// Is this `openat2` to find its file below a directory of ours, whatever the path looks like (`RESOLVE_BENEATH`, `RESOLVE_IN_ROOT`)?
+fn stays_below(a: &Args) -> bool {
+    const BELOW: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
+    const RESOLVE: u64 = 16;
+    let dir = a[0] as i32;
+    let ours = fds::kernel(dir) || dir == libc::AT_FDCWD && cwd::ours();
+    ours && a[3] >= RESOLVE + 8 && mem::get::<u64>(a[2].wrapping_add(RESOLVE)).is_ok_and(|resolve| resolve & BELOW != 0)
 }
 
 fn directory(dir: u8, a: &Args) -> i32 {

@@ -7,7 +7,7 @@
 use crate::door;
 use crate::fds::{self, state};
 use crate::mem;
-use crate::paths::{calls, mapped};
+use crate::paths::{calls, ids, mapped};
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
 use crate::{exec, handover, mixed, paths, ring, signal, thread, transfer, tree, xlate};
@@ -84,6 +84,11 @@ const fn kinds() -> [u8; KINDS] {
     let mut i = 0;
     while i < calls::OTHERS.len() {
         k[calls::OTHERS[i] as usize] = LOOK;
+        i += 1;
+    }
+    let mut i = 0;
+    while i < ids::CALLS.len() {
+        k[ids::CALLS[i] as usize] = LOOK;
         i += 1;
     }
     k

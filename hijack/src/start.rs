@@ -1,6 +1,6 @@
 //! The beginning: the constructor, which runs before any other code of the program.
 
-use crate::paths::place;
+use crate::paths::{ids, place};
 use crate::sys::{self, host};
 use crate::tree::named;
 use crate::{door, exec, fds, handover, hooks, image, raw, signal, thread, trap, tree};
@@ -45,6 +45,7 @@ fn start() -> Result<(), String> {
     image::init()?;
     signal::init();
     exec::init();
+    ids::init();
     let set = |name: &str| std::env::var_os(name);
     if let Some(question) = set(named::ASK) {
         named::ask(&question.to_string_lossy())?;

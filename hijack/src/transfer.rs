@@ -1,5 +1,6 @@
 //! Moving bytes between a file of the host's and one of the kernel's: `sendfile`, `splice`, and what `tee` and
-//! `copy_file_range` answer. Arguments are looked at in Linux's order (`do_sendfile`, `do_splice`).
+//! `copy_file_range` answer. Arguments are looked at in Linux's order (`do_sendfile`, `do_splice`). Where both are the kernel's, so
+//! is the call.
 //!
 //! Bytes that the other side did not take must not be lost. A file is read at an offset, which moves on by what was
 //! taken. A pipe is looked into with `tee`, and what was taken is read from it afterwards; a socket is looked into
@@ -34,7 +35,7 @@ enum Kind {
     Host,
     /// A socket of ours.
     Socket,
-    /// A file of ours with an offset, below `/proc` or `/sys`.
+    /// A file of ours with an offset: on an image, below `/proc` or `/sys`.
     File,
     /// An epoll instance, which cannot be read or written.
     Epoll,
@@ -113,6 +114,11 @@ fn concerns(a: i32, b: i32) -> bool {
     fds::ours(a) || fds::ours(b)
 }
 
+/// Are both the kernel's?
+fn both(a: i32, b: i32) -> bool {
+    fds::kernel(a) && fds::kernel(b)
+}
+
 /// `sendfile` from or to one of our files.
 pub(crate) fn sendfile(a: &Args) -> Option<isize> {
     concerns(a[0] as i32, a[1] as i32).then(|| try_sendfile(a).unwrap_or_else(|e| e))
@@ -168,7 +174,9 @@ fn copy(from: End, to: End, offset_at: u64, given: Option<i64>, count: u64) -> R
         let at = start + done;
         let got = match from.kind {
             Kind::File => {
-                answer(door::call(nr::PREAD64, [from.fd as u64, buf.as_mut_ptr() as u64, want as u64, at, 0, 0]))
+                // A directory has no content to send.
+                let got = door::call(nr::PREAD64, [from.fd as u64, buf.as_mut_ptr() as u64, want as u64, at, 0, 0]);
+                answer(if got == errno(Errno::EISDIR) { errno(Errno::EINVAL) } else { got })
             }
             // SAFETY: the buffer has `want` bytes.
             _ => unsafe { host!(libc::SYS_pread64, from.fd, buf.as_mut_ptr(), want, at) }.map_err(errno),
@@ -211,6 +219,9 @@ fn copy(from: End, to: End, offset_at: u64, given: Option<i64>, count: u64) -> R
 
 /// What `tee` answers where one end is ours: it is for pipes only.
 pub(crate) fn tee(a: &Args) -> Option<isize> {
+    if both(a[0] as i32, a[1] as i32) {
+        return Some(door::call(nr::TEE, *a));
+    }
     concerns(a[0] as i32, a[1] as i32).then(|| {
         if a[3] & !SPLICE_ALL != 0 {
             return errno(Errno::EINVAL);
@@ -228,6 +239,9 @@ pub(crate) fn tee(a: &Args) -> Option<isize> {
 
 /// What `copy_file_range` answers where one end is ours: both must be files, on one file system.
 pub(crate) fn copy_file_range(a: &Args) -> Option<isize> {
+    if both(a[0] as i32, a[2] as i32) {
+        return Some(door::call(nr::COPY_FILE_RANGE, *a));
+    }
     concerns(a[0] as i32, a[2] as i32).then(|| {
         let check = || {
             let (from, to) = (End::of(a[0] as i32)?, End::of(a[2] as i32)?);
@@ -244,12 +258,7 @@ pub(crate) fn copy_file_range(a: &Args) -> Option<isize> {
             if to.flags & libc::O_APPEND != 0 {
                 return Err(errno(Errno::EBADF));
             }
-            // A file below /proc has no length to copy.
-            if from.kind == to.kind {
-                Ok(0)
-            } else {
-                Err(errno(Errno::EXDEV))
-            }
+            Err(errno(Errno::EXDEV))
         };
         check().unwrap_or_else(|e| e)
     })
@@ -284,6 +293,9 @@ fn is_pipe(fd: i32) -> bool {
 
 /// `splice` between a pipe and one of our files.
 pub(crate) fn splice(a: &Args) -> Option<isize> {
+    if both(a[0] as i32, a[2] as i32) {
+        return Some(door::call(nr::SPLICE, *a));
+    }
     concerns(a[0] as i32, a[2] as i32).then(|| try_splice(a).unwrap_or_else(|e| e))
 }
 
@@ -309,6 +321,9 @@ fn try_splice(a: &Args) -> Result<isize, isize> {
     match (from.kind, to.kind) {
         // A socket has no place to start at.
         (Kind::Pipe, Kind::Socket) if to_at == 0 => pipe_to_socket(from.fd, to.fd, len, flags, wait && from.waits()),
+        (Kind::Pipe, Kind::File) if to.flags & libc::O_APPEND == 0 => {
+            pipe_to_file(from.fd, to.fd, to_at, len, wait && from.waits())
+        }
         (Kind::Socket, Kind::Pipe) if from_at == 0 => socket_to_pipe(from.fd, to.fd, len, wait && to.waits()),
         (Kind::File, Kind::Pipe) => to_pipe(from, to.fd, from_at, len, wait && to.waits()),
         _ => Err(errno(Errno::EINVAL)),
@@ -368,6 +383,30 @@ fn file_to_pipe(file: i32, pipe: i32, offset_at: u64, len: usize, wait: bool) ->
 }
 
 fn pipe_to_socket(pipe: i32, socket: i32, len: usize, flags: u64, wait: bool) -> Result<isize, isize> {
+    let more = if flags & u64::from(libc::SPLICE_F_MORE) != 0 { libc::MSG_MORE as u64 } else { 0 };
+    from_pipe(pipe, len, wait, |buf| {
+        door::call(nr::SENDTO, [socket as u64, buf.as_ptr() as u64, buf.len() as u64, more, 0, 0])
+    })
+}
+
+/// Moves from a pipe to one of our files, at the offset that is at an address or where it stands.
+fn pipe_to_file(pipe: i32, file: i32, offset_at: u64, len: usize, wait: bool) -> Result<isize, isize> {
+    let at = if offset_at == 0 { None } else { Some(mem::get::<u64>(offset_at).map_err(errno)?) };
+    let put = from_pipe(pipe, len, wait, |buf| {
+        let (from, count) = (buf.as_ptr() as u64, buf.len() as u64);
+        match at {
+            None => door::call(nr::WRITE, [file as u64, from, count, 0, 0, 0]),
+            Some(at) => door::call(nr::PWRITE64, [file as u64, from, count, at, 0, 0]),
+        }
+    })?;
+    if let Some(at) = at {
+        mem::put(offset_at, &(at + put.max(0) as u64)).map_err(errno)?;
+    }
+    Ok(put)
+}
+
+/// Gives what is in a pipe to `put`, which answers as a system call does how much of it was taken.
+fn from_pipe(pipe: i32, len: usize, wait: bool, put: impl FnOnce(&[u8]) -> isize) -> Result<isize, isize> {
     if wait {
         host_wait(pipe, libc::POLLIN)?;
     }
@@ -391,8 +430,7 @@ fn pipe_to_socket(pipe: i32, socket: i32, len: usize, flags: u64, wait: bool) ->
     if buf.is_empty() {
         return Ok(0);
     }
-    let more = if flags & u64::from(libc::SPLICE_F_MORE) != 0 { libc::MSG_MORE as u64 } else { 0 };
-    let put = door::call(nr::SENDTO, [socket as u64, buf.as_ptr() as u64, buf.len() as u64, more, 0, 0]);
+    let put = put(&buf);
     if put > 0 {
         // What was taken leaves the pipe.
         // SAFETY: the buffer has at least as many bytes.

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cases;
 pub mod crowd;
 pub mod flow;
 pub mod machine;

@@ -8,6 +8,8 @@ pub(crate) const NO: u8 = u8::MAX;
 /// `AT_FDCWD`
 const CWD: u64 = libc::AT_FDCWD as i64 as u64;
 const NOFOLLOW: u64 = libc::AT_SYMLINK_NOFOLLOW as u64;
+/// `fchmodat2`, which the crate `libc` does not have.
+const FCHMODAT2: i64 = 452;
 const REMOVEDIR: u64 = libc::AT_REMOVEDIR as u64;
 
 /// Is a symbolic link that the last component names followed?
@@ -87,6 +89,7 @@ pub(crate) static CALLS: &[Call] = &[
     call(libc::SYS_renameat2, &[(0, 1), (2, 3)], Kept, |a| (nr::RENAMEAT2, *a)),
     call(libc::SYS_chmod, FIRST, Followed, |a| (nr::FCHMODAT, [CWD, a[0], a[1], 0, 0, 0])),
     call(libc::SYS_fchmodat, AT, Followed, |a| (nr::FCHMODAT, *a)),
+    call(FCHMODAT2, AT, Unless(3, NOFOLLOW), |a| (nr::FCHMODAT2, *a)),
     call(libc::SYS_chown, FIRST, Followed, |a| (nr::FCHOWNAT, [CWD, a[0], a[1], a[2], 0, 0])),
     call(libc::SYS_lchown, FIRST, Kept, |a| (nr::FCHOWNAT, [CWD, a[0], a[1], a[2], NOFOLLOW, 0])),
     call(libc::SYS_fchownat, AT, Unless(4, NOFOLLOW), |a| (nr::FCHOWNAT, *a)),

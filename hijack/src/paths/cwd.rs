@@ -79,21 +79,18 @@ pub(crate) fn is_hosts() {
 
 /// It is the one that the kernel says.
 pub(crate) fn is_kernels() {
-    let Some(path) = kernels() else { return };
+    let Ok(path) = kernels() else { return };
     PATH.with(|p| {
         *p = path;
         OURS.store(true, Ordering::Relaxed);
     });
 }
 
-fn kernels() -> Option<Vec<u8>> {
+fn kernels() -> Result<Vec<u8>, Errno> {
     let mut buf = vec![0u8; 4096];
-    let n = door::call(nr::GETCWD, [buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0, 0]);
-    if n <= 0 {
-        return None;
-    }
-    buf.truncate(n as usize - 1);
-    Some(buf)
+    let n = sys::check(door::call(nr::GETCWD, [buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0, 0, 0]))?;
+    buf.truncate((n as usize).saturating_sub(1));
+    Ok(buf)
 }
 
 /// A new program begins in `path` on an image.
@@ -137,7 +134,7 @@ pub(crate) fn getcwd(a: &Args) -> Option<isize> {
     if !ours() {
         return None;
     }
-    let answer = kernels().ok_or(Errno::ENOENT).and_then(|mut path| {
+    let answer = kernels().and_then(|mut path| {
         path.push(0);
         if (a[1] as usize) < path.len() {
             return Err(Errno::ERANGE);

@@ -163,8 +163,8 @@ pub(crate) fn of_absolute(path: &[u8]) -> Whose {
     by_descriptor(&parts).map_or(Whose::Host, Whose::KernelAt)
 }
 
-/// `/proc/self/fd/N`, `/dev/fd/N`, `/dev/stdin` and their like, of a file of ours that has a path: that path.
-fn by_descriptor(parts: &[&[u8]]) -> Option<Path> {
+/// The descriptor that `/proc/self/fd/N`, `/dev/fd/N`, `/dev/stdin` and their like name, and what comes after it.
+fn descriptor<'a, 'b>(parts: &'b [&'a [u8]]) -> Option<(i32, &'b [&'a [u8]])> {
     let own = || sys::getpid().to_string().into_bytes();
     let (number, rest) = match parts {
         [b"proc", b"self" | b"thread-self", b"fd", n, rest @ ..] | [b"dev", b"fd", n, rest @ ..] => (*n, rest),
@@ -174,7 +174,29 @@ fn by_descriptor(parts: &[&[u8]]) -> Option<Path> {
         [b"dev", b"stderr"] => (&b"2"[..], &[][..]),
         _ => return None,
     };
-    let fd = core::str::from_utf8(number).ok()?.parse().ok()?;
+    Some((core::str::from_utf8(number).ok()?.parse().ok()?, rest))
+}
+
+/// If the path at an address is such a name of a file of ours, and nothing comes after it: the link in the kernel's `/proc`, which leads to
+/// the file itself, whatever its path is, and has it none.
+pub(super) fn open_file(path: u64) -> Option<Path> {
+    let mut start = [0u8; 2];
+    for (i, b) in start.iter_mut().enumerate() {
+        *b = mem::get(path.wrapping_add(i as u64)).ok()?;
+    }
+    if !matches!(&start, b"/p" | b"/d" | b"//" | b"/.") {
+        return None;
+    }
+    let mut buf = [0u8; 4096];
+    let n = mem::c_str(path, &mut buf).ok()?;
+    let parts = components(&buf[..n]);
+    let (fd, rest) = descriptor(&parts)?;
+    rest.is_empty().then(|| format!("/proc/self/fd/{fd}\0").into_bytes())
+}
+
+/// The path of a file of ours that is named by its descriptor, if it has one.
+fn by_descriptor(parts: &[&[u8]]) -> Option<Path> {
+    let (fd, rest) = descriptor(parts)?;
     let mut path = fds::kernel(fd).then(|| door::path_of(fd)).flatten()?;
     for part in rest {
         path.push(b'/');

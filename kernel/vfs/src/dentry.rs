@@ -96,6 +96,11 @@ impl Dentry {
         self.linkable.load(Ordering::Acquire)
     }
 
+    /// It has been given one.
+    pub(crate) fn has_been_linked(&self) {
+        self.linkable.store(false, Ordering::Release);
+    }
+
     /// How many mounts are on it.
     pub(crate) fn mounts(&self) -> &AtomicU32 {
         &self.mounts

@@ -21,7 +21,7 @@ use lkl_abi::falloc::{
 };
 use lkl_abi::fcntl::{
     Flock, F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT,
-    O_DSYNC, O_EXCL, O_NOATIME, O_NOCTTY, O_PATH, O_RDONLY, O_SYNC_BIT, O_TRUNC, O_WRONLY, SEEK_CUR, SEEK_DATA,
+    O_DSYNC, O_EXCL, O_NOATIME, O_NOCTTY, O_PATH, O_RDONLY, O_RDWR, O_SYNC_BIT, O_TRUNC, O_WRONLY, SEEK_CUR, SEEK_DATA,
     SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 use lkl_abi::mount::MS_NOATIME;
@@ -87,14 +87,14 @@ impl VfsFile {
     }
 
     fn check_read(&self) -> Result<()> {
-        if self.is_path() || self.flags & O_ACCMODE == O_WRONLY {
+        if self.is_path() || !matches!(self.flags & O_ACCMODE, O_RDONLY | O_RDWR) {
             return Err(Errno::EBADF);
         }
         Ok(())
     }
 
     fn check_write(&self) -> Result<()> {
-        if self.is_path() || self.flags & O_ACCMODE == O_RDONLY {
+        if self.is_path() || !matches!(self.flags & O_ACCMODE, O_WRONLY | O_RDWR) {
             return Err(Errno::EBADF);
         }
         Ok(())

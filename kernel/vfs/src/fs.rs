@@ -328,6 +328,12 @@ pub trait SuperBlock: Send + Sync + Any {
     /// `EIO`, `ENOSPC`: something could not be written. The file system is gone all the same.
     fn unmount(&self) -> Result<()>;
 
+    /// Of what offset, length and address must be multiples where content is read and written past the page cache (`O_DIRECT`): a
+    /// power of two, in bytes.
+    fn direct_alignment(&self) -> u32 {
+        1
+    }
+
     /// Its options for `/proc/mounts`, beside `ro` and `rw`: empty, or beginning with a comma.
     fn show_options(&self) -> String {
         String::new()

@@ -292,6 +292,7 @@ impl Vfs {
             }
             let (dir, target) = (to.dir.node().inode(), old.node().inode());
             dir.link(&to.name, &**target, self.env().now())?;
+            old.dentry.has_been_linked();
             self.cache().insert(&to.dir.dentry, &to.name, Some(old.node().clone()));
             Ok(())
         })

@@ -5,7 +5,7 @@ use super::{at, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
-use lkl_abi::fcntl::{FASYNC, O_NONBLOCK};
+use lkl_abi::fcntl::{FASYNC, O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 use lkl_abi::fs::{
     FICLONE, FICLONERANGE, FIGETBSZ, FS_APPEND_FL, FS_COMPR_FL, FS_ENCRYPT_FL, FS_IMMUTABLE_FL, FS_IOC_GETFLAGS,
     FS_IOC_SETFLAGS, FS_NODUMP_FL,
@@ -59,11 +59,31 @@ fn of_content(cx: &Ctx<'_>, content: &VfsFile, request: u32, arg: u64) -> Result
             let flags = pairs.iter().filter(|(bit, _)| attributes & bit != 0).fold(0, |all, (_, flag)| all | flag);
             put_int(cx, arg, flags.into())?;
         }
-        // Flags cannot be set, and blocks are not shared.
-        FS_IOC_SETFLAGS | FICLONE | FICLONERANGE => return Err(Errno::EOPNOTSUPP),
+        FICLONE => return clone(cx, content, arg),
+        FICLONERANGE => return clone(cx, content, user::u64_at(cx.mem, arg)?),
+        // Flags cannot be set.
+        FS_IOC_SETFLAGS => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)
+}
+
+/// `FICLONE`, `FICLONERANGE`: no file system here shares blocks. What else may be wrong comes first.
+fn clone(cx: &Ctx<'_>, to: &VfsFile, from: u64) -> Result<u64> {
+    let from = cx.file(from)?;
+    let source = from.content().ok_or(Errno::EXDEV)?;
+    if !Arc::ptr_eq(source.node().sb(), to.node().sb()) {
+        return Err(Errno::EXDEV);
+    }
+    if source.place().is_dir() || to.place().is_dir() {
+        return Err(Errno::EISDIR);
+    }
+    let access = |file: &VfsFile| file.flags() & O_ACCMODE;
+    let may = matches!(access(source), O_RDONLY | O_RDWR) && matches!(access(to), O_WRONLY | O_RDWR);
+    if !may || to.flags() & O_APPEND != 0 {
+        return Err(Errno::EBADF);
+    }
+    Err(Errno::EOPNOTSUPP)
 }
 
 fn put_int(cx: &Ctx<'_>, addr: u64, n: u64) -> Result<()> {

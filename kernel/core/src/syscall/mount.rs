@@ -4,6 +4,7 @@ use super::at::{self, Who};
 use super::{Args, Ctx};
 use crate::user;
 use lkl_abi::fcntl::AT_FDCWD;
+use lkl_abi::limits::PATH_MAX;
 use lkl_abi::mount::{MS_BIND, MS_MOVE, MS_PRIVATE, MS_REMOUNT, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, UMOUNT_NOFOLLOW};
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
@@ -112,6 +113,9 @@ pub(super) fn getcwd(cx: &Ctx<'_>, [buf, size, ..]: Args) -> Result<u64> {
     let mut path = if found.reachable { Vec::new() } else { b"(unreachable)".to_vec() };
     path.extend(found.path);
     path.push(0);
+    if path.len() > PATH_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
     if path.len() as u64 > size {
         return Err(Errno::ERANGE);
     }

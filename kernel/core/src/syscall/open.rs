@@ -10,7 +10,7 @@ use crate::user;
 use lkl_abi::fcntl::*;
 use lkl_abi::inotify::{IN_CREATE, IN_MODIFY, IN_OPEN};
 use lkl_abi::memfd::{MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_HUGETLB, MFD_NAME_MAX, MFD_NOEXEC_SEAL};
-use lkl_abi::openat2::OPEN_HOW_SIZE_VER0;
+use lkl_abi::openat2::{OPEN_HOW_SIZE_VER0, RESOLVE_IN_ROOT};
 use lkl_abi::{Errno, Result};
 use lkl_ops::FileKind;
 use lkl_sync::{block_on, Blocking, Events};
@@ -48,7 +48,11 @@ pub(super) fn openat2(cx: &Ctx<'_>, [dirfd, path, how, size, ..]: Args) -> Resul
 fn open(cx: &Ctx<'_>, dirfd: u64, path: u64, how: &OpenHow) -> Result<u64> {
     let path = user::path(cx.mem, path)?;
     let who = Who::new(cx);
-    let base = at::base(cx, dirfd, &path)?;
+    let base = match how.resolve & RESOLVE_IN_ROOT {
+        0 => at::base(cx, dirfd, &path)?,
+        // An absolute path, too, begins there.
+        _ => at::base(cx, dirfd, if path.is_empty() { &path } else { b"." })?,
+    };
     let watched = if how.flags & (O_CREAT | O_TRUNC) != 0 { at::watched(cx, &who, base.as_ref(), &path) } else { None };
     // The number first: nothing is made if there is none.
     let numbers = cx.process().numbers();
@@ -103,7 +107,8 @@ fn open_file(cx: &Ctx<'_>, opened: Opened, flags: u32) -> Result<Arc<OpenFile>> 
 /// A pipe that has no name is opened again by its link in `/proc/self/fd`.
 fn reopen_pipe(cx: &Ctx<'_>, who: &Who, base: Option<&Place>, path: &[u8], flags: u32) -> Result<Arc<OpenFile>> {
     let link = cx.kernel.vfs().walk(&who.context(), base, path, WalkFlags::empty())?;
-    let Link::Magic(to) = link.node().inode().follow(who.caller())? else { return Err(Errno::ENXIO) };
+    let followed = link.node().inode().follow(who.caller()).map_err(|_| Errno::ENXIO)?;
+    let Link::Magic(to) = followed else { return Err(Errno::ENXIO) };
     let file = to.downcast_ref::<Nameless>().and_then(Nameless::file).ok_or(Errno::ENXIO)?;
     let pipe = as_pipe(&**file.file()).ok_or(Errno::ENXIO)?;
     let (reads, writes) = sides(flags);

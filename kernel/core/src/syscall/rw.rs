@@ -4,7 +4,7 @@ use super::{msg, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user::{self, Buffer};
-use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY};
+use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_DIRECT, O_RDONLY, O_RDWR, O_WRONLY};
 use lkl_abi::inotify::{IN_ACCESS, IN_MODIFY};
 use lkl_abi::socket::MSG_DONTWAIT;
 use lkl_abi::uio::{MAX_RW_COUNT, RWF_APPEND, RWF_DSYNC, RWF_HIPRI, RWF_NOWAIT, RWF_SYNC};
@@ -18,14 +18,14 @@ use lkl_vfs::Place;
 const COPY: usize = 64 * 1024;
 
 pub(super) fn readable(file: &OpenFile) -> Result<()> {
-    if file.flags() & O_ACCMODE == O_WRONLY || file.only_named() {
+    if !matches!(file.flags() & O_ACCMODE, O_RDONLY | O_RDWR) || file.only_named() {
         return Err(Errno::EBADF);
     }
     Ok(())
 }
 
 pub(super) fn writable(file: &OpenFile) -> Result<()> {
-    if file.flags() & O_ACCMODE == O_RDONLY || file.only_named() {
+    if !matches!(file.flags() & O_ACCMODE, O_WRONLY | O_RDWR) || file.only_named() {
         return Err(Errno::EBADF);
     }
     Ok(())
@@ -78,9 +78,28 @@ pub(super) fn write_stream(
     }
 }
 
+/// Checks what `O_DIRECT` asks for: that the file system can move these bytes from and to its medium as they are.
+///
+/// # Errors
+/// `EINVAL`
+fn check_direct(file: &OpenFile, iov: &[Iov], at: Option<u64>) -> Result<()> {
+    if file.flags() & O_DIRECT == 0 {
+        return Ok(());
+    }
+    let Some(content) = file.content() else { return Ok(()) };
+    // A power of two.
+    let below = u64::from(content.node().sb().raw().direct_alignment()) - 1;
+    let at = at.unwrap_or_else(|| file.position());
+    if iov.iter().fold(at, |bits, v| bits | v.base | v.len) & below != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
 /// Reads at `at`, or where the file stands.
 fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
     readable(file)?;
+    check_direct(file, iov, at)?;
     let n = read_at(cx, file, mem, iov, at)?;
     if n > 0 {
         file.tell(IN_ACCESS);
@@ -117,6 +136,7 @@ fn write_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at:
 /// The same with `RWF_*`.
 fn write_how(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>, how: u32) -> Result<u64> {
     writable(file)?;
+    check_direct(file, iov, at)?;
     let appends = file.flags() & O_APPEND != 0 || how & RWF_APPEND != 0;
     let n = write_at(cx, file, mem, iov, at, appends)?;
     if n > 0 {

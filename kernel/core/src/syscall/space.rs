@@ -8,10 +8,12 @@ use crate::pipe::as_pipe;
 use crate::user;
 use lkl_abi::falloc::*;
 use lkl_abi::fcntl::{
-    F_SEAL_EXEC, F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, O_ACCMODE, O_RDONLY,
+    F_SEAL_EXEC, F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, O_ACCMODE, O_APPEND,
+    O_RDONLY,
 };
 use lkl_abi::fs::{SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE};
 use lkl_abi::inotify::{IN_ACCESS, IN_MODIFY};
+use lkl_abi::stat::{S_IFMT, S_IFREG};
 use lkl_abi::statfs::TMPFS_MAGIC;
 use lkl_abi::uio::MAX_RW_COUNT;
 use lkl_abi::{Errno, Result};
@@ -115,14 +117,10 @@ pub(super) fn fallocate(cx: &Ctx<'_>, [fd, mode, offset, len, ..]: Args) -> Resu
 
 /// Where one side of a copy begins: at an address of the caller's, or where the file stands.
 fn position(cx: &Ctx<'_>, file: &OpenFile, addr: u64) -> Result<u64> {
-    let at = match addr {
-        0 => file.position(),
-        addr => user::u64_at(cx.mem, addr)?,
-    };
-    if at > i64::MAX as u64 {
-        return Err(Errno::EINVAL);
+    match addr {
+        0 => Ok(file.position()),
+        addr => user::u64_at(cx.mem, addr),
     }
-    Ok(at)
 }
 
 fn set_position(cx: &Ctx<'_>, file: &OpenFile, addr: u64, at: u64) -> Result<()> {
@@ -144,16 +142,25 @@ pub(super) fn copy_file_range(cx: &Ctx<'_>, [input, in_at, out, out_at, len, fla
             return Err(Errno::EISDIR);
         }
     }
-    let (Some(source), Some(target)) = (input.content(), out.content()) else {
-        // As on Linux the modes are looked at even so.
-        readable(&input)?;
-        writable(&out)?;
+    let regular = |file: &OpenFile| file.file().mode() & S_IFMT == S_IFREG;
+    if !regular(&input) || !regular(&out) {
         return Err(Errno::EINVAL);
-    };
+    }
     readable(&input)?;
     writable(&out)?;
+    if out.flags() & O_APPEND != 0 {
+        return Err(Errno::EBADF);
+    }
+    // Text that is made when it is read has no length to copy.
+    let (Some(source), Some(target)) = (input.content(), out.content()) else { return Ok(0) };
     if !Arc::ptr_eq(source.node().sb(), target.node().sb()) {
         return Err(Errno::EXDEV);
+    }
+    if from.checked_add(len).is_none() || to.checked_add(len).is_none() {
+        return Err(Errno::EOVERFLOW);
+    }
+    if from > i64::MAX as u64 || to > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
     }
     check_write(cx, &out, to, len)?;
     let n = source.copy_range(from, target, to, len.min(MAX_RW_COUNT))?;

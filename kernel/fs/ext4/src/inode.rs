@@ -257,10 +257,13 @@ impl Inode {
             put_le32(&mut self.raw, low, sec as u32);
             return;
         }
-        let sec = time.sec.clamp(i64::from(i32::MIN), (3 << 32) + i64::from(i32::MAX));
+        let (first, last) = (i64::from(i32::MIN), (3 << 32) + i64::from(i32::MAX));
+        let sec = time.sec.clamp(first, last);
+        // As on Linux the first and the last second have no parts.
+        let nsec = if sec == first || sec == last { 0 } else { time.nsec };
         let epoch = (sec - i64::from(sec as i32)) >> 32;
         put_le32(&mut self.raw, low, sec as u32);
-        put_le32(&mut self.raw, extra, epoch as u32 & 3 | time.nsec << 2);
+        put_le32(&mut self.raw, extra, epoch as u32 & 3 | nsec << 2);
     }
 
     /// The project that the inode belongs to.
@@ -466,8 +469,10 @@ mod tests {
     fn times_keep_nanoseconds_and_34_bits() {
         let mut inode = Inode { ino: 12, raw: vec![0; 256] };
         inode.set_extra_isize(32);
-        for sec in [-1, 0, i64::from(i32::MIN), 1 << 31, (1 << 32) - 1, 1 << 32, (3 << 32) + i64::from(i32::MAX)] {
-            let time = Time { sec, nsec: 999_999_999 };
+        let (first, last) = (i64::from(i32::MIN), (3 << 32) + i64::from(i32::MAX));
+        for sec in [-1, 0, first, first + 1, 1 << 31, (1 << 32) - 1, 1 << 32, last - 1, last] {
+            let nsec = if sec == first || sec == last { 0 } else { 999_999_999 };
+            let time = Time { sec, nsec };
             for which in [TimeField::Access, TimeField::Change, TimeField::Modify, TimeField::Birth] {
                 inode.set_time(which, time);
                 assert_eq!(inode.time(which), Some(time), "{which:?}");

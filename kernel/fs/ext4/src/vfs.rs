@@ -227,6 +227,10 @@ impl SuperBlock for Mounted {
         self.fs.lock().unmount()
     }
 
+    fn direct_alignment(&self) -> u32 {
+        self.device.sector_size()
+    }
+
     fn create_unnamed(&self, dir: u64, new: &NewInode<'_>) -> Result<u64> {
         let mut fs = self.fs.lock();
         fs.create_unnamed(number(dir)?, &Self::new_inode(new), time(new.now)).map(u64::from)

@@ -1,0 +1,91 @@
+//! Who a program acts as (`man 7 credentials`): the host decides it, and a program that root has started is the same user to the
+//! files of disk images. One that somebody else has started is root to them, whatever it does.
+
+use super::place;
+use crate::door;
+use crate::sys::{self, host, Args};
+use core::sync::atomic::{AtomicBool, Ordering};
+use lkl_abi::nr;
+
+/// This program was started by root.
+static BY_ROOT: AtomicBool = AtomicBool::new(false);
+
+/// The calls that change it.
+pub(crate) const CALLS: &[i64] = &[
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+];
+
+/// Real, effective, saved.
+fn of_host(call: i64) -> [u32; 3] {
+    let mut ids = [0u32; 3];
+    let [r, e, s] = &mut ids;
+    // SAFETY: room for three numbers.
+    let _always = unsafe { host!(call, &raw mut *r, &raw mut *e, &raw mut *s) };
+    ids
+}
+
+/// Called once, at the start.
+pub(crate) fn init() {
+    BY_ROOT.store(of_host(libc::SYS_getresuid).contains(&0), Ordering::Relaxed);
+}
+
+/// Must the kernel be told?
+fn told() -> bool {
+    place::any() && BY_ROOT.load(Ordering::Relaxed)
+}
+
+/// The host has changed the ids of the process: the kernel does the same.
+pub(crate) fn changed() {
+    if !told() {
+        return;
+    }
+    let set = |number: usize, ids: [u32; 3]| {
+        let [r, e, s] = ids.map(u64::from);
+        door::call(number, [r, e, s, 0, 0, 0]);
+    };
+    let (users, groups) = (of_host(libc::SYS_getresuid), of_host(libc::SYS_getresgid));
+    // Who becomes root again must be it first.
+    if users[1] == 0 {
+        set(nr::SETRESUID, users);
+    }
+    // SAFETY: no pointers.
+    let count = unsafe { host!(libc::SYS_getgroups, 0, 0usize) }.unwrap_or(0) as usize;
+    let mut list = vec![0u32; count];
+    // SAFETY: room for this many numbers.
+    if unsafe { host!(libc::SYS_getgroups, count, list.as_mut_ptr()) }.is_ok() {
+        door::call(nr::SETGROUPS, [count as u64, list.as_ptr() as u64, 0, 0, 0, 0]);
+    }
+    set(nr::SETRESGID, groups);
+    set(nr::SETRESUID, users);
+}
+
+/// One of [`CALLS`], made by itself and not by a function of libc's.
+///
+/// # Safety
+/// As [`crate::route::dispatch`].
+pub(super) unsafe fn call(number: usize, a: &Args) -> Option<isize> {
+    if !told() {
+        return None;
+    }
+    // SAFETY: the program's own call.
+    let ret = unsafe { sys::raw(number, a) };
+    match number as i64 {
+        libc::SYS_setfsuid => {
+            door::call(nr::SETFSUID, *a);
+        }
+        libc::SYS_setfsgid => {
+            door::call(nr::SETFSGID, *a);
+        }
+        _ if ret == 0 => changed(),
+        _ => {}
+    }
+    Some(ret)
+}

@@ -1,0 +1,74 @@
+//! Calls on files, two kernels: each case of `files/*.c` is run on a mounted ext4 of the host's and on the same image by
+//! `LKL_HIJACK_DISK`, and must print the same; afterwards `e2fsck` must find nothing wrong with ours.
+//!
+//! Where the host cannot mount an image (no root, no loop devices), nothing is compared, and a line says so; with `CI=true` that is a
+//! failure. `LKL_SYSCALL_CASE` picks the cases whose names contain it.
+
+use lkl_tests::cases;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A directory of this test's own, which goes with the value.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("lkl-file-calls-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("mnt")).expect("a directory");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("no odd directories").to_owned()
+    }
+
+    /// A new ext4 of 64 MiB.
+    fn image(&self, name: &str) -> String {
+        let path = self.path(name);
+        let file = std::fs::File::create(&path).expect("an image");
+        file.set_len(64 << 20).expect("room");
+        let made = Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096", &path]).status();
+        assert!(made.expect("mkfs.ext4 runs").success(), "mkfs.ext4 fails");
+        path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn both_kernels_answer_alike() {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (library, program) = (cases::library(tmp), tmp.join("file-cases"));
+    cases::program(&program, &["files", "syscall/main.c"]);
+    let place = Place::new();
+    let mnt = place.path("mnt");
+    let mount = |image: &str| format!("mount -o loop '{image}' '{mnt}' && ");
+    let tried = cases::run(Path::new("true"), "", None, &mount(&place.image("host.img")), &[]);
+    if !tried.contains("exit status: 0") {
+        assert!(std::env::var_os("CI").is_none(), "an image cannot be mounted: {tried}");
+        println!("skipped: an image cannot be mounted: {tried}");
+        return;
+    }
+    let wanted = std::env::var("LKL_SYSCALL_CASE").unwrap_or_default();
+    let list = cases::list(&program);
+    let dir = ("T_DIR", mnt.clone());
+    let mut failed = Vec::new();
+    for case in list.iter().filter(|c| c.contains(&wanted)) {
+        let host = cases::run(&program, case, None, &mount(&place.image("host.img")), &[dir.clone()]);
+        let image = place.image("ours.img");
+        let disk = ("LKL_HIJACK_DISK", format!("{image}:{mnt}"));
+        let ours = cases::run(&program, case, Some(&library), "", &[dir.clone(), disk]);
+        let checked = Command::new("e2fsck").args(["-fn", &image]).output().expect("e2fsck runs");
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        let wrong = (!checked.status.success()).then_some(said);
+        if let Some(text) = cases::difference(&host, &ours).or(wrong) {
+            println!("{case}:\n{text}");
+            failed.push(case.as_str());
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} cases differ: {}", failed.len(), list.len(), failed.join(" "));
+}
