@@ -134,6 +134,12 @@ pub(crate) fn hush(event: i32) {
     let _hushed = unsafe { host!(libc::SYS_read, event, &raw mut count, 8usize) };
 }
 
+/// The CPU that the calling thread is on. Async-signal-safe.
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: no arguments.
+    (unsafe { libc::sched_getcpu() }) as u32
+}
+
 /// Closes a descriptor of the host.
 pub(crate) fn close(fd: i32) {
     // SAFETY: the caller owns the number.

@@ -166,6 +166,21 @@ def with_symbol(line):
     return line.replace(place[0], f" at {path}+{place[2]} ({best[1]}):") if best[1] else line
 
 
+def kernels():
+    """The processes `lkl-kernel` in this network namespace."""
+    here = os.readlink("/proc/thread-self/ns/net")
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+            if name == "lkl-kernel" and rest.split()[0] != "Z" and os.readlink(f"/proc/{pid}/ns/net") == here:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
 class Lab:
     """The place of one test. To be made in the test's own thread."""
 
@@ -202,6 +217,11 @@ class Lab:
         if self.holder:
             self.holder.kill()
             self.holder.wait()
+        if failure:
+            # One that has got stuck must not take the time of other tests.
+            for pid in kernels():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self._tmp.cleanup()
         if self.detector:
             found = self.found()

@@ -7,8 +7,7 @@ import hashlib
 import os
 import signal
 
-from lab import HERE, Skip, check, has, lacks, test
-from t_tree import kernels
+from lab import HERE, Skip, check, has, kernels, lacks, test
 
 
 class Image:

@@ -9,10 +9,10 @@ import socket
 import threading
 import time
 
-from lab import WRAPPER, Skip, check, has, lacks, test, until, url
+from lab import WRAPPER, Skip, check, has, kernels, lacks, test, until, url
 from t_servers import fetch
 from t_tcp import body_file
-from t_tree import SERVER, echo_once, kernels, workers_of
+from t_tree import SERVER, echo_once, workers_of
 
 
 def place(lab, **variables):

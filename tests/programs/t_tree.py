@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from lab import check, has, test, until
+from lab import check, has, kernels, test, until
 
 SECONDS = float(os.environ.get("TEST_SOAK", 10))
 
@@ -45,21 +45,6 @@ while True:
     workers.discard(pid)
     start()
 """
-
-
-def kernels():
-    """The processes `lkl-kernel` in this network namespace."""
-    here = os.readlink("/proc/thread-self/ns/net")
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
-            if name == "lkl-kernel" and rest.split()[0] != "Z" and os.readlink(f"/proc/{pid}/ns/net") == here:
-                found.append(int(pid))
-        except OSError:
-            continue
-    return found
 
 
 def echo_once(lab, v, port, size=2000):

@@ -6,7 +6,7 @@
 use crate::fds::HostNumbers;
 use crate::sys::host;
 use crate::thread;
-use crate::tree::line::{ask, turn, Buffer, Line, BUFFER};
+use crate::tree::line::{ask, turn, Buffer, Line, Side, BUFFER};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use lkl_abi::{Errno, Result};
@@ -48,7 +48,7 @@ fn question(number: u64, args: [u64; 3]) -> Result<u64> {
             return Err(Errno::EIO);
         }
         loop {
-            match line.sleep(turn::ASK, 1 << 30) {
+            match line.sleep(Side::Kernel, turn::ASK, 1 << 30) {
                 turn::ASK => {}
                 turn::ANSWER => break,
                 _ => return Err(Errno::EIO),

@@ -3,8 +3,9 @@
 use super::member::Member;
 use super::{remote, Keeper};
 use crate::sys;
-use crate::tree::line::{op, turn, Buffer, Line, Poll};
+use crate::tree::line::{op, turn, Buffer, Line, Patience, Poll, Side};
 use core::sync::atomic::{AtomicI32, Ordering};
+use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::ThreadParker;
 use lkl_kernel::{unpark, Kernel, OpenFile, PollFd, PollRegistration, Task};
@@ -14,6 +15,8 @@ use std::sync::{Arc, Weak};
 
 /// Most descriptors of one `poll`.
 const MOST: u64 = 1 << 20;
+/// For how long a thread looks out for the next call.
+const BETWEEN: Duration = Duration::from_micros(20);
 
 /// What the others need of a thread that makes calls for a line.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
     let tid = line.tid.load(Ordering::Acquire) as i32;
     let task = Kernel::task(&member.process, tid, worker.parker.clone());
     let mut session = Session { member, kernel, task, worker, watch: None };
+    let patience = Patience::new(BETWEEN);
     loop {
         match line.turn.load(Ordering::Acquire) {
             turn::CALL => {
@@ -74,8 +78,12 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
                 }
             }
             turn::OVER => return,
-            other => {
-                line.sleep(other, 1 << 30);
+            _ => {
+                // The answer is taken in between.
+                let now = line.look_out(Side::Kernel, &patience);
+                if now == turn::DONE || now == turn::IDLE {
+                    line.sleep(Side::Kernel, now, 1 << 30);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A thread of a process that does not have the kernel in its memory: its calls go by its line.
 
-use super::line::{ask, op, turn, Buffer, Line, Poll, Window, BUFFER, LINES};
+use super::line::{ask, op, turn, Buffer, Line, Patience, Poll, Side, Window, BUFFER, LINES};
 use super::message::{self, kind};
 use super::{tell, window, CONNECTION};
 use crate::alloc::Spin;
@@ -20,6 +20,10 @@ use lkl_sync::Events;
 
 /// After so many seconds a thread that waits for an answer looks whether the keeper is still there.
 const PATIENCE: u64 = 1;
+/// For how long a thread looks out for an answer: the keeper's may have to be woken up first.
+const WAKING: Duration = Duration::from_micros(100);
+/// The same, if the call may wait.
+const ANSWERING: Duration = Duration::from_micros(10);
 
 /// Lines that ended threads have left, and how many there are in all.
 struct Lines {
@@ -48,6 +52,10 @@ pub(crate) struct Client {
     buffer: Buffer,
     /// What wakes the thread while it sleeps for files of its host; -1 before it is needed.
     event: AtomicI32,
+    /// How it waits for an answer.
+    long: Patience,
+    /// The same, for calls that may wait.
+    short: Patience,
 }
 
 impl Client {
@@ -72,7 +80,14 @@ impl Client {
         if left.is_none() {
             tell(&[kind::THREAD, index as u64], &[], 0);
         }
-        Ok(Self { index, line, buffer, event: AtomicI32::new(-1) })
+        Ok(Self {
+            index,
+            line,
+            buffer,
+            event: AtomicI32::new(-1),
+            long: Patience::new(WAKING),
+            short: Patience::new(ANSWERING),
+        })
     }
 
     /// The number by which other threads can [`interrupt`] it.
@@ -115,8 +130,14 @@ impl Client {
             return (Err(Errno::EIO), 0);
         }
         let mut whose = turn::CALL;
+        // A call that may wait for something else is not waited for so long.
+        let patience = if waits(number) { &self.short } else { &self.long };
         loop {
-            match line.sleep(whose, PATIENCE) {
+            let mut now = line.look_out(Side::Caller, patience);
+            if now == whose {
+                now = line.sleep(Side::Caller, whose, PATIENCE);
+            }
+            match now {
                 turn::DONE => break,
                 turn::ASK => {
                     let answer = sys::uncheck(self.asked());
@@ -335,6 +356,28 @@ pub(crate) fn interrupt(index: usize, event: i32) {
     if event >= 0 {
         sys::ring(event);
     }
+}
+
+/// May the call wait for something that others do?
+fn waits(number: u64) -> bool {
+    const ALL: [usize; 15] = [
+        nr::READ,
+        nr::READV,
+        nr::WRITE,
+        nr::WRITEV,
+        nr::RECVFROM,
+        nr::RECVMSG,
+        nr::RECVMMSG,
+        nr::SENDTO,
+        nr::SENDMSG,
+        nr::SENDMMSG,
+        nr::ACCEPT,
+        nr::ACCEPT4,
+        nr::CONNECT,
+        nr::EPOLL_PWAIT,
+        nr::CLOSE,
+    ];
+    ALL.contains(&(number as usize))
 }
 
 type Piece = Option<(u64, u64)>;

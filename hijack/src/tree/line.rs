@@ -10,8 +10,11 @@
 
 use crate::alloc;
 use crate::sys::{self, host};
+use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::time::Duration;
 use lkl_abi::{Errno, Result};
+use std::time::Instant;
 
 /// Threads of one process that can be in the kernel.
 pub(crate) const LINES: usize = 4096;
@@ -83,11 +86,41 @@ pub(crate) mod ask {
     pub(crate) const WRITE: u64 = 7;
 }
 
+/// The two ends of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    /// The thread whose calls they are.
+    Caller = 0,
+    /// The keeper's thread that makes them.
+    Kernel = 1,
+}
+
+impl Side {
+    /// Who goes on at this turn.
+    fn of(turn: u32) -> Self {
+        match turn {
+            turn::CALL | turn::ANSWER => Self::Kernel,
+            _ => Self::Caller,
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Kernel,
+            Self::Kernel => Self::Caller,
+        }
+    }
+}
+
 /// The place of one thread's calls.
 #[repr(C, align(64))]
 pub(crate) struct Line {
     pub(crate) turn: AtomicU32,
     pub(crate) tid: AtomicU32,
+    /// Which [`Side`] sleeps, or is about to.
+    asleep: [AtomicU32; 2],
+    /// The CPU that each side was on when it passed last.
+    cpu: [AtomicU32; 2],
     pub(crate) number: AtomicU64,
     pub(crate) args: [AtomicU64; 6],
     /// `-errno`, or the value.
@@ -113,26 +146,62 @@ pub(crate) struct Poll {
 }
 
 impl Line {
-    /// Sleeps while it is not the turn of the calling side, at most for `seconds` at once. Answers whose turn it is.
-    /// A signal ends it too.
-    pub(crate) fn sleep(&self, not: u32, seconds: u64) -> u32 {
-        let now = self.turn.load(Ordering::Acquire);
-        if now != not {
-            return now;
-        }
+    /// Sleeps while it is the turn `not`, at most for `seconds` at once. Answers whose turn it is. A signal ends it too.
+    pub(crate) fn sleep(&self, me: Side, not: u32, seconds: u64) -> u32 {
+        let asleep = &self.asleep[me as usize];
+        asleep.store(1, Ordering::SeqCst);
         let ts = [seconds, 0u64];
+        // The host compares the word once more, after the store above is seen by all.
         // SAFETY: the word is shared memory that both sides have mapped; the time is a `struct timespec`.
         let _woken =
             unsafe { host!(libc::SYS_futex, self.turn.as_ptr(), libc::FUTEX_WAIT, not, ts.as_ptr(), 0usize, 0usize) };
+        asleep.store(0, Ordering::Relaxed);
         self.turn.load(Ordering::Acquire)
+    }
+
+    /// Looks out for a turn of `me` without sleeping, if the other side is on a CPU of its own: to wake a thread there takes many times as
+    /// long as a call. Answers whose turn it is.
+    pub(crate) fn look_out(&self, me: Side, patience: &Patience) -> u32 {
+        let now = self.turn.load(Ordering::Acquire);
+        if self.is_mine(me, now) || !patience.pays() || self.is_beside(me) {
+            return now;
+        }
+        let end = Instant::now() + patience.time;
+        loop {
+            for _ in 0..32 {
+                core::hint::spin_loop();
+                let now = self.turn.load(Ordering::Acquire);
+                if self.is_mine(me, now) {
+                    patience.paid(true);
+                    return now;
+                }
+            }
+            if Instant::now() >= end {
+                patience.paid(false);
+                return self.turn.load(Ordering::Acquire);
+            }
+        }
+    }
+
+    fn is_mine(&self, me: Side, turn: u32) -> bool {
+        turn == turn::OVER || Side::of(turn) == me
+    }
+
+    /// Do both sides share a CPU? Then neither comes along while the other one is awake.
+    fn is_beside(&self, me: Side) -> bool {
+        self.cpu[me.other() as usize].load(Ordering::Relaxed) == sys::cpu()
     }
 
     /// Gives the turn to the other side, unless one of the two is gone. Answers whether it did.
     pub(crate) fn pass(&self, from: u32, to: u32) -> bool {
-        if self.turn.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        let next = Side::of(to);
+        self.cpu[next.other() as usize].store(sys::cpu(), Ordering::Relaxed);
+        if self.turn.compare_exchange(from, to, Ordering::SeqCst, Ordering::Acquire).is_err() {
             return false;
         }
-        self.wake();
+        if self.asleep[next as usize].load(Ordering::SeqCst) != 0 {
+            self.wake();
+        }
         true
     }
 
@@ -145,6 +214,34 @@ impl Line {
     fn wake(&self) {
         // SAFETY: as in `sleep`.
         let _woken = unsafe { host!(libc::SYS_futex, self.turn.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+    }
+}
+
+/// For how long one side of a line [looks out](Line::look_out) for the other, as long as that has paid off lately.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    time: Duration,
+    /// How many times in a row it was in vain, or not tried.
+    vain: Cell<u32>,
+}
+
+impl Patience {
+    pub(crate) const fn new(time: Duration) -> Self {
+        Self { time, vain: Cell::new(0) }
+    }
+
+    /// Is it worth a try?
+    fn pays(&self) -> bool {
+        let vain = self.vain.get();
+        if vain < 4 || vain.is_multiple_of(16) {
+            return true;
+        }
+        self.vain.set(vain.wrapping_add(1));
+        false
+    }
+
+    fn paid(&self, did: bool) {
+        self.vain.set(if did { 0 } else { self.vain.get().wrapping_add(1) });
     }
 }
 
