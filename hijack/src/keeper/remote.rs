@@ -6,7 +6,7 @@
 use crate::fds::HostNumbers;
 use crate::sys::host;
 use crate::thread;
-use crate::tree::line::{ask, turn, Buffer, Line, Side, BUFFER};
+use crate::tree::line::{ask, turn, Buffer, Line, Patience, Side, BUFFER};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use lkl_abi::{Errno, Result};
@@ -17,29 +17,30 @@ use lkl_ops::{Descriptors, FileKind, UserMem};
 struct Current {
     line: *const Line,
     buffer: *const Buffer,
+    patience: *const Patience,
 }
 
 thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
 }
 
-/// Runs `f`, during which the calling thread asks by `line`.
-pub(super) fn with_line<T>(line: &Line, buffer: &Buffer, f: impl FnOnce() -> T) -> T {
-    let old = CURRENT.replace(Some(Current { line, buffer }));
+/// Runs `f`, during which the calling thread asks by `line`, and waits for answers with `patience`.
+pub(super) fn with_line<T>(line: &Line, buffer: &Buffer, patience: &Patience, f: impl FnOnce() -> T) -> T {
+    let old = CURRENT.replace(Some(Current { line, buffer, patience }));
     let out = f();
     CURRENT.set(old);
     out
 }
 
-fn current<T>(f: impl FnOnce(&Line, &Buffer) -> T) -> Option<T> {
+fn current<T>(f: impl FnOnce(&Line, &Buffer, &Patience) -> T) -> Option<T> {
     let c = CURRENT.get()?;
-    // SAFETY: both are borrowed by `with_line`, which has not returned.
-    Some(f(unsafe { &*c.line }, unsafe { &*c.buffer }))
+    // SAFETY: all are borrowed by `with_line`, which has not returned.
+    Some(f(unsafe { &*c.line }, unsafe { &*c.buffer }, unsafe { &*c.patience }))
 }
 
 /// Asks the thread whose call it is.
 fn question(number: u64, args: [u64; 3]) -> Result<u64> {
-    current(|line, _| {
+    current(|line, _, patience| {
         line.ask.store(number, Ordering::Relaxed);
         for (to, from) in line.ask_args.iter().zip(args) {
             to.store(from, Ordering::Relaxed);
@@ -48,7 +49,11 @@ fn question(number: u64, args: [u64; 3]) -> Result<u64> {
             return Err(Errno::EIO);
         }
         loop {
-            match line.sleep(Side::Kernel, turn::ASK, 1 << 30) {
+            let mut now = line.look_out(Side::Kernel, patience);
+            if now == turn::ASK {
+                now = line.sleep(Side::Kernel, turn::ASK, 1 << 30);
+            }
+            match now {
                 turn::ASK => {}
                 turn::ANSWER => break,
                 _ => return Err(Errno::EIO),
@@ -110,7 +115,7 @@ impl UserMem for Memory {
         if buf.is_empty() {
             return Ok(());
         }
-        let given = current(|line, buffer| {
+        let given = current(|line, buffer, _| {
             let piece = (line.given[0].load(Ordering::Relaxed), line.given[1].load(Ordering::Relaxed));
             let from = inside(piece, addr, buf.len()).filter(|from| from + buf.len() <= BUFFER)?;
             buffer.copy_out(from, buf);
@@ -125,11 +130,11 @@ impl UserMem for Memory {
         let mut at = addr;
         for piece in buf.chunks_mut(BUFFER) {
             question(ask::READ, [at, piece.len() as u64, 0])?;
-            current(|_, buffer| buffer.copy_out(0, piece));
+            current(|_, buffer, _| buffer.copy_out(0, piece));
             at = at.wrapping_add(piece.len() as u64);
         }
         // What was given is no longer in the buffer.
-        current(|line, _| line.given[1].store(0, Ordering::Relaxed));
+        current(|line, _, _| line.given[1].store(0, Ordering::Relaxed));
         Ok(())
     }
 
@@ -137,7 +142,7 @@ impl UserMem for Memory {
         if data.is_empty() {
             return Ok(());
         }
-        let taken = current(|line, buffer| {
+        let taken = current(|line, buffer, _| {
             let piece = (line.taken[0].load(Ordering::Relaxed), line.taken[1].load(Ordering::Relaxed));
             let to = inside(piece, addr, data.len()).filter(|to| to + data.len() <= BUFFER)?;
             // Without a gap, for the caller takes all up to the end.
@@ -145,6 +150,8 @@ impl UserMem for Memory {
             if to as u64 > filled {
                 return None;
             }
+            // What was given lies there, too.
+            line.given[1].store(0, Ordering::Relaxed);
             buffer.copy_in(to, data);
             line.taken[2].store(filled.max((to + data.len()) as u64), Ordering::Relaxed);
             Some(())
@@ -158,7 +165,7 @@ impl UserMem for Memory {
         let mut at = addr;
         for piece in data.chunks(BUFFER / 2) {
             // The upper half: what the caller will take stays in the lower one.
-            current(|line, buffer| {
+            current(|line, buffer, _| {
                 line.given[1].store(0, Ordering::Relaxed);
                 line.taken[1].store(line.taken[2].load(Ordering::Relaxed).min(BUFFER as u64 / 2), Ordering::Relaxed);
                 buffer.copy_in(BUFFER / 2, piece);

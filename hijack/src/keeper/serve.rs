@@ -68,11 +68,11 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
     let tid = line.tid.load(Ordering::Acquire) as i32;
     let task = Kernel::task(&member.process, tid, worker.parker.clone());
     let mut session = Session { member, kernel, task, worker, watch: None };
-    let patience = Patience::new(BETWEEN);
+    let (patience, asking) = (Patience::new(BETWEEN), Patience::new(BETWEEN));
     loop {
         match line.turn.load(Ordering::Acquire) {
             turn::CALL => {
-                session.answer(line, &buffer);
+                session.answer(line, &buffer, &asking);
                 if !line.pass(turn::CALL, turn::DONE) {
                     return;
                 }
@@ -90,10 +90,10 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
 }
 
 impl Session<'_> {
-    fn answer(&mut self, line: &Line, buffer: &Buffer) {
+    fn answer(&mut self, line: &Line, buffer: &Buffer, asking: &Patience) {
         let number = line.number.load(Ordering::Relaxed);
         let args = [0, 1, 2, 3, 4, 5].map(|i: usize| line.args[i].load(Ordering::Relaxed));
-        let result = remote::with_line(line, buffer, || match usize::try_from(number) {
+        let result = remote::with_line(line, buffer, asking, || match usize::try_from(number) {
             Ok(n) if number < op::ID => self.kernel.syscall(&self.task, n, args),
             _ => self.other(number, args),
         });

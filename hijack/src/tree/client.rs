@@ -382,12 +382,26 @@ fn waits(number: u64) -> bool {
 
 type Piece = Option<(u64, u64)>;
 
-/// The memory of a call that is copied with it: what the kernel will read, and what it will write.
+/// The memory of a call that is copied with it: what the kernel will read first, and what it will write. Other memory of the caller's takes
+/// a call of the host's each time.
 fn pieces(number: u64, a: &[u64; 6]) -> (Piece, Piece) {
-    let whole = Some((a[1], a[2].min(BUFFER as u64))).filter(|(_, len)| *len > 0);
+    let piece = |addr: u64, len: u64| Some((addr, len.min(BUFFER as u64))).filter(|(_, len)| *len > 0);
+    // As much as the caller says that it has room for.
+    let room = |at: u64| {
+        let mut len = [0; 4];
+        Own.read(at, &mut len).map_or(0, |()| u64::from(u32::from_ne_bytes(len)))
+    };
     match number as usize {
-        nr::WRITE | nr::SENDTO | nr::PWRITE64 => (whole, None),
-        nr::READ | nr::RECVFROM | nr::PREAD64 | nr::GETDENTS64 => (None, whole),
+        nr::WRITE | nr::SENDTO | nr::PWRITE64 | nr::CONNECT | nr::BIND => (piece(a[1], a[2]), None),
+        nr::READ | nr::RECVFROM | nr::PREAD64 | nr::GETDENTS64 => (None, piece(a[1], a[2])),
+        nr::SETSOCKOPT => (piece(a[3], u64::from(a[4] as u32)), None),
+        nr::GETSOCKOPT => (piece(a[4], 4), piece(a[3], room(a[4]))),
+        nr::GETSOCKNAME | nr::GETPEERNAME => (piece(a[2], 4), piece(a[1], room(a[2]))),
+        nr::EPOLL_CTL => (piece(a[3], size_of::<libc::epoll_event>() as u64), None),
+        nr::FSTAT => (None, piece(a[1], size_of::<libc::stat>() as u64)),
+        nr::IOCTL if matches!(a[1], libc::FIONREAD | libc::FIONBIO | libc::TIOCOUTQ) => {
+            (piece(a[2], 4), piece(a[2], 4))
+        }
         _ => (None, None),
     }
 }
