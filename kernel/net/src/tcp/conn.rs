@@ -262,8 +262,12 @@ struct Rx {
     urgent: Option<(u64, Urgent)>,
     /// `SHUT_RD` or closed.
     shutdown: bool,
-    /// Round trip time as the receiver sees it.
-    rtt: Option<Duration>,
+    /// Round trip time as the receiver sees it, in eighths of a microsecond; 0 before the first sample.
+    rtt8: u32,
+    /// The echo that made the last sample.
+    rtt_echo: u32,
+    /// Without timestamps: when all up to here has come, which was let at that time, a round trip is over. 0: not yet.
+    rtt_mark: (u64, Instant),
     /// Auto-tuning: bytes read since, when, and the greatest so far.
     space_copied: u64,
     space_at: Instant,
@@ -427,11 +431,12 @@ impl Connection {
             fin: None,
             urgent: None,
             shutdown: false,
-            rtt: None,
+            rtt8: 0,
+            rtt_echo: 0,
+            rtt_mark: (0, now),
             space_copied: 0,
             space_at: now,
-            space_max: u64::from(settings.window_space(settings.rcvbuf))
-                .min(INITIAL_WINDOW * u64::from(cfg.advertised_mss)),
+            space_max: 0,
             bytes: 0,
         };
         let ack = Acking {

@@ -101,6 +101,11 @@ impl OutOfOrder {
         self.0.as_ref().map_or(0, |p| p.ranges.len())
     }
 
+    /// The position after the last of them.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.0.as_ref()?.ranges.highest()
+    }
+
     /// See [`Pieces::insert`].
     pub(super) fn insert(&mut self, start: u64, data: &Bytes) -> Option<(u64, u64)> {
         let twice = self.0.get_or_insert_with(Box::default).insert(start, data);

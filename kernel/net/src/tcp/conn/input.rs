@@ -114,7 +114,7 @@ impl Connection {
         self.start_congestion_control(now);
         self.start_mtu_search(now);
         self.grow_sndbuf();
-        self.rx.space_at = now;
+        self.start_right_sizing(now);
         self.last_ack_recv = now;
         self.arm_keepalive(now);
         self.events |= Event::CONNECTED | Event::WRITABLE;
@@ -221,6 +221,7 @@ impl Connection {
                 return;
             }
         }
+        self.measure_by_echo(now, s, payload.len());
         self.receive(now, seq, payload, fin);
     }
 

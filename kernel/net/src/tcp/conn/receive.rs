@@ -1,8 +1,8 @@
 //! Data that arrives, when to acknowledge it, and the window (RFC 9293, sections 3.8.6 and 3.10.7.4; RFC 5681, section
 //! 4.2; RFC 2018; RFC 2883).
 
-use super::{Connection, Event, DELACK_MAX, DELACK_MIN, QUICK_ACKS};
-use crate::tcp::segment::Options;
+use super::{Connection, Event, DELACK_MAX, DELACK_MIN, INITIAL_WINDOW, QUICK_ACKS};
+use crate::tcp::segment::{Options, Segment};
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_ops::Instant;
@@ -60,7 +60,7 @@ impl Connection {
             }
             self.events |= Event::READABLE;
             self.note_arrival(now, n);
-            self.tune_after_arrival(now);
+            self.measure_by_window(now);
         }
         if self.rx.fin == Some(self.rx.nxt) {
             self.on_fin(now);
@@ -233,37 +233,77 @@ impl Connection {
         }
     }
 
-    fn tune_after_arrival(&mut self, now: Instant) {
-        if self.rx.rtt.is_none() {
-            self.rx.rtt = self.rtt.srtt();
-        }
-        let _ = now;
+    /// Dynamic right sizing begins: so much the peer may send in its first round trip.
+    pub(super) fn start_right_sizing(&mut self, now: Instant) {
+        let window = self.rx.edge.saturating_sub(self.rx.nxt);
+        self.rx.space_max = window.min(INITIAL_WINDOW * u64::from(self.cfg.advertised_mss));
+        self.rx.space_at = now;
     }
 
-    /// Lets the receive buffer grow with what the program reads in one round trip, as Linux does (dynamic right
-    /// sizing).
+    /// Round trip time as the receiver sees it.
+    pub(super) fn receiver_rtt(&self) -> Option<Duration> {
+        (self.rx.rtt8 > 0).then(|| Duration::from_micros((self.rx.rtt8 >> 3).into()))
+    }
+
+    /// Takes a sample in. The least is wanted: what comes later has waited somewhere, most likely. One that was made by the
+    /// window is never too small, and one where the program was slow says nothing.
+    fn sample_receiver_rtt(&mut self, rtt: Duration, by_window: bool) {
+        const MOST: u32 = u32::MAX >> 3;
+        let us = u32::try_from(rtt.as_micros()).unwrap_or(MOST).clamp(1, MOST);
+        let old = self.rx.rtt8;
+        if old == 0 || us << 3 < old {
+            self.rx.rtt8 = us << 3;
+        } else if !by_window && self.rx.queue.len() == 0 {
+            self.rx.rtt8 = old - (old >> 3) + us;
+        }
+    }
+
+    /// A full segment echoes a timestamp that was not echoed before: it was sent when that came.
+    pub(super) fn measure_by_echo(&mut self, now: Instant, s: &Segment, len: usize) {
+        let Some((_, echo)) = s.options.timestamps.filter(|t| self.ts.on && t.1 != 0) else { return };
+        if echo == self.rx.rtt_echo || (len as u64) < u64::from(self.ack.mss) {
+            return;
+        }
+        self.rx.rtt_echo = echo;
+        let elapsed = self.timestamp(now).wrapping_sub(echo);
+        if elapsed > 0 && elapsed < 1 << 24 {
+            self.sample_receiver_rtt(Duration::from_millis(elapsed.into()), false);
+        }
+    }
+
+    /// All has come that the window let when the measurement began: that took a round trip at least.
+    fn measure_by_window(&mut self, now: Instant) {
+        let (mark, since) = self.rx.rtt_mark;
+        if mark > 0 {
+            if self.rx.nxt < mark {
+                return;
+            }
+            self.sample_receiver_rtt(now.since(since), true);
+        }
+        self.rx.rtt_mark = (self.rx.edge.max(self.rx.nxt), now);
+    }
+
+    /// Lets the receive buffer grow so that the sender can double what the program has read in one round trip (dynamic right
+    /// sizing, `net.ipv4.tcp_moderate_rcvbuf`).
     fn tune_after_read(&mut self, now: Instant, copied: u64) {
         self.rx.space_copied += copied;
-        let rtt = self.rtt.srtt().or(self.rx.rtt).unwrap_or(Duration::from_millis(1));
+        let Some(rtt) = self.receiver_rtt() else { return };
         if now.since(self.rx.space_at) < rtt {
             return;
         }
-        let read = self.rx.space_copied;
+        let read = core::mem::take(&mut self.rx.space_copied);
         self.rx.space_at = now;
-        self.rx.space_copied = 0;
         if read <= self.rx.space_max {
             return;
         }
-        let grown = read - self.rx.space_max;
-        let old = self.rx.space_max.max(1);
         self.rx.space_max = read;
         let s = &self.cfg.settings;
         if s.rcvbuf_locked || !self.cfg.tunables.moderate_rcvbuf || self.memory_level != super::MemoryLevel::Fine {
             return;
         }
-        let mut window = 2 * read + 16 * u64::from(self.cfg.advertised_mss);
-        window += (u128::from(window) * 2 * u128::from(grown) / u128::from(old)).min(u128::from(u32::MAX)) as u64;
-        let wanted = (2 * window).min(u64::from(self.cfg.tunables.rcvbuf_max)) as u32;
+        // What waits for something that is missing takes room, too.
+        let waiting = self.rx.ooo.end().map_or(0, |end| end.saturating_sub(self.rx.nxt));
+        let wanted = (2 * (2 * read + waiting)).min(u64::from(self.cfg.tunables.rcvbuf_max)) as u32;
         if wanted > self.rcvbuf {
             self.rcvbuf = wanted;
             self.events |= Event::BUFFERS;
