@@ -14,21 +14,23 @@ use lkl_ops::NetDev;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// FIN, SYN, RST, PSH, ACK, URG of the TCP header.
-pub const FIN: u8 = 1;
+pub const FIN: u16 = 1;
 /// See [`FIN`].
-pub const SYN: u8 = 2;
+pub const SYN: u16 = 2;
 /// See [`FIN`].
-pub const RST: u8 = 4;
+pub const RST: u16 = 4;
 /// See [`FIN`].
-pub const PSH: u8 = 8;
+pub const PSH: u16 = 8;
 /// See [`FIN`].
-pub const ACK: u8 = 16;
+pub const ACK: u16 = 16;
 /// See [`FIN`].
-pub const URG: u8 = 32;
+pub const URG: u16 = 32;
 /// ECE and CWR (RFC 3168).
-pub const ECE: u8 = 64;
+pub const ECE: u16 = 64;
 /// See [`ECE`].
-pub const CWR: u8 = 128;
+pub const CWR: u16 = 128;
+/// The first bit of accurate ECN.
+pub const AE: u16 = 0x100;
 
 const TCP: u8 = 6;
 const ICMP: u8 = 1;
@@ -46,7 +48,7 @@ pub struct Segment {
     /// Acknowledgement number.
     pub ack: u32,
     /// Flags.
-    pub flags: u8,
+    pub flags: u16,
     /// Window, as in the header.
     pub window: u16,
     /// Urgent pointer.
@@ -87,7 +89,7 @@ impl Segment {
             to: u16_at(b, 2)?,
             seq: u32_at(b, 4)?,
             ack: u32_at(b, 8)?,
-            flags: *b.get(13)?,
+            flags: u16::from(*b.get(13)?) | u16::from(*b.get(12)? & 1) << 8,
             window: u16_at(b, 14)?,
             urgent: u16_at(b, 18)?,
             options: b.get(20..header)?.to_vec(),
@@ -103,7 +105,7 @@ impl Segment {
         b.extend(self.to.to_be_bytes());
         b.extend(self.seq.to_be_bytes());
         b.extend(self.ack.to_be_bytes());
-        b.extend([((20 + options.len()) << 2) as u8, self.flags]);
+        b.extend([((20 + options.len()) << 2) as u8 | (self.flags >> 8) as u8 & 1, self.flags as u8]);
         b.extend(self.window.to_be_bytes());
         b.extend([0, 0]);
         b.extend(self.urgent.to_be_bytes());

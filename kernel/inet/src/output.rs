@@ -316,7 +316,7 @@ impl Net {
 
     /// A packet goes to ourselves. The payload of a connection's segment goes as it is, all else in one piece.
     fn loop_packet(&self, ip: &Ip<'_>, pkt: &IpTx, gso_size: Option<u16>, packet_type: PacketType) {
-        let plain = |flags: &u8| flags & (Flags::SYN | Flags::RST | Flags::URG).bits() == 0;
+        let plain = |flags: &u8| flags & (Flags::SYN | Flags::RST | Flags::URG).bits() as u8 == 0;
         let splits = ip.proto == IPPROTO_TCP
             && !pkt.payload.is_empty()
             && pkt.stamp.is_none()

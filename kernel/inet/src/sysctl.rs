@@ -225,7 +225,9 @@ knobs! {
         tcp_sack 1 "ipv4/tcp_sack" = [1], 0, 255;
         tcp_dsack 1 "ipv4/tcp_dsack" = [1], 0, 255;
         tcp_fack 1 "ipv4/tcp_fack" = [0], 0, 255;
-        tcp_ecn 1 "ipv4/tcp_ecn" = [2], 0, 2;
+        tcp_ecn 1 "ipv4/tcp_ecn" = [2], 0, 5;
+        tcp_ecn_option 1 "ipv4/tcp_ecn_option" = [2], 0, 3;
+        tcp_ecn_option_beacon 1 "ipv4/tcp_ecn_option_beacon" = [3], 0, 3;
         tcp_ecn_fallback 1 "ipv4/tcp_ecn_fallback" = [1], 0, 1;
         tcp_fin_timeout 1 "ipv4/tcp_fin_timeout" = [60], -SECONDS_MAX, SECONDS_MAX;
         tcp_keepalive_time 1 "ipv4/tcp_keepalive_time" = [7200], -SECONDS_MAX, SECONDS_MAX;

@@ -27,12 +27,13 @@ mod timewait;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, FastOpen, Settings, Tunables};
+pub use config::{Config, EcnKind, FastOpen, Settings, Tunables};
 pub use cong::Congestion;
 pub use conn::{Connection, Event, FastOpenOutcome, Info, MemoryLevel, Read, Stats};
 pub use request::{Request, RequestVerdict};
 pub use segment::{
-    Cookie, Ecn, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN, MAX_HEADER_LEN,
+    Cookie, Ecn, EcnBytes, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN,
+    MAX_HEADER_LEN,
 };
 pub use seq::{seq_after, seq_before};
 pub use timewait::{TimeWait, TimeWaitVerdict};

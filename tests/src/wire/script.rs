@@ -67,7 +67,7 @@ fn number<T: std::str::FromStr>(word: Option<&str>) -> Result<T, String> {
     word.and_then(|w| w.parse().ok()).ok_or_else(|| format!("no number: {word:?}"))
 }
 
-fn flags(word: &str) -> Result<u8, String> {
+fn flags(word: &str) -> Result<u16, String> {
     word.chars().try_fold(0, |all, c| {
         Ok(all
             | match c {
@@ -82,7 +82,7 @@ fn flags(word: &str) -> Result<u8, String> {
     })
 }
 
-fn text(flags: u8) -> String {
+fn text(flags: u16) -> String {
     [(SYN, 'S'), (FIN, 'F'), (RST, 'R'), (PSH, 'P'), (URG, 'U'), (ACK, '.')]
         .into_iter()
         .filter(|f| flags & f.0 != 0)

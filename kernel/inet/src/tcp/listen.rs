@@ -199,7 +199,7 @@ impl TcpSocket {
             }
         }
         let mut config = self.config(&tuple, &route, &settings);
-        config.ecn = self.net.sysctl().tcp_ecn.on();
+        config.ecn = super::option::ecn_kinds(self.net.sysctl()).1;
         if let Some(iss) = iss {
             config.iss = iss;
         }

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use lkl_abi::socket::{SOL_SOCKET, SO_ACCEPTCONN};
 use lkl_abi::{Errno, Result};
-use lkl_net::tcp::{cong, Settings, State, Tunables};
+use lkl_net::tcp::{cong, EcnKind, Settings, State, Tunables};
 
 /// Level of the options.
 pub(super) const SOL_TCP: i32 = 6;
@@ -71,6 +71,18 @@ fn size(n: i64) -> u32 {
     u32::try_from(n.max(0)).unwrap_or(u32::MAX)
 }
 
+/// The ECN that a connection offers, and that by which it answers an offer (`net.ipv4.tcp_ecn`).
+pub(super) fn ecn_kinds(s: &Sysctl) -> (EcnKind, EcnKind) {
+    match s.tcp_ecn.get() {
+        0 => (EcnKind::None, EcnKind::None),
+        1 => (EcnKind::Classic, EcnKind::Classic),
+        2 => (EcnKind::None, EcnKind::Classic),
+        3 => (EcnKind::Accurate, EcnKind::Accurate),
+        4 => (EcnKind::Classic, EcnKind::Accurate),
+        _ => (EcnKind::None, EcnKind::Accurate),
+    }
+}
+
 /// The options that a new socket has.
 pub(super) fn default_settings(s: &Sysctl) -> Settings {
     let [_, wmem, _] = s.tcp_wmem.all();
@@ -116,6 +128,8 @@ pub(super) fn tunables(s: &Sysctl) -> Tunables {
         probe_threshold: half(&s.tcp_probe_threshold),
         frto: s.tcp_frto.on(),
         ecn_fallback: s.tcp_ecn_fallback.on(),
+        ecn_option: word(&s.tcp_ecn_option) as u8,
+        ecn_option_beacon: word(&s.tcp_ecn_option_beacon) as u8,
         slow_start_after_idle: s.tcp_slow_start_after_idle.on(),
         dsack: s.tcp_dsack.on(),
         tail_loss_probes: matches!(s.tcp_early_retrans.get(), 3 | 4),

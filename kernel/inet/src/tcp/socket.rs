@@ -296,7 +296,7 @@ impl TcpSocket {
             window_scaling: s.tcp_window_scaling.on(),
             timestamps: s.tcp_timestamps.on(),
             sack: s.tcp_sack.on(),
-            ecn: s.tcp_ecn.get() == 1,
+            ecn: super::option::ecn_kinds(s).0,
             fast_open: None,
             settings: settings.clone(),
             tunables: self.net.tcp.tunables(),

@@ -28,7 +28,7 @@ impl TcpSocket {
         now: Instant,
     ) {
         let mut config = self.config(tuple, route, settings);
-        config.ecn = self.net.sysctl().tcp_ecn.on();
+        config.ecn = super::option::ecn_kinds(self.net.sysctl()).1;
         let out = syncookie::syn_ack(config, syn, now, tuple.local.0.is_ipv6(), self.cookie_hash(tuple));
         let ext = &self.net.snmp().tcp_ext;
         ext.tcp_req_q_full_do_cookies.inc();
@@ -61,7 +61,7 @@ impl TcpSocket {
         let addr_locked = inner.addr_locked;
         let Phase::Listen(l) = &mut inner.phase else { return false };
         let mut config = self.config(tuple, &route, &settings);
-        config.ecn = self.net.sysctl().tcp_ecn.on();
+        config.ecn = super::option::ecn_kinds(self.net.sysctl()).1;
         let hash = self.cookie_hash(tuple);
         let Some(request) = syncookie::request(config, ack, now, tuple.local.0.is_ipv6(), hash) else {
             ext.syncookies_failed.inc();

@@ -26,14 +26,26 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer SACK (`net.ipv4.tcp_sack`).
     pub sack: bool,
-    /// Offer ECN, or answer such an offer (`net.ipv4.tcp_ecn`).
-    pub ecn: bool,
+    /// The ECN to offer, or to answer an offer by (`net.ipv4.tcp_ecn`).
+    pub ecn: EcnKind,
     /// RFC 7413: what the SYN says, and how much data goes with it.
     pub fast_open: Option<FastOpen>,
     /// The program's options; mostly all connections have the same.
     pub settings: Arc<Settings>,
     /// The settings of the namespace, which all its connections have.
     pub tunables: Arc<Tunables>,
+}
+
+/// Which explicit congestion notification.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum EcnKind {
+    /// None.
+    #[default]
+    None,
+    /// That of RFC 3168: one echo in a round trip time.
+    Classic,
+    /// That of RFC 9768: marks are counted. Whoever has it knows the classic one too.
+    Accurate,
 }
 
 /// Fast Open, of the side that opens (RFC 7413, section 3.1).
@@ -165,6 +177,10 @@ pub struct Tunables {
     pub frto: bool,
     /// A SYN that is sent again does not offer ECN.
     pub ecn_fallback: bool,
+    /// Accurate ECN's option: 0 never, 1 when there is something to tell, 2 with each segment.
+    pub ecn_option: u8,
+    /// So often in a round trip time it is sent at least, if that is 1.
+    pub ecn_option_beacon: u8,
     pub slow_start_after_idle: bool,
     pub dsack: bool,
     /// `tcp_early_retrans`: tail loss probes are sent.
@@ -217,6 +233,8 @@ impl Default for Tunables {
             probe_threshold: 8,
             frto: true,
             ecn_fallback: true,
+            ecn_option: 2,
+            ecn_option_beacon: 3,
             slow_start_after_idle: true,
             dsack: true,
             tail_loss_probes: true,

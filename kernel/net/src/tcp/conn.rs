@@ -508,7 +508,7 @@ impl Connection {
         c.tx.wl = (BASE, BASE);
         c.rx.edge = BASE + 1 + u64::from(request.window());
         c.syn_at = request.sent_at();
-        c.ecn.on = request.ecn();
+        c.accept_ecn(request.ecn(), request.mark(), now);
         if request.retries() > 0 {
             c.rtt.restart_at(Duration::from_secs(3));
             c.tx.win.cwnd = c.tx.mss;

@@ -1,9 +1,9 @@
 //! A connection before the handshake is over, as a listening socket keeps it (SYN_RECV; RFC 9293, section 3.10.7.4).
 
-use super::config::{Config, Settings};
+use super::config::{Config, EcnKind, Settings};
 use super::conn::{DEFAULT_MSS, MIN_MSS};
 use super::rtt::RTO_INIT;
-use super::segment::{Ecn, Flags, Options, Segment, SegmentOut};
+use super::segment::{handshake_flags, Ecn, EcnBytes, Flags, Options, Segment, SegmentOut};
 use super::seq::{seq_after, seq_before};
 use core::time::Duration;
 use lkl_ops::Instant;
@@ -18,7 +18,9 @@ pub struct Request {
     peer_window: u16,
     window: u32,
     scale: Option<u8>,
-    ecn: bool,
+    ecn: EcnKind,
+    /// The mark of the SYN.
+    mark: Ecn,
     sent_at: Instant,
     deadline: Instant,
     retries: u32,
@@ -55,7 +57,14 @@ impl Request {
             peer_window: syn.window,
             window,
             scale,
-            ecn: cfg.ecn && syn.has(Flags::ECE | Flags::CWR) && syn.ecn == Ecn::NotEct,
+            // RFC 9768, section 3.1.2; RFC 3168, section 6.1.1.
+            ecn: match cfg.ecn {
+                EcnKind::Accurate if syn.has(Flags::AE | Flags::ECE | Flags::CWR) => EcnKind::Accurate,
+                EcnKind::None => EcnKind::None,
+                _ if syn.has(Flags::ECE | Flags::CWR) && syn.ecn == Ecn::NotEct => EcnKind::Classic,
+                _ => EcnKind::None,
+            },
+            mark: syn.ecn,
             cfg: Box::new(cfg),
             sent_at: now,
             deadline: now + RTO_INIT,
@@ -76,8 +85,16 @@ impl Request {
             window: self.window.min(65_535) as u16,
             ..Segment::default()
         };
-        if self.ecn {
-            header.flags |= Flags::ECE;
+        match self.ecn {
+            EcnKind::None => {}
+            EcnKind::Classic => header.flags |= Flags::ECE,
+            EcnKind::Accurate => {
+                header.flags |= handshake_flags(self.mark);
+                // Whoever swallows the option should not swallow the handshake (RFC 9768, section 3.2.3.2.2).
+                if cfg.tunables.ecn_option > 0 && self.retries == 0 {
+                    header.options.ecn_bytes = Some(EcnBytes { counts: [1, 0, 1], told: 3, ect1_first: false });
+                }
+            }
         }
         header.options.mss = Some(cfg.advertised_mss);
         header.options.window_scale = self.scale;
@@ -133,6 +150,7 @@ impl Request {
             ack.header.options.mss = None;
             ack.header.options.window_scale = None;
             ack.header.options.sack_permitted = false;
+            ack.header.options.ecn_bytes = None;
             return RequestVerdict::Answer(ack);
         }
         if s.has(Flags::RST) {
@@ -207,8 +225,12 @@ impl Request {
         self.scale
     }
 
-    pub(super) fn ecn(&self) -> bool {
+    pub(super) fn ecn(&self) -> EcnKind {
         self.ecn
+    }
+
+    pub(super) fn mark(&self) -> Ecn {
+        self.mark
     }
 
     pub(super) fn sent_at(&self) -> Instant {

@@ -12,7 +12,7 @@ pub const MAX_HEADER_LEN: usize = 60;
 bitflags::bitflags! {
     /// The control bits.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub struct Flags: u8 {
+    pub struct Flags: u16 {
         /// No more data.
         const FIN = 0x01;
         /// Begin.
@@ -29,6 +29,8 @@ bitflags::bitflags! {
         const ECE = 0x40;
         /// The congestion window was reduced (RFC 3168).
         const CWR = 0x80;
+        /// The first bit of accurate ECN (RFC 9768, section 3.1.1).
+        const AE = 0x100;
     }
 }
 
@@ -59,11 +61,45 @@ impl Ecn {
     }
 }
 
+/// What the SYN-ACK, or the segment that answers it, says of the mark that the other's SYN had (RFC 9768, table 3).
+pub(super) fn handshake_flags(mark: Ecn) -> Flags {
+    match mark {
+        Ecn::NotEct => Flags::CWR,
+        Ecn::Ect1 => Flags::CWR | Flags::ECE,
+        Ecn::Ect0 => Flags::AE,
+        Ecn::Ce => Flags::AE | Flags::CWR,
+    }
+}
+
 /// First sequence number of a block received, and the one after its last.
 pub type SackBlock = (u32, u32);
 
 /// A Fast Open cookie (RFC 7413, section 4.1.1); an empty one asks for one.
 pub type Cookie = ArrayVec<u8, 16>;
+
+/// Counts of bytes that came with each mark, 24 bits of each (RFC 9768, section 3.2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EcnBytes {
+    /// Of ECT(0), CE and ECT(1), in the order of the marks that the option has.
+    pub counts: [u32; 3],
+    /// So many of them are told.
+    pub told: u8,
+    /// ECT(1) is the first, not ECT(0).
+    pub ect1_first: bool,
+}
+
+impl EcnBytes {
+    /// The count of `mark`, if it is told.
+    pub fn of(&self, mark: Ecn) -> Option<u32> {
+        let at = match (mark, self.ect1_first) {
+            (Ecn::NotEct, _) => return None,
+            (Ecn::Ce, _) => 1,
+            (Ecn::Ect0, false) | (Ecn::Ect1, true) => 0,
+            _ => 2,
+        };
+        self.counts.get(at).copied().filter(|_| at < usize::from(self.told))
+    }
+}
 
 /// The options that are understood.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -80,6 +116,8 @@ pub struct Options {
     pub timestamps: Option<(u32, u32)>,
     /// Fast Open.
     pub fast_open: Option<Cookie>,
+    /// Bytes by their marks.
+    pub ecn_bytes: Option<EcnBytes>,
 }
 
 /// A header.
@@ -137,6 +175,9 @@ mod kind {
     pub(super) const SACK: u8 = 5;
     pub(super) const TIMESTAMPS: u8 = 8;
     pub(super) const FAST_OPEN: u8 = 34;
+    /// Accurate ECN, ECT(0) first or ECT(1) first.
+    pub(super) const ECN_BYTES_0: u8 = 172;
+    pub(super) const ECN_BYTES_1: u8 = 174;
 }
 
 fn be16(b: &[u8], at: usize) -> Option<u16> {
@@ -186,6 +227,14 @@ impl Options {
                         }
                     }
                 }
+                (kind::ECN_BYTES_0 | kind::ECN_BYTES_1, 2..) => {
+                    let mut told = EcnBytes { counts: [0; 3], told: 0, ect1_first: k == kind::ECN_BYTES_1 };
+                    for (to, b) in told.counts.iter_mut().zip(option[2..].chunks_exact(3)) {
+                        *to = u32::from_be_bytes([0, b[0], b[1], b[2]]);
+                        told.told += 1;
+                    }
+                    o.ecn_bytes = Some(told);
+                }
                 _ => {}
             }
             bytes = &bytes[option.len()..];
@@ -203,6 +252,7 @@ impl Options {
             (None, true) => 4,
             (None, false) => 0,
         };
+        n += self.ecn_bytes.map_or(0, |e| (2 + 3 * usize::from(e.told)).next_multiple_of(4));
         n += self.fast_open.as_ref().map_or(0, |c| (2 + c.len()).next_multiple_of(4));
         n + if self.sack.is_empty() { 0 } else { 4 + 8 * self.sack.len() }
     }
@@ -239,6 +289,14 @@ impl Options {
             put(cookie);
             put(&[kind::NOP; 2][..(2 + cookie.len()).wrapping_neg() % 4]);
         }
+        if let Some(e) = &self.ecn_bytes {
+            let len = 2 + 3 * e.told;
+            put(&[if e.ect1_first { kind::ECN_BYTES_1 } else { kind::ECN_BYTES_0 }, len]);
+            for count in e.counts.iter().take(e.told.into()) {
+                put(&count.to_be_bytes()[1..]);
+            }
+            put(&[kind::NOP; 3][..usize::from(len.wrapping_neg() % 4)]);
+        }
         if !self.sack.is_empty() {
             put(&[kind::NOP, kind::NOP, kind::SACK, 2 + 8 * self.sack.len() as u8]);
             for (start, end) in &self.sack {
@@ -261,7 +319,7 @@ impl Segment {
             return Err(ParseError::BadOffset);
         }
         let options = b.get(HEADER_LEN..len).ok_or(ParseError::Truncated)?;
-        let flags = Flags::from_bits_retain(fixed[13]);
+        let flags = Flags::from_bits_retain(u16::from(fixed[13]) | u16::from(fixed[12] & 1) << 8);
         let half = |at| be16(fixed, at).unwrap_or(0);
         let word = |at| be32(fixed, at).unwrap_or(0);
         let segment = Self {
@@ -286,7 +344,7 @@ impl Segment {
         let _ = out.try_extend_from_slice(&self.dst_port.to_be_bytes());
         let _ = out.try_extend_from_slice(&self.seq.to_be_bytes());
         let _ = out.try_extend_from_slice(&self.ack.to_be_bytes());
-        let _ = out.try_extend_from_slice(&[words << 4, self.flags.bits()]);
+        let _ = out.try_extend_from_slice(&[words << 4 | (self.flags.bits() >> 8) as u8 & 1, self.flags.bits() as u8]);
         let _ = out.try_extend_from_slice(&self.window.to_be_bytes());
         let _ = out.try_extend_from_slice(&[0, 0]);
         let _ = out.try_extend_from_slice(&self.urgent.to_be_bytes());

@@ -3,7 +3,7 @@
 
 use super::request::Request;
 use super::segment::{Flags, Options, Segment, SegmentOut};
-use super::Config;
+use super::{Config, EcnKind};
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -61,6 +61,8 @@ pub fn syn_ack(mut cfg: Config, syn: &Segment, now: Instant, v6: bool, hash: imp
     let mss = syn.options.mss.unwrap_or(super::conn::DEFAULT_MSS);
     let index = table(v6).iter().rposition(|m| *m <= mss).unwrap_or(0);
     cfg.iss = cookie(&hash, syn.seq, tick(now), index as u32);
+    // There is no place for more.
+    cfg.ecn = cfg.ecn.min(EcnKind::Classic);
     let offset = cfg.ts_offset;
     let mut syn = syn.clone();
     if !cfg.timestamps || syn.options.timestamps.is_none() {
@@ -109,6 +111,7 @@ pub fn request(mut cfg: Config, ack: &Segment, now: Instant, v6: bool, hash: imp
         if bits & STAMP_NO_SCALE != STAMP_NO_SCALE {
             syn.options.window_scale = Some((bits & STAMP_NO_SCALE) as u8);
         }
+        cfg.ecn = cfg.ecn.min(EcnKind::Classic);
         if bits & STAMP_ECN != 0 {
             syn.flags |= Flags::ECE | Flags::CWR;
         }
@@ -133,7 +136,8 @@ mod tests {
     #[test]
     fn all_comes_back() {
         let now = Instant::from_millis(10_000_000);
-        let cfg = || Config { timestamps: true, ts_offset: 77, ecn: true, ..kit::config(Settings::default()) };
+        let cfg =
+            || Config { timestamps: true, ts_offset: 77, ecn: EcnKind::Classic, ..kit::config(Settings::default()) };
         for (mss, got) in [(100, 536), (1299, 536), (1300, 1300), (1459, 1440), (9000, 1460)] {
             for scale in [None, Some(0), Some(9)] {
                 let mut syn = Segment { seq: 0xffff_fff0, flags: Flags::SYN, window: 999, ..Segment::default() };
@@ -154,7 +158,7 @@ mod tests {
                 let r = request(cfg(), &ack, later, false, hash).expect("a cookie");
                 assert_eq!(r.peer_options().mss, Some(got));
                 assert_eq!(r.peer_options().window_scale, scale);
-                assert!(r.peer_options().sack_permitted && r.ecn());
+                assert!(r.peer_options().sack_permitted && r.ecn() == EcnKind::Classic);
                 assert_eq!((r.iss(), r.irs()), (out.seq, syn.seq));
                 // Too old, or another one's.
                 assert!(request(cfg(), &ack, now + Duration::from_secs(129), false, hash).is_none());

@@ -1,4 +1,4 @@
-//! TCP options as scripts write them: `mss 1000,nop,wscale 7,sackOK,TS val 1 ecr 0,sack 1:2 5:6,FO 0011223344556677`.
+//! TCP options as scripts write them (also `ECN e0b 1 ceb 0 e1b 1`): `mss 1000,nop,wscale 7,sackOK,TS val 1 ecr 0,sack 1:2 5:6,FO 0011223344556677`.
 
 /// One option.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +13,8 @@ pub(super) enum Opt {
     Ts(u32, u32),
     /// A Fast Open cookie; empty: a request for one. `None`: whatever it is.
     Fo(Option<Vec<u8>>),
+    /// Counts of bytes by mark (kind 172 or 174), as `e0b`, `ceb`, `e1b` in their order.
+    Ecn(Vec<(String, u32)>),
     Md5,
     Unknown(u8, Vec<u8>),
 }
@@ -51,6 +53,10 @@ fn one(item: &str) -> Result<Opt, String> {
         ["FO"] => Opt::Fo(Some(Vec::new())),
         ["FO", "..."] => Opt::Fo(None),
         ["FO", cookie] => Opt::Fo(Some(hex(cookie).ok_or_else(wrong)?)),
+        ["ECN", ref counts @ ..] => {
+            let one = |c: &[&str]| Some((c.first()?.to_string(), n(c.get(1)?)?));
+            Opt::Ecn(counts.chunks(2).map(one).collect::<Option<_>>().ok_or_else(wrong)?)
+        }
         ["md5", ..] => Opt::Md5,
         ["unknown", kind, bytes] => Opt::Unknown(n(kind).ok_or_else(wrong)?, hex(bytes).ok_or_else(wrong)?),
         _ => return Err(wrong()),
@@ -86,6 +92,13 @@ pub(super) fn build(options: &[Opt]) -> Vec<u8> {
                 let cookie = cookie.as_deref().unwrap_or_default();
                 b.extend([34, 2 + cookie.len() as u8]);
                 b.extend(cookie);
+            }
+            Opt::Ecn(counts) => {
+                let kind = if counts.first().is_some_and(|c| c.0 == "e1b") { 174 } else { 172 };
+                b.extend([kind, 2 + 3 * counts.len() as u8]);
+                for (_, count) in counts {
+                    b.extend(&count.to_be_bytes()[1..]);
+                }
             }
             Opt::Md5 => {
                 b.extend([19, 18]);
@@ -130,6 +143,11 @@ pub(super) fn read(mut b: &[u8]) -> Result<Vec<Opt>, String> {
             (5, n) if n % 8 == 0 => Opt::Sack((0..n / 8).map(|i| (word(8 * i), word(8 * i + 4))).collect()),
             (8, 8) => Opt::Ts(word(0), word(4)),
             (34, _) => Opt::Fo(Some(body.to_vec())),
+            (172 | 174, n) if n % 3 == 0 => {
+                let names = if kind == 172 { ["e0b", "ceb", "e1b"] } else { ["e1b", "ceb", "e0b"] };
+                let counts = body.chunks(3).map(|c| u32::from_be_bytes([0, c[0], c[1], c[2]]));
+                Opt::Ecn(names.into_iter().map(str::to_owned).zip(counts).collect())
+            }
             (19, 16) => Opt::Md5,
             _ => Opt::Unknown(kind, body.to_vec()),
         });

@@ -2,7 +2,7 @@
 
 use super::consts;
 use super::options::{self, Opt};
-use crate::wire::{ACK, CWR, ECE, FIN, PSH, RST, SYN, URG};
+use crate::wire::{ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG};
 
 /// A script.
 #[derive(Default, Debug)]
@@ -53,7 +53,7 @@ pub(super) enum What {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packet {
     pub(super) ecn: Option<u8>,
-    pub(super) flags: u8,
+    pub(super) flags: u16,
     pub(super) seq: u32,
     pub(super) len: u32,
     pub(super) ack: Option<u32>,
@@ -283,8 +283,7 @@ impl<'a> Cursor<'a> {
                 'E' => ECE,
                 'W' => CWR,
                 '.' => ACK,
-                // The accurate form's bit is not in the flags that are looked at.
-                'A' => 0,
+                'A' => AE,
                 other => return Err(format!("unknown flag {other}")),
             };
         }

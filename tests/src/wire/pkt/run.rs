@@ -6,7 +6,7 @@ use super::options::{self, Opt};
 use super::parse::{Event, Icmp, Packet, Point, Script, Time, What};
 use crate::flow::tcp_info;
 use crate::machine::{addresses, Machine};
-use crate::wire::{Segment, Stub, ACK, CWR, ECE, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, URG};
+use crate::wire::{Segment, Stub, ACK, AE, CWR, ECE, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, URG};
 use lkl_ops::sim::{Wire, World};
 use lkl_ops::Instant;
 use std::collections::{HashMap, VecDeque};
@@ -434,7 +434,8 @@ impl Run {
     }
 
     fn show(&self, s: &Segment, ecn: u8) -> String {
-        let bits = [(SYN, 'S'), (FIN, 'F'), (RST, 'R'), (PSH, 'P'), (URG, 'U'), (ECE, 'E'), (CWR, 'W'), (ACK, '.')];
+        let bits =
+            [(SYN, 'S'), (FIN, 'F'), (RST, 'R'), (PSH, 'P'), (URG, 'U'), (ECE, 'E'), (CWR, 'W'), (AE, 'A'), (ACK, '.')];
         let flags: String = bits.into_iter().filter(|b| s.flags & b.0 != 0).map(|b| b.1).collect();
         let seq = s.seq.wrapping_sub(self.our_base);
         let end = seq.wrapping_add(s.data.len() as u32);

@@ -5,7 +5,7 @@ use super::recovery::News;
 use super::{Connection, Event};
 use crate::tcp::scoreboard::Delivered;
 use crate::tcp::segment::{Flags, Segment};
-use crate::tcp::seq::seq_before;
+use crate::tcp::seq::{seq_before, BASE};
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -15,7 +15,7 @@ impl Connection {
         let mut news = News {
             in_flight: self.in_flight(),
             lost: self.tx.board.lost_ever(),
-            ece: self.ecn.on && s.has(Flags::ECE) && !s.has(Flags::SYN),
+            ece: self.ecn.on && self.ecn.accurate.is_none() && s.has(Flags::ECE) && !s.has(Flags::SYN),
             ..News::default()
         };
         if ack > self.tx.nxt {
@@ -103,6 +103,9 @@ impl Connection {
             let counted = dup_acks.saturating_sub(self.tx.dup_acks) * mss;
             let new = self.tx.dup_acks.saturating_sub(dup_acks) * mss;
             d.moved = d.bytes.saturating_sub(counted).max(mss.min(d.bytes)) + new;
+        }
+        if self.ecn.accurate.is_some() && self.tx.una > BASE + 1 {
+            news.ece = self.marks_told(s, &d) > 0;
         }
         self.sample_rtt(now, s, &d, progress);
         news.progress = progress;

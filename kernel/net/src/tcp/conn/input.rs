@@ -67,7 +67,7 @@ impl Connection {
         self.rx.nxt = BASE + 1;
         self.rx.acked = BASE + 1;
         self.take_options(&s.options, now);
-        self.settle_ecn(s);
+        self.settle_ecn(s, now);
         self.tx.wnd = u64::from(s.window);
         self.tx.max_wnd = self.tx.wnd;
         self.tx.wl = (BASE, BASE);
@@ -185,6 +185,7 @@ impl Connection {
             self.tx.wnd = self.window_of(s);
             self.tx.max_wnd = self.tx.max_wnd.max(self.tx.wnd);
             self.tx.wl = (seq, ack);
+            self.check_handshake_feedback(s, payload.len());
             self.establish(now);
         }
         self.last_recv = now;

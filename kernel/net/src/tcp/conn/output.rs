@@ -2,6 +2,7 @@
 //! 5).
 
 use super::{Connection, Recovery, INITIAL_WINDOW};
+use crate::tcp::config::EcnKind;
 use crate::tcp::segment::{Ecn, Flags, Payload, Segment, SegmentOut};
 use crate::tcp::seq::BASE;
 use crate::tcp::State;
@@ -52,7 +53,7 @@ impl Connection {
         }
         if core::mem::take(&mut self.pending.tail) {
             if let Some((start, end)) = self.tx.board.last() {
-                let start = start.max(end.saturating_sub(self.tx.mss));
+                let start = start.max(end.saturating_sub(self.tx.mss - self.ecn_option_len()));
                 return Some(self.send_again(now, start, end));
             }
         }
@@ -87,11 +88,18 @@ impl Connection {
         }
         let mut header = self.bare_header(self.tx.space.wire(BASE), Flags::SYN);
         let answers = self.state != State::SynSent;
-        if answers && self.ecn.on {
+        if answers && self.ecn.accurate.is_some() {
+            // Fast Open only: the request answers otherwise. Its SYN was not marked.
+            header.flags |= Flags::CWR;
+        } else if answers && self.ecn.on {
             header.flags |= Flags::ECE;
-        } else if !answers && self.cfg.ecn && !(self.tx.retries > 0 && self.cfg.tunables.ecn_fallback) {
-            // RFC 3168, section 6.1.1; section 6.1.1.1 for what a middlebox may swallow.
-            header.flags |= Flags::ECE | Flags::CWR;
+        } else if !answers {
+            // RFC 3168, section 6.1.1; RFC 9768, section 3.1.1.
+            header.flags |= match self.offered_ecn() {
+                EcnKind::None => Flags::empty(),
+                EcnKind::Classic => Flags::ECE | Flags::CWR,
+                EcnKind::Accurate => Flags::AE | Flags::ECE | Flags::CWR,
+            };
         }
         // What the peer did not offer is not offered back.
         let (scaling, sack, stamps) = if answers {
@@ -128,10 +136,9 @@ impl Connection {
         header.ack = self.rx.space.wire(self.rx.nxt);
         header.window = self.announce_window();
         header.options.timestamps = self.ts.on.then(|| (self.timestamp(now), self.ts.recent));
-        if self.ecn.on && self.ecn.echo {
-            header.flags |= Flags::ECE;
-        }
         self.add_sack_blocks(&mut header.options);
+        self.add_ecn_option(now, &mut header.options);
+        header.flags |= self.ecn_flags(flags == Flags::ACK && position == self.tx.nxt);
         if self.rx.acked != self.rx.nxt || self.ack.now {
             self.ack.quick = self.ack.quick.saturating_sub(1);
         }
@@ -195,7 +202,7 @@ impl Connection {
 
     fn next_lost_segment(&mut self, now: Instant) -> Option<SegmentOut> {
         let (start, end) = self.tx.board.next_lost()?;
-        let end = end.min(start + self.tx.mss);
+        let end = end.min(start + self.tx.mss - self.ecn_option_len());
         // The peer may have shrunk its window; what is oldest is sent all the same, as a probe.
         let fits = end <= self.tx.una + self.tx.wnd || start == self.tx.una;
         let room = self.in_flight() + (end - start) <= self.tx.win.cwnd;
@@ -249,7 +256,7 @@ impl Connection {
         if forced {
             congestion = congestion.max(self.tx.mss);
         }
-        let full = self.tx.mss.saturating_sub(self.sack_option_len()).max(1);
+        let full = self.tx.mss.saturating_sub(self.sack_option_len() + self.ecn_option_len()).max(1);
         if avail == 0 {
             // Only the FIN is left; it needs room in the peer's window, but not in ours.
             if window == 0 && self.tx.wnd == 0 {
@@ -275,7 +282,7 @@ impl Connection {
             return None;
         }
         // The device would say of each segment that the window came down.
-        let max_gso = if self.ecn.cwr { 0 } else { max_gso };
+        let max_gso = if self.ecn.cannot_be_cut() { 0 } else { max_gso };
         let max_gso = self.paced_burst().map_or(max_gso, |burst| max_gso.min(burst as usize));
         let most = avail.min(window).min(congestion.max(full));
         let mut gso = None;
@@ -328,7 +335,7 @@ impl Connection {
     pub(super) fn send_new(&mut self, now: Instant, start: u64, end: u64, gso_size: Option<u16>) -> SegmentOut {
         let mut out = self.data_segment(now, start, end);
         out.gso_size = gso_size;
-        if self.ecn.on && out.payload_len() > 0 {
+        if self.ecn.may_mark() && out.payload_len() > 0 {
             out.header.ecn = Ecn::Ect0;
             if core::mem::take(&mut self.ecn.cwr) {
                 out.header.flags |= Flags::CWR;

@@ -95,7 +95,8 @@ impl Connection {
         }
         self.detect_loss(now, progress, &d);
         if news.ece {
-            self.ecn.delivered_ce += d.moved;
+            // The accurate form has counted them.
+            self.ecn.delivered_ce += if self.ecn.accurate.is_some() { 0 } else { d.moved };
             if self.tx.recovery == Recovery::Open {
                 self.enter_cwr(now);
                 self.tx.reduction.flight += d.bytes;

@@ -1,6 +1,6 @@
 //! A connection and a script that plays its peer.
 
-use crate::tcp::{Config, Connection, Flags, Options, Segment, SegmentOut, Settings, State};
+use crate::tcp::{Config, Connection, EcnKind, Flags, Options, Segment, SegmentOut, Settings, State};
 use bytes::Bytes;
 use core::time::Duration;
 use lkl_ops::Instant;
@@ -21,7 +21,7 @@ pub(in crate::tcp) fn config(settings: Settings) -> Config {
         window_scaling: true,
         timestamps: false,
         sack: true,
-        ecn: false,
+        ecn: EcnKind::None,
         fast_open: None,
         settings: Arc::new(settings),
         tunables: Arc::default(),

@@ -89,7 +89,7 @@ fn stream(seed: u64) {
         if rng.chance(10) {
             // Outside of everything.
             header.seq = header.seq.wrapping_add(1 << 30);
-            header.flags = Flags::from_bits_truncate(rng.below(256) as u8) - Flags::RST;
+            header.flags = Flags::from_bits_truncate(rng.below(512) as u16) - Flags::RST;
             c.on_segment(now, &header, Bytes::from_static(b"wrong"));
         }
         if rng.chance(60) {
@@ -147,7 +147,7 @@ fn noise(seed: u64) {
                     ack: near(&mut rng, ISS.wrapping_add(1)),
                     ..Segment::default()
                 };
-                s.flags = Flags::from_bits_truncate(rng.below(256) as u8)
+                s.flags = Flags::from_bits_truncate(rng.below(512) as u16)
                     | if rng.chance(90) { Flags::ACK } else { Flags::empty() };
                 s.flags -= if rng.chance(95) { Flags::RST | Flags::SYN } else { Flags::empty() };
                 s.window = rng.below(65_536) as u16;
