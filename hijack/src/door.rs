@@ -401,7 +401,7 @@ impl Caller {
     fn interrupt(&self) {
         match self {
             Self::Direct { parker, .. } => parker.interrupt(),
-            Self::Remote(client) => client::interrupt(client.index(), client.event()),
+            Self::Remote(client) => client.interrupt(),
         }
     }
 }
@@ -478,7 +478,7 @@ pub(crate) fn cancel(who: usize) {
     CANCELS.store(true, Ordering::Relaxed);
     THREADS.with(|m| {
         if let Some(s) = m.get(&who) {
-            s.thread.store(true, Ordering::Release);
+            s.thread.store(true, Ordering::SeqCst);
             // SAFETY: it is taken out of the map before it is freed.
             unsafe { (*s.caller).interrupt() };
         }

@@ -232,10 +232,7 @@ hooks! {
     look dup2(fd: c_int, to: c_int) -> c_int = SYS_dup2(fd, to);
     look [opt] __dup2(fd: c_int, to: c_int) -> c_int = SYS_dup2(fd, to);
     look dup3(fd: c_int, to: c_int, flags: c_int) -> c_int = SYS_dup3(fd, to, flags);
-    // The last argument of these three comes in the register of a fixed one, whether or not it is given.
-    fd fcntl(fd: c_int, cmd: c_int, arg: u64) -> c_int = SYS_fcntl(fd, cmd, arg);
-    fd [opt] fcntl64(fd: c_int, cmd: c_int, arg: u64) -> c_int = SYS_fcntl(fd, cmd, arg);
-    fd [opt] __fcntl(fd: c_int, cmd: c_int, arg: u64) -> c_int = SYS_fcntl(fd, cmd, arg);
+    // The last argument comes in the register of a fixed one, whether or not it is given.
     look ioctl(fd: c_int, request: u64, arg: u64) -> c_int = SYS_ioctl(fd, request, arg);
     look [opt] __ioctl(fd: c_int, request: u64, arg: u64) -> c_int = SYS_ioctl(fd, request, arg);
     fd fstat(fd: c_int, to: *mut libc::stat) -> c_int = SYS_fstat(fd, to);

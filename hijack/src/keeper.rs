@@ -554,7 +554,7 @@ impl Desk {
             }
             kind::INTERRUPT => {
                 if let Some(Who::Member(member)) = self.who.get(&fd) {
-                    member.interrupt(index);
+                    member.interrupt(index, m.word(2));
                 }
                 return;
             }

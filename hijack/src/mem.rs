@@ -12,6 +12,8 @@ global_asm!(
     ".pushsection .text.lkl_hijack_copy, \"ax\", @progbits",
     ".globl lkl_hijack_copy",
     ".hidden lkl_hijack_copy",
+    ".globl lkl_hijack_touch",
+    ".hidden lkl_hijack_touch",
     ".globl lkl_hijack_copy_end",
     ".hidden lkl_hijack_copy_end",
     ".p2align 4",
@@ -39,6 +41,12 @@ global_asm!(
     "mov [rdi], rax",
     "mov [rdi + rdx - 8], r8",
     "xor ecx, ecx",
+    "jmp lkl_hijack_copy_end",
+    // Writes what is there already, whatever others write meanwhile.
+    "lkl_hijack_touch:",
+    "mov ecx, 1",
+    "lock or byte ptr [rdi], 0",
+    "xor ecx, ecx",
     "lkl_hijack_copy_end:",
     "mov rax, rcx",
     "ret",
@@ -50,6 +58,8 @@ global_asm!(
 unsafe extern "C" {
     /// Copies `n` bytes; answers how many were not copied because of a fault.
     fn lkl_hijack_copy(to: *mut u8, from: *const u8, n: usize) -> usize;
+    /// Answers 0 if the byte can be written, which stays as it is.
+    fn lkl_hijack_touch(at: *mut u8) -> usize;
     /// Where the copying ends.
     static lkl_hijack_copy_end: u8;
 }
@@ -61,8 +71,27 @@ pub(crate) fn fix(pc: u64) -> Option<u64> {
     (start..end).contains(&pc).then_some(end)
 }
 
-fn in_user_half(addr: u64, len: usize) -> bool {
-    addr.checked_add(len as u64).is_some_and(|end| end <= 1 << 47)
+/// Where that half ends: its last page is nobody's.
+const END: u64 = (1 << 47) - 4096;
+
+/// Is it in the half of the addresses that programs have?
+pub(crate) fn in_user_half(addr: u64, len: usize) -> bool {
+    addr.checked_add(len as u64).is_some_and(|end| end <= END)
+}
+
+/// How many of the `len` bytes from `addr` on can be written: up to the first page that cannot.
+pub(crate) fn writable(addr: u64, len: usize) -> usize {
+    const PAGE: u64 = 4096;
+    let mut n = 0;
+    while n < len {
+        let at = addr.wrapping_add(n as u64);
+        // SAFETY: the byte may be anybody's or nobody's; it does not change, and the routine copes with a fault.
+        if !in_user_half(at, 1) || unsafe { lkl_hijack_touch(at as usize as *mut u8) } != 0 {
+            break;
+        }
+        n += (PAGE - at % PAGE) as usize;
+    }
+    n.min(len)
 }
 
 /// The address space of this process.
@@ -70,6 +99,10 @@ fn in_user_half(addr: u64, len: usize) -> bool {
 pub(crate) struct Own;
 
 impl UserMem for Own {
+    fn is_programs(&self, addr: u64, len: u64) -> bool {
+        usize::try_from(len).is_ok_and(|len| in_user_half(addr, len))
+    }
+
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<()> {
         if buf.is_empty() {
             return Ok(());

@@ -160,6 +160,7 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
         libc::SYS_sendfile => transfer::sendfile(a),
         libc::SYS_splice => transfer::splice(a),
         libc::SYS_tee => transfer::tee(a),
+        libc::SYS_vmsplice if fds::kernel(fd0) => Some(door::call(nr::VMSPLICE, *a)),
         libc::SYS_vmsplice => fds::ours(fd0).then_some(-(Errno::EBADF.0 as isize)),
         libc::SYS_copy_file_range => transfer::copy_file_range(a),
         libc::SYS_rt_sigaction => signal::sigaction(a),

@@ -59,16 +59,34 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 
-/// Runs a case in a network namespace of its own, where only lo is, and is up, after the shell's `before`; with the library if there
-/// is one. Answers all that it prints, and how it ends.
-pub fn run(program: &Path, case: &str, preload: Option<&Path>, before: &str, env: &[(&str, String)]) -> String {
+/// Whose kernel a case runs on.
+#[derive(Clone, Copy, Debug)]
+pub enum On<'a> {
+    /// The host's.
+    Host,
+    /// Ours, with this library, in the process that boots it.
+    Ours(&'a Path),
+    /// In a child of such a process, whose calls go by shared memory.
+    Child(&'a Path),
+}
+
+/// Runs a case in a network namespace of its own, where only lo is, and is up, after the shell's `before`. Answers all that it prints, and
+/// how it ends.
+pub fn run(program: &Path, case: &str, on: On<'_>, before: &str, env: &[(&str, String)]) -> String {
     let mut command = Command::new("unshare");
     command.args(if is_root() { &["-n", "-m"][..] } else { &["-r", "-n", "-m"][..] });
     let script = format!(
         "ip link set lo up && {before}P=$1 && shift && if [ -n \"$P\" ]; then export LD_PRELOAD=\"$P\"; fi && exec \"$@\""
     );
     command.args(["sh", "-c", &script, "sh"]);
-    command.arg(preload.unwrap_or(Path::new(""))).arg(program).arg(case);
+    match on {
+        On::Host => command.arg(""),
+        On::Ours(library) => command.arg(library),
+        // What the shell does after the program keeps it there.
+        On::Child(library) => command.arg(library).args(["sh", "-c", "\"$@\"; exit $?", "sh"]),
+    };
+    command.arg(program).arg(case);
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.envs(env.iter().map(|(name, value)| (*name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("unshare runs");
@@ -77,8 +95,8 @@ pub fn run(program: &Path, case: &str, preload: Option<&Path>, before: &str, env
     let watch = std::thread::spawn(move || {
         let end = Instant::now() + LIMIT;
         if rx.recv_timeout(end.saturating_duration_since(Instant::now())).is_err() {
-            // `exec` all the way: the child is the program itself.
-            let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
+            // The program, and a shell around it.
+            let _ = Command::new("kill").args(["-9", "--", &format!("-{id}")]).status();
         }
     });
     let Output { status, stdout, stderr } = child.wait_with_output().expect("the case ends");

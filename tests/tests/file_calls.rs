@@ -4,7 +4,7 @@
 //! Where the host cannot mount an image (no root, no loop devices), nothing is compared, and a line says so; with `CI=true` that is a
 //! failure. `LKL_SYSCALL_CASE` picks the cases whose names contain it.
 
-use lkl_tests::cases;
+use lkl_tests::cases::{self, On};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,7 +47,7 @@ fn both_kernels_answer_alike() {
     let place = Place::new();
     let mnt = place.path("mnt");
     let mount = |image: &str| format!("mount -o loop '{image}' '{mnt}' && ");
-    let tried = cases::run(Path::new("true"), "", None, &mount(&place.image("host.img")), &[]);
+    let tried = cases::run(Path::new("true"), "", On::Host, &mount(&place.image("host.img")), &[]);
     if !tried.contains("exit status: 0") {
         assert!(std::env::var_os("CI").is_none(), "an image cannot be mounted: {tried}");
         println!("skipped: an image cannot be mounted: {tried}");
@@ -58,10 +58,10 @@ fn both_kernels_answer_alike() {
     let dir = ("T_DIR", mnt.clone());
     let mut failed = Vec::new();
     for case in list.iter().filter(|c| c.contains(&wanted)) {
-        let host = cases::run(&program, case, None, &mount(&place.image("host.img")), &[dir.clone()]);
+        let host = cases::run(&program, case, On::Host, &mount(&place.image("host.img")), &[dir.clone()]);
         let image = place.image("ours.img");
         let disk = ("LKL_HIJACK_DISK", format!("{image}:{mnt}"));
-        let ours = cases::run(&program, case, Some(&library), "", &[dir.clone(), disk]);
+        let ours = cases::run(&program, case, On::Ours(&library), "", &[dir.clone(), disk]);
         let checked = Command::new("e2fsck").args(["-fn", &image]).output().expect("e2fsck runs");
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
         let wrong = (!checked.status.success()).then_some(said);

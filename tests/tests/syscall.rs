@@ -1,9 +1,9 @@
 //! One test program, two kernels: each case of `syscall/*.c` is run on the host's kernel in a fresh network namespace
-//! and on ours under `LD_PRELOAD`, and must print the same.
+//! and on ours under `LD_PRELOAD`, in the process that boots it and in a child of one, and must print the same.
 //!
 //! `LKL_SYSCALL_CASE` picks the cases whose names contain it.
 
-use lkl_tests::cases;
+use lkl_tests::cases::{self, On};
 use std::path::Path;
 
 #[test]
@@ -15,12 +15,13 @@ fn both_kernels_answer_alike() {
     let list = cases::list(&program);
     let mut failed = Vec::new();
     for case in list.iter().filter(|c| c.contains(&wanted)) {
-        let host = cases::run(&program, case, None, "", &[]);
-        let ours = cases::run(&program, case, Some(&library), "", &[]);
-        if let Some(text) = cases::difference(&host, &ours) {
-            println!("{case}:\n{text}");
-            failed.push(case.as_str());
+        let host = cases::run(&program, case, On::Host, "", &[]);
+        for (place, on) in [("", On::Ours(&library)), (" in a child", On::Child(&library))] {
+            if let Some(text) = cases::difference(&host, &cases::run(&program, case, on, "", &[])) {
+                println!("{case}{place}:\n{text}");
+                failed.push(format!("{case}{place}"));
+            }
         }
     }
-    assert!(failed.is_empty(), "{} of {} cases differ: {}", failed.len(), list.len(), failed.join(" "));
+    assert!(failed.is_empty(), "{} of {} differ: {}", failed.len(), 2 * list.len(), failed.join(", "));
 }

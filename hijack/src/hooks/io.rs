@@ -36,6 +36,9 @@ reals! {
     sockatmark true;
     isfdtype true;
     syscall false;
+    fcntl false;
+    fcntl64 true;
+    __fcntl true;
     fopen false;
     fopen64 true;
 }
@@ -150,6 +153,51 @@ pub unsafe extern "C-unwind" fn pselect(
         mask
     )
 }
+
+/// `F_GETOWN` as libc makes it: a group is a negative number, which is not to be taken for an error.
+fn owner(fd: c_int) -> Option<c_int> {
+    const F_GETOWN_EX: c_int = 16;
+    const F_OWNER_PGRP: c_int = 2;
+    let mut owner = [0 as c_int; 2];
+    let args = [fd as u64, F_GETOWN_EX as u64, owner.as_mut_ptr() as u64, 0, 0, 0];
+    // SAFETY: the answer is a `struct f_owner_ex` of two integers.
+    let ret = unsafe { route::dispatch(libc::SYS_fcntl as usize, &args) }?;
+    Some(match owner {
+        _ if ret < 0 => c_int::answer(ret),
+        [F_OWNER_PGRP, group] => -group,
+        [_, process] => process,
+    })
+}
+
+macro_rules! fcntl {
+    ($name:ident) => {
+        /// `fcntl`: the last argument comes in the register of a fixed one, whether or not it is given.
+        ///
+        /// # Safety
+        /// As libc's.
+        #[cfg_attr(not(test), no_mangle)]
+        pub unsafe extern "C-unwind" fn $name(fd: c_int, cmd: c_int, arg: u64) -> c_int {
+            if fds::ours(fd) {
+                if cmd == libc::F_GETOWN {
+                    if let Some(owner) = owner(fd) {
+                        return owner;
+                    }
+                }
+                ours!(c_int, SYS_fcntl, fd, cmd, arg);
+            }
+            if real::$name.get().is_null() {
+                // SAFETY: the same call, as libc would make it.
+                return c_int::answer(unsafe {
+                    trap::pass(libc::SYS_fcntl as usize, &[fd as u64, cmd as u64, arg, 0, 0, 0])
+                });
+            }
+            next!($name, fn(c_int, c_int, u64) -> c_int, fd, cmd, arg)
+        }
+    };
+}
+fcntl!(fcntl);
+fcntl!(fcntl64);
+fcntl!(__fcntl);
 
 macro_rules! mmap {
     ($name:ident) => {

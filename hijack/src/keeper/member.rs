@@ -131,8 +131,12 @@ impl Member {
         Ok(())
     }
 
-    /// A signal came for the thread of that line.
-    pub(super) fn interrupt(&self, index: usize) {
+    /// A signal came for the thread of that line, while it made the call with that number.
+    pub(super) fn interrupt(&self, index: usize, serial: u64) {
+        let line = self.window().and_then(|w| w.line(index));
+        if line.is_none_or(|l| l.serial.load(Ordering::SeqCst) != serial) {
+            return;
+        }
         if let Some(w) = self.workers().get(&index) {
             w.parker.interrupt();
         }

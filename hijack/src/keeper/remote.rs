@@ -4,6 +4,7 @@
 //! of most calls come and go in the buffer beside its line. Numbers are its host's, so the thread is asked for them.
 
 use crate::fds::HostNumbers;
+use crate::mem::Own;
 use crate::sys::host;
 use crate::thread;
 use crate::tree::line::{ask, turn, Buffer, Line, Patience, Side, BUFFER};
@@ -111,6 +112,10 @@ fn inside(piece: (u64, u64), addr: u64, len: usize) -> Option<usize> {
 }
 
 impl UserMem for Memory {
+    fn is_programs(&self, addr: u64, len: u64) -> bool {
+        Own.is_programs(addr, len)
+    }
+
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<()> {
         if buf.is_empty() {
             return Ok(());

@@ -91,6 +91,11 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
 
 impl Session<'_> {
     fn answer(&mut self, line: &Line, buffer: &Buffer, asking: &Patience) {
+        // What came for the last call, too late, is not for this one.
+        self.worker.parker.take_interrupt();
+        if line.interrupted.load(Ordering::Relaxed) != 0 {
+            self.worker.parker.interrupt();
+        }
         let number = line.number.load(Ordering::Relaxed);
         let args = [0, 1, 2, 3, 4, 5].map(|i: usize| line.args[i].load(Ordering::Relaxed));
         let result = remote::with_line(line, buffer, asking, || match usize::try_from(number) {

@@ -17,18 +17,20 @@ use lkl_ops::{Instant, UserMem};
 use lkl_sync::Events;
 use smallvec::SmallVec;
 
+/// Most events of a call, however many are asked for.
+const MOST: usize = 1024;
 /// Most events of the host's that are asked for at once.
 const BATCH: usize = 256;
 
 /// `epoll_ctl`
 pub(crate) fn ctl(a: &Args) -> isize {
     let (epfd, op, fd, at) = (a[0] as i32, a[1] as i32, a[2] as i32, a[3]);
-    if !fds::epoll(epfd) {
-        return errno(Errno::EINVAL);
-    }
     let mut event = [0; EPOLL_EVENT];
     if op != libc::EPOLL_CTL_DEL && mem::Own.read(at, &mut event).is_err() {
         return errno(Errno::EFAULT);
+    }
+    if !fds::epoll(epfd) {
+        return errno(Errno::EINVAL);
     }
     // SAFETY: the event was copied; it is the host's form already.
     let at_host = || unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
@@ -158,8 +160,22 @@ fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>
 
 /// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
 pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, mask_size: u64) -> isize {
-    if !fds::epoll(epfd) || max <= 0 || max as usize > i32::MAX as usize / EPOLL_EVENT {
+    if max <= 0 || max as usize > i32::MAX as usize / EPOLL_EVENT {
         return errno(Errno::EINVAL);
+    }
+    if !mem::in_user_half(to, max as usize * EPOLL_EVENT) {
+        return errno(Errno::EFAULT);
+    }
+    if !fds::epoll(epfd) {
+        return errno(Errno::EINVAL);
+    }
+    // What is taken from the instance must reach the program, for it may not be told again.
+    let room = mem::writable(to, (max as usize).min(MOST) * EPOLL_EVENT) / EPOLL_EVENT;
+    if room == 0 {
+        // Only who has something to tell finds that there is nowhere to put it.
+        let mut us = [libc::pollfd { fd: epfd, events: libc::POLLIN, revents: 0 }];
+        let (ready, _) = super::wait(&mut us, timeout, (mask, mask_size));
+        return if ready > 0 { errno(Errno::EFAULT) } else { ready };
     }
     let t = thread::current();
     let mut deadline = None;
@@ -177,9 +193,10 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
             Ok(mask) => mask,
             Err(e) => return errno(e),
         };
-        let mut found = Found { bytes: SmallVec::new(), max: max as usize };
+        let mut found = Found { bytes: SmallVec::new(), max: room };
         let mut result = sleep_for(c, epfd, &mut found, deadline).map(|()| found.len());
         if found.len() > 0 && mem::Own.write(to, &found.bytes).is_err() {
+            // Another thread has taken the memory away.
             result = Err(Errno::EFAULT);
         }
         drop(found);

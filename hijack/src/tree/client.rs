@@ -6,7 +6,7 @@ use super::{tell, window, CONNECTION};
 use crate::alloc::Spin;
 use crate::door;
 use crate::fds::{self, HostNumbers};
-use crate::mem::Own;
+use crate::mem::{writable, Own};
 use crate::sys::{self, host};
 use crate::thread;
 use core::cell::UnsafeCell;
@@ -18,6 +18,7 @@ use lkl_kernel::PollFd;
 use lkl_ops::{Descriptors, FileKind, Instant, UserMem};
 use lkl_sync::Events;
 
+const PAGE: usize = 4096;
 /// After so many seconds a thread that waits for an answer looks whether the keeper is still there.
 const PATIENCE: u64 = 1;
 /// For how long a thread looks out for an answer: the keeper's may have to be woken up first.
@@ -56,6 +57,8 @@ pub(crate) struct Client {
     long: Patience,
     /// The same, for calls that may wait.
     short: Patience,
+    /// How many bytes its last read has brought.
+    last: AtomicUsize,
 }
 
 impl Client {
@@ -87,12 +90,8 @@ impl Client {
             event: AtomicI32::new(-1),
             long: Patience::new(WAKING),
             short: Patience::new(ANSWERING),
+            last: AtomicUsize::new(0),
         })
-    }
-
-    /// The number by which other threads can [`interrupt`] it.
-    pub(crate) fn index(&self) -> usize {
-        self.index
     }
 
     /// The eventfd that ends [`Client::sleep`], -1 if there is none yet.
@@ -100,12 +99,29 @@ impl Client {
         self.event.load(Ordering::Acquire)
     }
 
+    /// A signal came for the thread. Async-signal-safe.
+    pub(crate) fn interrupt(&self) {
+        let serial = self.line.serial.load(Ordering::SeqCst);
+        tell(&[kind::INTERRUPT, self.index as u64, serial], &[], libc::MSG_DONTWAIT);
+        if self.event() >= 0 {
+            sys::ring(self.event());
+        }
+    }
+
     /// Makes a call; the answer is as the kernel gives it, and the signals that are to be raised.
     pub(crate) fn call(&self, number: u64, args: [u64; 6]) -> (Result<u64>, u64) {
         // The keeper reaches the memory of the process that it shares it with.
         let (given, taken) = if door::is_here() { (None, None) } else { pieces(number, &args) };
         let given = given.filter(|(addr, len)| self.fill(*addr, *len));
-        self.call_with(number, args, given, taken)
+        // What the kernel puts into the buffer it has let go, so the program must be able to take it. More than the last time, and than
+        // can be written, goes past the buffer.
+        let usual = (self.last.load(Ordering::Relaxed) * 2).clamp(PAGE, BUFFER);
+        let taken = taken.map(|(addr, len)| (addr, writable(addr, usual.min(len as usize)) as u64));
+        let (result, signals) = self.call_with(number, args, given, taken);
+        if let (Some(_), Ok(n @ 1..)) = (taken, result) {
+            self.last.store((n as usize).min(BUFFER), Ordering::Relaxed);
+        }
+        (result, signals)
     }
 
     fn call_with(
@@ -116,6 +132,9 @@ impl Client {
         taken: Option<(u64, u64)>,
     ) -> (Result<u64>, u64) {
         let line = self.line;
+        // From here on a signal is told with this number; one that came before would not be.
+        line.serial.fetch_add(1, Ordering::SeqCst);
+        line.interrupted.store(u32::from(is_interrupted(thread::current())), Ordering::Relaxed);
         line.number.store(number, Ordering::Relaxed);
         for (to, from) in line.args.iter().zip(args) {
             to.store(from, Ordering::Relaxed);
@@ -299,6 +318,11 @@ impl Client {
 
     /// Sleeps until one of the host's `host` is ready, what is watched changes, a signal comes, or the deadline.
     pub(crate) fn sleep(&self, host: &mut [libc::pollfd], deadline: Option<Instant>) -> Slept {
+        let t = thread::current();
+        // It may have come before there was an eventfd to ring.
+        if is_interrupted(t) {
+            return Slept::Interrupted;
+        }
         let mut all = Vec::with_capacity(host.len() + 1);
         all.push(libc::pollfd { fd: self.event(), events: libc::POLLIN, revents: 0 });
         all.extend_from_slice(host);
@@ -318,8 +342,8 @@ impl Client {
             Err(e) => Slept::Failed(e),
             Ok(0) => Slept::TimedOut,
             Ok(n) if n as usize > usize::from(rung) => Slept::Host(n as usize - usize::from(rung)),
-            // A signal that came before the wait rang too.
-            Ok(_) if thread::current().deferred.get() != 0 => Slept::Interrupted,
+            // A signal that came before the wait rang too, and so did who cancels the thread.
+            Ok(_) if is_interrupted(t) => Slept::Interrupted,
             Ok(_) => Slept::Unparked,
         }
     }
@@ -350,12 +374,9 @@ pub(crate) fn now() -> Instant {
     Instant::from_nanos(Duration::new(t[0], t[1] as u32).as_nanos() as u64)
 }
 
-/// A signal came for the thread with this line, whose eventfd is `event`. Async-signal-safe.
-pub(crate) fn interrupt(index: usize, event: i32) {
-    tell(&[kind::INTERRUPT, index as u64], &[], libc::MSG_DONTWAIT);
-    if event >= 0 {
-        sys::ring(event);
-    }
+/// Has a signal come for the thread that it has yet to look at, or was it cancelled?
+fn is_interrupted(t: &thread::Thread) -> bool {
+    t.deferred.get() != 0 || t.cancelled.load(Ordering::SeqCst)
 }
 
 /// May the call wait for something that others do?

@@ -121,6 +121,10 @@ pub(crate) struct Line {
     asleep: [AtomicU32; 2],
     /// The CPU that each side was on when it passed last.
     cpu: [AtomicU32; 2],
+    /// Which call of the line it is.
+    pub(crate) serial: AtomicU64,
+    /// Not 0: it is to give way instead of sleeping, for a signal has come already.
+    pub(crate) interrupted: AtomicU32,
     pub(crate) number: AtomicU64,
     pub(crate) args: [AtomicU64; 6],
     /// `-errno`, or the value.

@@ -20,7 +20,7 @@ pub(crate) mod kind {
     pub(crate) const EXEC: u64 = 3;
     /// `(line)`: a thread will make calls there. Not answered.
     pub(crate) const THREAD: u64 = 4;
-    /// `(line)`: a signal came for that thread. Not answered.
+    /// `(line, serial)`: a signal came for that thread while it made that call. Not answered.
     pub(crate) const INTERRUPT: u64 = 5;
     /// A child is about to be made: with its socket.
     pub(crate) const FORK: u64 = 6;

@@ -4,6 +4,7 @@ mod blocking;
 mod crowd;
 mod descriptors;
 mod events;
+mod faults;
 mod files;
 mod ids;
 mod loopback;

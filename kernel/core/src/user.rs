@@ -47,8 +47,8 @@ pub(crate) fn u32_in(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// One piece of memory as pieces. More than the kernel moves in a call is left off.
-pub(crate) fn single(base: u64, len: u64) -> Result<Iov> {
-    if len > i64::MAX as u64 || base.checked_add(len).is_none() {
+pub(crate) fn single(mem: &dyn UserMem, base: u64, len: u64) -> Result<Iov> {
+    if len > i64::MAX as u64 || !mem.is_programs(base, len) {
         return Err(Errno::EFAULT);
     }
     Ok(Iov { base, len: len.min(MAX_RW_COUNT) })
@@ -70,7 +70,7 @@ pub(crate) fn iovecs(mem: &dyn UserMem, addr: u64, count: u64) -> Result<Iovs> {
         if len > i64::MAX as u64 {
             return Err(Errno::EINVAL);
         }
-        if base.checked_add(len).is_none() {
+        if !mem.is_programs(base, len) {
             return Err(Errno::EFAULT);
         }
         let len = len.min(left);

@@ -10,6 +10,12 @@ pub trait UserMem: Send + Sync {
     /// `EFAULT` if any byte cannot be read.
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<()>;
 
+    /// Can the `len` bytes at `addr` be a program's at all? Those beyond a program's half of the addresses cannot, which calls say before they
+    /// look at anything else.
+    fn is_programs(&self, addr: u64, len: u64) -> bool {
+        addr.checked_add(len).is_some()
+    }
+
     /// Appends the `len` bytes at `addr` to `out`. For much data: an implementation can do without clearing the room first.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::openfile::OpenFile;
 use crate::user::{self, u32_in, u64_in, Iovs};
 use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::{
-    AF_INET6, MMSGHDR_LEN, MMSGHDR_SIZE, MSGHDR_CONTROLLEN, MSGHDR_FLAGS, MSGHDR_NAMELEN, MSGHDR_SIZE,
+    AF_INET6, AF_NETLINK, MMSGHDR_LEN, MMSGHDR_SIZE, MSGHDR_CONTROLLEN, MSGHDR_FLAGS, MSGHDR_NAMELEN, MSGHDR_SIZE,
     MSG_CMSG_CLOEXEC, MSG_CMSG_COMPAT, MSG_CTRUNC, MSG_DONTWAIT, MSG_ERRQUEUE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
     MSG_WAITALL, MSG_WAITFORONE, SOCKADDR_STORAGE, SOCK_STREAM,
 };
@@ -144,9 +144,19 @@ pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[I
 }
 
 pub(super) fn sendto(cx: &Ctx<'_>, [fd, buf, len, flags, addr, addr_len]: Args) -> Result<u64> {
-    let iov = [user::single(buf, len)?];
+    let iov = [user::single(cx.mem, buf, len)?];
     let file = cx.file(fd)?;
-    let name = if addr == 0 { None } else { name_of(cx.mem, socket_of(&file)?, addr, addr_len)? };
+    let name = match addr {
+        0 => None,
+        addr => {
+            let socket = socket_of(&file)?;
+            // An address of no bytes is none for those alone that do without.
+            if addr_len as u32 == 0 && socket.kind() != SOCK_STREAM && socket.family() != AF_NETLINK {
+                return Err(Errno::EINVAL);
+            }
+            name_of(cx.mem, socket, addr, addr_len)?
+        }
+    };
     send(cx, &file, cx.mem, &iov, &Outgoing { name, control: Vec::new(), flags: flags as u32 }).map(|n| n as u64)
 }
 
@@ -171,7 +181,7 @@ fn name_of(mem: &dyn UserMem, socket: &dyn Socket, addr: u64, len: u64) -> Resul
 }
 
 pub(super) fn recvfrom(cx: &Ctx<'_>, [fd, buf, len, flags, addr, addr_len]: Args) -> Result<u64> {
-    let iov = [user::single(buf, len)?];
+    let iov = [user::single(cx.mem, buf, len)?];
     let file = cx.file(fd)?;
     let got = receive(cx, &file, cx.mem, &iov, flags as u32)?;
     if addr != 0 {
@@ -237,7 +247,7 @@ fn receive_one(cx: &Ctx<'_>, file: &OpenFile, msg: u64, flags: u32) -> Result<(u
         let name = got.name.map(|n| n.to_bytes()).unwrap_or_default();
         user::put_sockaddr(cx.mem, header.name, header.addr.wrapping_add(MSGHDR_NAMELEN), &name)?;
     }
-    let (used, cut) = cmsg::write(cx.mem, header.control, header.control_len, &got.control)?;
+    let (used, cut) = cmsg::write(cx.mem, header.control, header.control_len, &got.control);
     if cut {
         out |= MSG_CTRUNC;
     }
@@ -293,13 +303,16 @@ pub(super) fn recvmmsg(cx: &Ctx<'_>, [fd, msgs, count, flags, timeout, _]: Args)
     let end = deadline(cx, user::opt_timespec(cx.mem, timeout)?);
     let file = cx.file(fd)?;
     let socket = socket_of(&file)?;
+    if flags & MSG_ERRQUEUE == 0 {
+        socket.options().take_error()?;
+    }
     let mut done = 0;
     let mut at = msgs;
     let result = receive_many(cx, &file, &mut at, (count as u32).min(MMSG_MAX), &mut flags, end, &mut done);
     match result {
         Err(e) if done == 0 => return Err(e),
-        // The messages are told now, the error by the next call.
-        Err(e) if e != Errno::EAGAIN => keep_error(socket, e),
+        // The messages are told now, the error, whatever it is, by the next call.
+        Err(e) if e != Errno::EAGAIN => socket.options().set_error(e),
         _ => {}
     }
     if let Some(end) = end {

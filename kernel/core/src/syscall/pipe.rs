@@ -211,8 +211,11 @@ pub(super) fn tee(cx: &Ctx<'_>, [input, out, len, flags, ..]: Args) -> Result<u6
 pub(super) fn vmsplice(cx: &Ctx<'_>, [fd, iov, count, flags, ..]: Args) -> Result<u64> {
     check_flags(flags)?;
     let side = Side::new(cx, fd, 0)?;
-    side.pipe().ok_or(Errno::EBADF)?;
     let iov = user::iovecs(cx.mem, iov, count)?;
+    if user::total(&iov) == 0 {
+        return Ok(0);
+    }
+    side.pipe().ok_or(Errno::EBADF)?;
     let nonblock = side.nonblock(flags);
     match writable(&side.file) {
         Ok(()) => rw::write_stream(cx, &side.file, cx.mem, &iov, nonblock),

@@ -3,7 +3,7 @@
 use super::{msg, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
-use crate::user::{self, Buffer};
+use crate::user::{self, Buffer, Iovs};
 use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_DIRECT, O_RDONLY, O_RDWR, O_WRONLY};
 use lkl_abi::inotify::{IN_ACCESS, IN_MODIFY};
 use lkl_abi::socket::MSG_DONTWAIT;
@@ -96,11 +96,37 @@ fn check_direct(file: &OpenFile, iov: &[Iov], at: Option<u64>) -> Result<()> {
     Ok(())
 }
 
+/// The pieces up to the first page that is not there. Files, unlike sockets, move what they can.
+///
+/// # Errors
+/// `EFAULT` if there is nothing before it.
+fn before_hole(mem: &dyn UserMem, iov: &[Iov]) -> Result<Iovs> {
+    const PAGE: u64 = 4096;
+    let mut there = Iovs::new();
+    for piece in iov {
+        let mut len = 0;
+        while len < piece.len && mem.read(piece.base.wrapping_add(len), &mut [0]).is_ok() {
+            len += PAGE - piece.base.wrapping_add(len) % PAGE;
+        }
+        there.push(Iov { base: piece.base, len: len.min(piece.len) });
+        if len < piece.len {
+            break;
+        }
+    }
+    if user::total(&there) == 0 {
+        return Err(Errno::EFAULT);
+    }
+    Ok(there)
+}
+
 /// Reads at `at`, or where the file stands.
 fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
     readable(file)?;
     check_direct(file, iov, at)?;
-    let n = read_at(cx, file, mem, iov, at)?;
+    let n = match read_at(cx, file, mem, iov, at) {
+        Err(Errno::EFAULT) => read_at(cx, file, mem, &before_hole(mem, iov)?, at)?,
+        n => n?,
+    };
     if n > 0 {
         file.tell(IN_ACCESS);
     }
@@ -138,7 +164,10 @@ fn write_how(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: 
     writable(file)?;
     check_direct(file, iov, at)?;
     let appends = file.flags() & O_APPEND != 0 || how & RWF_APPEND != 0;
-    let n = write_at(cx, file, mem, iov, at, appends)?;
+    let n = match write_at(cx, file, mem, iov, at, appends) {
+        Err(Errno::EFAULT) => write_at(cx, file, mem, &before_hole(mem, iov)?, at, appends)?,
+        n => n?,
+    };
     if n > 0 {
         file.tell(IN_MODIFY);
         if how & (RWF_DSYNC | RWF_SYNC) != 0 && file.content().is_some() {
@@ -226,12 +255,12 @@ fn write_any(cx: &Ctx<'_>, file: &OpenFile, iov: &[Iov], flags: u32) -> Result<u
 
 pub(super) fn read(cx: &Ctx<'_>, [fd, buf, len, ..]: Args) -> Result<u64> {
     let file = cx.file(fd)?;
-    read_any(cx, &file, &[user::single(buf, len)?], 0)
+    read_any(cx, &file, &[user::single(cx.mem, buf, len)?], 0)
 }
 
 pub(super) fn write(cx: &Ctx<'_>, [fd, buf, len, ..]: Args) -> Result<u64> {
     let file = cx.file(fd)?;
-    write_any(cx, &file, &[user::single(buf, len)?], 0)
+    write_any(cx, &file, &[user::single(cx.mem, buf, len)?], 0)
 }
 
 pub(super) fn readv(cx: &Ctx<'_>, [fd, iov, count, ..]: Args) -> Result<u64> {
@@ -267,12 +296,12 @@ fn positioned(cx: &Ctx<'_>, fd: u64, at: u64) -> Result<std::sync::Arc<OpenFile>
 
 pub(super) fn pread64(cx: &Ctx<'_>, [fd, buf, len, at, ..]: Args) -> Result<u64> {
     let file = positioned(cx, fd, at)?;
-    read_file(cx, &file, cx.mem, &[user::single(buf, len)?], Some(at))
+    read_file(cx, &file, cx.mem, &[user::single(cx.mem, buf, len)?], Some(at))
 }
 
 pub(super) fn pwrite64(cx: &Ctx<'_>, [fd, buf, len, at, ..]: Args) -> Result<u64> {
     let file = positioned(cx, fd, at)?;
-    write_file(cx, &file, cx.mem, &[user::single(buf, len)?], Some(at))
+    write_file(cx, &file, cx.mem, &[user::single(cx.mem, buf, len)?], Some(at))
 }
 
 pub(super) fn preadv(cx: &Ctx<'_>, [fd, iov, count, at, ..]: Args) -> Result<u64> {

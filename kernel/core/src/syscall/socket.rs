@@ -74,8 +74,11 @@ pub(super) fn socket(cx: &Ctx<'_>, [family, kind, protocol, ..]: Args) -> Result
     install(cx, FileKind::Socket, file, flags & SOCK_CLOEXEC != 0)
 }
 
-pub(super) fn socketpair(_: &Ctx<'_>, [family, kind, ..]: Args) -> Result<u64> {
+pub(super) fn socketpair(cx: &Ctx<'_>, [family, kind, _, pair, ..]: Args) -> Result<u64> {
     check_flags(kind as u32 & !SOCK_TYPE_MASK)?;
+    // Linux writes the numbers first of all.
+    let there = user::array::<8>(cx.mem, pair)?;
+    cx.mem.write(pair, &there)?;
     match family as u32 {
         f if f == u32::from(AF_INET) || f == u32::from(AF_INET6) => Err(Errno::EOPNOTSUPP),
         f if f == u32::from(AF_NETLINK) || f == u32::from(AF_PACKET) => Err(Errno::EOPNOTSUPP),

@@ -30,6 +30,9 @@ const SOCK_FILTER_SIZE: usize = 8;
 /// Marks a time-out that is over at once: the settings have 0 for none at all.
 const AT_ONCE: u64 = 1;
 
+/// The levels that any socket knows.
+const LEVELS: [i32; 9] = [SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_ICMPV6, SOL_RAW, SOL_PACKET, SOL_NETLINK];
+
 type Value = SmallVec<[u8; 64]>;
 
 /// A flag of [`SockOptions`] that is only a flag.
@@ -57,8 +60,13 @@ pub(super) fn setsockopt(cx: &Ctx<'_>, [fd, level, name, addr, len, _]: Args) ->
     if len > VALUE_MAX {
         return Err(Errno::ENOBUFS);
     }
+    if !LEVELS.contains(&level) {
+        // Nobody looks at the value.
+        return socket.setsockopt(level, name, &[]).map(|()| 0);
+    }
     let mut value = Value::from_elem(0, len as usize);
-    if len > 0 {
+    // A number of IPv6's is 0 if there is none.
+    if len > 0 && !(addr == 0 && level == SOL_IPV6 && len <= 4) {
         cx.mem.read(addr, &mut value)?;
     }
     if level != SOL_SOCKET {
@@ -250,6 +258,9 @@ pub(super) fn getsockopt(cx: &Ctx<'_>, [fd, level, name, addr, len_addr, _]: Arg
     let (level, name) = (level as i32, name as i32);
     let file = cx.file(fd)?;
     let socket = socket_of(&file)?;
+    if !LEVELS.contains(&level) {
+        socket.getsockopt(level, name, &[])?;
+    }
     let room = usize::try_from(user::i32_at(cx.mem, len_addr)?).map_err(|_| Errno::EINVAL)?;
     if level == SOL_SOCKET {
         if let Some(value) = get_shared(cx, socket, name, room)? {

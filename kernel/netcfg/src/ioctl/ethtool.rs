@@ -13,9 +13,9 @@ use lkl_ops::UserMem;
 
 pub(super) fn ioctl(net: &Net, mem: &dyn UserMem, arg: u64) -> Result<u64> {
     let b: [u8; IFREQ_SIZE] = get(mem, arg)?;
-    let l = source::link_by_name(net, &name(&b[..16])?).ok_or(Errno::ENODEV)?;
     let data = b[16..].first_chunk().copied().map_or(0, u64::from_ne_bytes);
     let cmd = u32::from_ne_bytes(get(mem, data)?);
+    let l = source::link_by_name(net, &name(&b[..16])?).ok_or(Errno::ENODEV)?;
     let on = |yes: bool| u32::from(yes);
     let f = features(&l);
     let feature = |bits: u64| on(f.active & bits != 0);

@@ -201,9 +201,12 @@ fn labelled(net: &Net, label: &str) -> Option<AddrView> {
 pub(super) fn address(net: &Net, mem: &dyn UserMem, request: u32, arg: u64) -> Result<u64> {
     let mut b: [u8; IFREQ_SIZE] = get(mem, arg)?;
     let label = name(&b[..16])?;
-    let link = find(net, &label)?;
     let (family, given) = read_sockaddr(&b[16..]);
     let is_get = matches!(request, SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK);
+    if matches!(request, SIOCGIFPFLAGS | SIOCSIFPFLAGS) || !is_get && family != AF_INET {
+        return Err(Errno::EINVAL);
+    }
+    let link = find(net, &label)?;
     if is_get {
         let all = source::addrs(net);
         let mut of_label = all.iter().filter(|a| a.local.is_ipv4() && a.label.as_deref() == Some(label.as_str()));
@@ -219,12 +222,6 @@ pub(super) fn address(net: &Net, mem: &dyn UserMem, request: u32, arg: u64) -> R
         put(&mut b, &sockaddr_in(ip));
         mem.write(arg, &b)?;
         return Ok(0);
-    }
-    if matches!(request, SIOCGIFPFLAGS | SIOCSIFPFLAGS) {
-        return Err(Errno::EINVAL);
-    }
-    if family != AF_INET {
-        return Err(Errno::EINVAL);
     }
     let old = labelled(net, &label);
     if request == SIOCSIFADDR {
