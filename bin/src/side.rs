@@ -55,11 +55,12 @@ pub trait Side: Sized {
     /// `man 2 open`
     fn open(&self, name: &OsStr) -> Result<Self::File>;
 
-    /// Makes a regular file, and opens it to be written.
+    /// Makes a regular file, and opens it to be written. Where others can see it, only its owner may use it yet; else it has these
+    /// permissions (0o777) from the start.
     ///
     /// # Errors
     /// `EEXIST`, and others (`man 2 open`).
-    fn create(&self, name: &OsStr) -> Result<Self::File>;
+    fn create(&self, name: &OsStr, mode: u32) -> Result<Self::File>;
 
     /// The target of a symbolic link.
     ///
@@ -152,8 +153,97 @@ pub trait Side: Sized {
     fn free(&self) -> Result<u64>;
 }
 
+/// What a file has beside its content. It is one that is open, or [`Named`].
+pub trait Attributes {
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// `man 2 statx`
+    fn known(&self) -> Result<Metadata>;
+
+    /// Sets owner and group.
+    ///
+    /// # Errors
+    /// `man 2 chown`
+    fn set_owner(&self, uid: u32, gid: u32) -> Result<()>;
+
+    /// Sets the permissions, but those of a symbolic link.
+    ///
+    /// # Errors
+    /// `man 2 chmod`
+    fn set_mode(&self, mode: u32) -> Result<()>;
+
+    /// Sets the times of access and modification.
+    ///
+    /// # Errors
+    /// `man 2 utimensat`
+    fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()>;
+
+    /// The names of the extended attributes.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` where there are none; `man 2 listxattr`
+    fn xattrs(&self) -> Result<Vec<OsString>>;
+
+    /// The value of one.
+    ///
+    /// # Errors
+    /// `ENODATA`, and others (`man 2 getxattr`).
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>>;
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// `man 2 setxattr`
+    fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()>;
+
+    /// Removes one.
+    ///
+    /// # Errors
+    /// `ENODATA`, and others (`man 2 removexattr`).
+    fn drop_xattr(&self, attr: &OsStr) -> Result<()>;
+}
+
+/// A file under its name in a directory, or a symbolic link itself.
+#[derive(Debug)]
+pub struct Named<'a, S>(pub &'a S, pub &'a OsStr);
+
+impl<S: Side> Attributes for Named<'_, S> {
+    fn known(&self) -> Result<Metadata> {
+        self.0.lstat(Path::new(self.1))
+    }
+
+    fn set_owner(&self, uid: u32, gid: u32) -> Result<()> {
+        self.0.chown(self.1, uid, gid)
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        self.0.chmod(self.1, mode)
+    }
+
+    fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
+        self.0.set_times(self.1, atime, mtime)
+    }
+
+    fn xattrs(&self) -> Result<Vec<OsString>> {
+        self.0.list_xattrs(self.1)
+    }
+
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
+        self.0.get_xattr(self.1, attr)
+    }
+
+    fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()> {
+        self.0.set_xattr(self.1, attr, value)
+    }
+
+    fn drop_xattr(&self, attr: &OsStr) -> Result<()> {
+        self.0.remove_xattr(self.1, attr)
+    }
+}
+
 /// A regular file that is open.
-pub trait SideFile {
+pub trait SideFile: Attributes {
     /// Reads at `offset`; less than `buf` takes at the file's end.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::pieces;
 use super::sources::Source;
 use crate::cli::{Failed, Outcome, DEPTH_MAX};
 use crate::progress::Progress;
-use crate::side::Side;
+use crate::side::{Attributes, Named, Side};
 use lkl::abi::stat::{S_ISGID, S_ISUID};
 use lkl::abi::Errno;
 use lkl::{Error, FileType, Metadata, SetTime};
@@ -130,7 +130,8 @@ impl<'a, T: Side> Copier<'a, T> {
                 let copied = dir.metadata().of_source().and_then(|meta| {
                     self.seen.insert((meta.dev, meta.ino));
                     self.content(dir, &into)?;
-                    self.attributes(&From { dir, name: OsStr::new("."), meta }, &into, OsStr::new("."))
+                    let here = OsStr::new(".");
+                    self.attributes(&meta, &Named(dir, here), &Named(into.dir, here), into.inherits)
                 });
                 self.judge(copied);
             }
@@ -198,9 +199,13 @@ impl<'a, T: Side> Copier<'a, T> {
             Some(FileType::Regular) => copier.regular(&from, into, name),
             Some(FileType::Symlink) => {
                 let target = from.dir.read_link(from.name).of_source()?;
-                into.dir.symlink(&target, name).of_target()
+                into.dir.symlink(&target, name).of_target()?;
+                copier.attributes_of(&from, into, name)
             }
-            Some(_) => into.dir.mknod(name, from.meta.mode & !0o7777 | 0o600, from.meta.rdev).of_target(),
+            Some(_) => {
+                into.dir.mknod(name, from.meta.mode & !0o7777 | 0o600, from.meta.rdev).of_target()?;
+                copier.attributes_of(&from, into, name)
+            }
             None => Err(Trouble::Skip(wrong(&from, Errno::EUCLEAN))),
         })?;
         if linked {
@@ -232,12 +237,22 @@ impl<'a, T: Side> Copier<'a, T> {
             made = make(self, &name);
         }
         made?;
-        let done = self.attributes(from, into, &name).and_then(|()| match name == from.name {
-            true => Ok(()),
-            false => dir.rename(&name, from.name).of_target(),
-        });
-        if done.is_err() {
+        if name == from.name {
+            return Ok(());
+        }
+        let renamed = dir.rename(&name, from.name).of_target();
+        if renamed.is_err() {
             let _best = dir.unlink(&name);
+        }
+        renamed
+    }
+
+    /// Gives a file that has just been made its attributes, or removes it.
+    fn attributes_of<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
+        let source = Named(from.dir, from.name);
+        let done = self.attributes(&from.meta, &source, &Named(into.dir, name), into.inherits);
+        if done.is_err() {
+            let _best = into.dir.unlink(name);
         }
         done
     }
@@ -259,14 +274,15 @@ impl<'a, T: Side> Copier<'a, T> {
     }
 
     fn regular<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
-        let file = into.dir.create(name).of_target()?;
+        let file = into.dir.create(name, from.meta.mode & 0o777).of_target()?;
         let copied = from.dir.open(from.name).of_source().and_then(|source| {
             let progress = &self.progress;
             let done = pieces::copy(&source, &from.meta, &file, &mut self.buffer, |bytes| progress.bytes(bytes));
             done.or_else(|failed| match failed {
                 pieces::Side::Source(e) => Err(e).of_source(),
                 pieces::Side::Target(e) => Err(e).of_target(),
-            })
+            })?;
+            self.attributes(&from.meta, &source, &file, into.inherits)
         });
         drop(file);
         if copied.is_err() {
@@ -307,7 +323,7 @@ impl<'a, T: Side> Copier<'a, T> {
             self.seen.remove(&id);
         }
         copied?;
-        self.attributes(&from, into, from.name)
+        self.attributes(&from.meta, &Named(from.dir, from.name), &Named(into.dir, from.name), into.inherits)
     }
 
     fn content<S: Side>(&mut self, from: &S, into: &Into<'_, T>) -> Result<()> {
@@ -317,55 +333,66 @@ impl<'a, T: Side> Copier<'a, T> {
         Ok(())
     }
 
-    /// Gives a file all that its source has beside its content. Owner before permissions, which the change of owner takes from; times last.
-    fn attributes<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
-        let (meta, dir) = (&from.meta, into.dir);
+    /// Gives a file all that its source has beside its content, and what it has not yet. Owner before permissions, which the change of
+    /// owner takes from; times last.
+    fn attributes(
+        &mut self,
+        meta: &Metadata,
+        from: &impl Attributes,
+        to: &impl Attributes,
+        inherits: bool,
+    ) -> Result<()> {
         let mut mode = meta.mode & 0o7777;
         let (uid, gid) = (self.options.owner.unwrap_or(meta.uid), self.options.group.unwrap_or(meta.gid));
-        match dir.chown(name, uid, gid) {
-            // Who may not give files away has them.
-            Err(e) if e.errno == Errno::EPERM && !self.options.privileged => mode &= !(S_ISUID | S_ISGID),
-            owned => owned.of_target()?,
+        let old = to.known().of_target()?;
+        let owned = (old.uid, old.gid) == (uid, gid);
+        if !owned {
+            match to.set_owner(uid, gid) {
+                // Who may not give files away has them.
+                Err(e) if e.errno == Errno::EPERM && !self.options.privileged => mode &= !(S_ISUID | S_ISGID),
+                owned => owned.of_target()?,
+            }
         }
         let symlink = meta.file_type() == Some(FileType::Symlink);
-        if !symlink {
-            dir.chmod(name, mode).of_target()?;
+        let kept = old.mode & 0o7777 == mode && (owned || mode & (S_ISUID | S_ISGID) == 0);
+        if !symlink && !kept {
+            to.set_mode(mode).of_target()?;
         }
-        self.xattrs(from, into, name)?;
+        self.xattrs(from, to, inherits)?;
         let at = SetTime::At;
-        dir.set_times(name, at(meta.atime), at(meta.mtime)).of_target()
+        to.set_times_of(at(meta.atime), at(meta.mtime)).of_target()
     }
 
-    fn xattrs<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
-        let attrs = match from.dir.list_xattrs(from.name) {
+    fn xattrs(&mut self, from: &impl Attributes, to: &impl Attributes, inherits: bool) -> Result<()> {
+        let attrs = match from.xattrs() {
             Err(e) if e.errno == Errno::EOPNOTSUPP => Vec::new(),
             attrs => attrs.of_source()?,
         };
-        if into.inherits && !attrs.iter().any(|a| a == ACL_ACCESS) {
-            let _none = into.dir.remove_xattr(name, OsStr::new(ACL_ACCESS));
+        if inherits && !attrs.iter().any(|a| a == ACL_ACCESS) {
+            let _none = to.drop_xattr(OsStr::new(ACL_ACCESS));
         }
         for attr in attrs {
             if attr == SELINUX && self.options.label.is_some() {
                 continue;
             }
-            let value = match from.dir.get_xattr(from.name, &attr) {
+            let value = match from.xattr(&attr) {
                 // It went meanwhile, or is not for us.
                 Err(e) if matches!(e.errno, Errno::ENODATA | Errno::EPERM | Errno::EACCES) => continue,
                 value => value.of_source()?,
             };
-            self.set_xattr(into.dir, name, &attr, &value)?;
+            self.set_xattr(to, &attr, &value)?;
         }
         if let Some(label) = self.options.label.clone() {
             // With its NUL, as the programs of SELinux write it.
             let mut value = label.into_encoded_bytes();
             value.push(0);
-            self.set_xattr(into.dir, name, OsStr::new(SELINUX), &value)?;
+            self.set_xattr(to, OsStr::new(SELINUX), &value)?;
         }
         Ok(())
     }
 
-    fn set_xattr(&mut self, dir: &T, name: &OsStr, attr: &OsStr, value: &[u8]) -> Result<()> {
-        match dir.set_xattr(name, attr, value) {
+    fn set_xattr(&mut self, to: &impl Attributes, attr: &OsStr, value: &[u8]) -> Result<()> {
+        match to.put_xattr(attr, value) {
             Err(e) if e.errno == Errno::EOPNOTSUPP || (e.errno == Errno::EPERM && !self.options.privileged) => {
                 let kind = attr.as_encoded_bytes().split(|b| *b == b'.').next().unwrap_or_default().to_owned();
                 if self.told.insert(kind) {

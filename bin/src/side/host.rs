@@ -1,6 +1,6 @@
 //! The side of the host.
 
-use super::{Result, Side, SideFile};
+use super::{Attributes, Result, Side, SideFile};
 use lkl::abi::stat::Dev;
 use lkl::abi::Errno;
 use lkl::{Error, Metadata, SetTime, Timestamp};
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// The longest value of an extended attribute, and the longest list of their names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
 const XATTR_MAX: usize = 65536;
+/// Most of them are no longer than that.
+const XATTR_SHORT: usize = 256;
 
 /// A directory of the host.
 #[derive(Debug)]
@@ -53,28 +55,55 @@ impl HostDir {
     }
 
     fn statx(&self, path: &Path, flags: AtFlags) -> Result<Metadata> {
-        let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-        let s = rustix::fs::statx(&self.fd, path, flags, mask).map_err(self.fail(path))?;
-        let time = |t: rustix::fs::StatxTimestamp| Timestamp { secs: t.tv_sec, nanos: t.tv_nsec };
-        let known = StatxFlags::from_bits_retain(s.stx_mask).contains(StatxFlags::BTIME);
-        Ok(Metadata {
-            dev: (s.stx_dev_major, s.stx_dev_minor),
-            ino: s.stx_ino,
-            mode: s.stx_mode.into(),
-            nlink: s.stx_nlink,
-            uid: s.stx_uid,
-            gid: s.stx_gid,
-            rdev: (s.stx_rdev_major, s.stx_rdev_minor),
-            size: s.stx_size,
-            blocks: s.stx_blocks,
-            blksize: s.stx_blksize,
-            atime: time(s.stx_atime),
-            mtime: time(s.stx_mtime),
-            ctime: time(s.stx_ctime),
-            btime: known.then(|| time(s.stx_btime)),
-            attributes: s.stx_attributes.bits(),
-        })
+        statx(&self.fd, path, flags).map_err(self.fail(path))
     }
+}
+
+fn statx(fd: &OwnedFd, path: &Path, flags: AtFlags) -> rustix::io::Result<Metadata> {
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let s = rustix::fs::statx(fd, path, flags, mask)?;
+    let time = |t: rustix::fs::StatxTimestamp| Timestamp { secs: t.tv_sec, nanos: t.tv_nsec };
+    let known = StatxFlags::from_bits_retain(s.stx_mask).contains(StatxFlags::BTIME);
+    Ok(Metadata {
+        dev: (s.stx_dev_major, s.stx_dev_minor),
+        ino: s.stx_ino,
+        mode: s.stx_mode.into(),
+        nlink: s.stx_nlink,
+        uid: s.stx_uid,
+        gid: s.stx_gid,
+        rdev: (s.stx_rdev_major, s.stx_rdev_minor),
+        size: s.stx_size,
+        blocks: s.stx_blocks,
+        blksize: s.stx_blksize,
+        atime: time(s.stx_atime),
+        mtime: time(s.stx_mtime),
+        ctime: time(s.stx_ctime),
+        btime: known.then(|| time(s.stx_btime)),
+        attributes: s.stx_attributes.bits(),
+    })
+}
+
+/// What a call gives that fills a buffer and answers how much it is: few attributes are worth as much room as the longest may need.
+fn filled(fill: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut value = vec![0; XATTR_SHORT];
+    let len = fill(&mut value).or_else(|e| match e {
+        rustix::io::Errno::RANGE => {
+            value.resize(XATTR_MAX, 0);
+            fill(&mut value)
+        }
+        e => Err(e),
+    })?;
+    value.truncate(len);
+    Ok(value)
+}
+
+/// The names of a list, each of which ends in a NUL.
+fn split_names(list: &[u8]) -> Vec<OsString> {
+    list.split(|b| *b == 0).filter(|n| !n.is_empty()).map(|n| OsStr::from_bytes(n).to_owned()).collect()
+}
+
+fn timestamps(atime: SetTime, mtime: SetTime) -> Timestamps {
+    Timestamps { last_access: timespec(atime), last_modification: timespec(mtime) }
 }
 
 fn timespec(time: SetTime) -> Timespec {
@@ -132,7 +161,7 @@ impl Side for HostDir {
         Ok(HostFile { fd, path: self.path.join(name) })
     }
 
-    fn create(&self, name: &OsStr) -> Result<HostFile> {
+    fn create(&self, name: &OsStr, _mode: u32) -> Result<HostFile> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(self.fail(name))?;
         Ok(HostFile { fd, path: self.path.join(name) })
@@ -178,22 +207,19 @@ impl Side for HostDir {
     }
 
     fn set_times(&self, name: &OsStr, atime: SetTime, mtime: SetTime) -> Result<()> {
-        let times = Timestamps { last_access: timespec(atime), last_modification: timespec(mtime) };
-        rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(self.fail(name))
+        rustix::fs::utimensat(&self.fd, name, &timestamps(atime, mtime), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(self.fail(name))
     }
 
     fn list_xattrs(&self, name: &OsStr) -> Result<Vec<OsString>> {
-        let mut list = vec![0; XATTR_MAX];
-        let len = rustix::fs::llistxattr(self.through(name), &mut list).map_err(self.fail(name))?;
-        let names = list.get(..len).unwrap_or_default().split(|b| *b == 0).filter(|n| !n.is_empty());
-        Ok(names.map(|n| OsStr::from_bytes(n).to_owned()).collect())
+        let path = self.through(name);
+        let list = filled(|room| rustix::fs::llistxattr(&path, room)).map_err(self.fail(name))?;
+        Ok(split_names(&list))
     }
 
     fn get_xattr(&self, name: &OsStr, attr: &OsStr) -> Result<Vec<u8>> {
-        let mut value = vec![0; XATTR_MAX];
-        let len = rustix::fs::lgetxattr(self.through(name), attr, &mut value).map_err(self.fail(name))?;
-        value.truncate(len);
-        Ok(value)
+        let path = self.through(name);
+        filled(|room| rustix::fs::lgetxattr(&path, attr, room)).map_err(self.fail(name))
     }
 
     fn set_xattr(&self, name: &OsStr, attr: &OsStr, value: &[u8]) -> Result<()> {
@@ -207,6 +233,46 @@ impl Side for HostDir {
     fn free(&self) -> Result<u64> {
         let fs = rustix::fs::fstatvfs(&self.fd).map_err(self.fail(""))?;
         Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
+}
+
+impl HostFile {
+    fn told<T>(&self, result: rustix::io::Result<T>) -> Result<T> {
+        result.map_err(|e| error(e, &self.path))
+    }
+}
+
+impl Attributes for HostFile {
+    fn known(&self) -> Result<Metadata> {
+        self.told(statx(&self.fd, Path::new(""), AtFlags::EMPTY_PATH))
+    }
+
+    fn set_owner(&self, uid: u32, gid: u32) -> Result<()> {
+        self.told(rustix::fs::fchown(&self.fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        self.told(rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode)))
+    }
+
+    fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
+        self.told(rustix::fs::futimens(&self.fd, &timestamps(atime, mtime)))
+    }
+
+    fn xattrs(&self) -> Result<Vec<OsString>> {
+        self.told(filled(|room| rustix::fs::flistxattr(&self.fd, room))).map(|list| split_names(&list))
+    }
+
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
+        self.told(filled(|room| rustix::fs::fgetxattr(&self.fd, attr, room)))
+    }
+
+    fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()> {
+        self.told(rustix::fs::fsetxattr(&self.fd, attr, value, XattrFlags::empty()))
+    }
+
+    fn drop_xattr(&self, attr: &OsStr) -> Result<()> {
+        self.told(rustix::fs::fremovexattr(&self.fd, attr))
     }
 }
 

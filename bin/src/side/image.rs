@@ -1,6 +1,6 @@
 //! The side of an image.
 
-use super::{Result, Side, SideFile};
+use super::{Attributes, Result, Side, SideFile};
 use lkl::abi::fcntl::{O_CREAT, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_WRONLY};
 use lkl::{Dir, File, Metadata, SetTime};
 use std::ffi::{OsStr, OsString};
@@ -39,8 +39,8 @@ impl Side for Dir {
         self.open_with(name, O_NOFOLLOW | O_NONBLOCK | O_NOATIME, 0)
     }
 
-    fn create(&self, name: &OsStr) -> Result<File> {
-        self.open_with(name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+    fn create(&self, name: &OsStr, mode: u32) -> Result<File> {
+        self.open_with(name, O_WRONLY | O_CREAT | O_EXCL, mode)
     }
 
     fn read_link(&self, name: &OsStr) -> Result<PathBuf> {
@@ -125,5 +125,39 @@ impl SideFile for File {
 
     fn set_len(&self, size: u64) -> Result<()> {
         File::set_len(self, size)
+    }
+}
+
+impl Attributes for File {
+    fn known(&self) -> Result<Metadata> {
+        self.metadata()
+    }
+
+    fn set_owner(&self, uid: u32, gid: u32) -> Result<()> {
+        self.chown(Some(uid), Some(gid))
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        self.chmod(mode)
+    }
+
+    fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
+        self.set_times(atime, mtime)
+    }
+
+    fn xattrs(&self) -> Result<Vec<OsString>> {
+        self.list_xattrs()
+    }
+
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
+        self.get_xattr(attr)
+    }
+
+    fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()> {
+        self.set_xattr(attr, value, 0)
+    }
+
+    fn drop_xattr(&self, attr: &OsStr) -> Result<()> {
+        self.remove_xattr(attr)
     }
 }
