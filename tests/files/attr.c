@@ -302,6 +302,121 @@ CASE(file_statx)
     R(s.f_bfree <= s.f_blocks && s.f_bavail <= s.f_bfree && s.f_ffree < s.f_files);
 }
 
+static int flags(const char *path, int set, int clear)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK), f = 0;
+    if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &f)) {
+        printf("%s: %s\n", path, t_errno(errno));
+        return -1;
+    }
+    if (!set && !clear) {
+        printf("%s: flags %x\n", path, f);
+        close(fd);
+        return 0;
+    }
+    f = (f | set) & ~clear;
+    int r = ioctl(fd, FS_IOC_SETFLAGS, &f), e = errno;
+    close(fd);
+    errno = e;
+    return r;
+}
+
+static void flags_as_other(void)
+{
+    R(flags("open", FS_NODUMP_FL, 0));
+    R(flags("mine", FS_NODUMP_FL, 0));
+    R(flags("mine", FS_APPEND_FL, 0));
+    R(flags("mine", FS_IMMUTABLE_FL, 0));
+    R(flags("mine", 0, 0));
+    int fd = (int)MUST(open("open", O_RDONLY));
+    R(fcntl(fd, F_SETFL, O_NOATIME));
+}
+
+CASE(file_flags)
+{
+    f_enter();
+    f_put("i", "immutable");
+    f_put("a", "append");
+    f_put("open", "x");
+    chmod("open", 0666);
+    f_put("mine", "x");
+    chown("mine", 1000, 1000);
+    mkdir("d", 0755);
+    f_put("d/f", "x");
+    mkfifo("p", 0666);
+    flags("i", 0, 0);
+    flags("d", 0, 0);
+    flags("p", 0, 0);
+    int w = (int)MUST(open("i", O_RDWR)), aw = (int)MUST(open("a", O_RDWR | O_APPEND));
+    R(flags("i", FS_IMMUTABLE_FL, 0));
+    flags("i", 0, 0);
+    R(open("i", O_WRONLY));
+    R(chmod("i", 0600));
+    R(chown("i", 1, 1));
+    R(unlink("i"));
+    R(rename("i", "j"));
+    R(link("i", "j"));
+    R(truncate("i", 0));
+    R(setxattr("i", "user.a", "1", 1, 0));
+    R(utimensat(AT_FDCWD, "i", 0, 0));
+    R(ftruncate(w, 0));
+    R(write(w, "I", 1));
+    R(fallocate(w, 0, 0, 100));
+    R(flags("i", FS_NODUMP_FL, 0));
+    struct statx x;
+    R(statx(AT_FDCWD, "i", 0, STATX_BASIC_STATS, &x));
+    printf("%llx\n", x.stx_attributes & STATX_ATTR_IMMUTABLE);
+    R(flags("i", FS_NODUMP_FL, FS_IMMUTABLE_FL));
+    flags("i", 0, 0);
+    R(unlink("i"));
+    R(flags("a", FS_APPEND_FL, 0));
+    R(open("a", O_WRONLY));
+    R(open("a", O_WRONLY | O_APPEND | O_TRUNC));
+    int a = (int)OK(open("a", O_WRONLY | O_APPEND));
+    R(write(a, "more", 4));
+    R(fcntl(a, F_SETFL, 0));
+    R(fcntl(a, F_SETFL, O_APPEND | O_NONBLOCK));
+    R(ftruncate(aw, 3));
+    R(truncate("a", 3));
+    R(unlink("a"));
+    f_cat("a");
+    R(flags("a", 0, FS_APPEND_FL));
+    R(flags("d", FS_APPEND_FL, 0));
+    f_put("d/new", "x");
+    R(unlink("d/f"));
+    R(rename("d/f", "d/g"));
+    R(rename("open", "d/open"));
+    R(flags("d", FS_IMMUTABLE_FL, FS_APPEND_FL));
+    R(open("d/more", O_CREAT | O_WRONLY, 0644));
+    R(unlink("d/f"));
+    OK(close(open("d/f", O_WRONLY)));
+    R(flags("d", FS_NODUMP_FL | FS_NOATIME_FL, FS_IMMUTABLE_FL));
+    f_put("d/inherits", "x");
+    mkdir("d/sub", 0755);
+    flags("d/inherits", 0, 0);
+    flags("d/sub", 0, 0);
+    R(flags("d/inherits", FS_DIRSYNC_FL | FS_TOPDIR_FL, 0));
+    flags("d/inherits", 0, 0);
+    R(rename("d/open", "open"));
+    R(flags("open", 1 << 26, 0));
+    flags("open", 0, 0);
+    chmod(".", 0777);
+    f_as(1000, 1000, flags_as_other);
+    struct fsxattr f;
+    int fd = (int)MUST(open("open", O_RDONLY));
+    R(ioctl(fd, FS_IOC_FSGETXATTR, &f));
+    printf("%x %x %x %x %x\n", f.fsx_xflags, f.fsx_extsize, f.fsx_nextents, f.fsx_projid, f.fsx_cowextsize);
+    f.fsx_xflags = FS_XFLAG_NODUMP | FS_XFLAG_SYNC;
+    R(ioctl(fd, FS_IOC_FSSETXATTR, &f));
+    flags("open", 0, 0);
+    f.fsx_projid = 5;
+    R(ioctl(fd, FS_IOC_FSSETXATTR, &f));
+    flags("open", 0, 0);
+    R(ioctl(fd, FS_IOC_SETFLAGS, (int *)8));
+    int path = (int)MUST(open("open", O_PATH));
+    R(ioctl(path, FS_IOC_GETFLAGS, &f));
+}
+
 static void list(const char *path)
 {
     char b[512];

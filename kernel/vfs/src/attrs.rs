@@ -4,10 +4,11 @@
 
 use crate::acl;
 use crate::cred::{Cred, WRITE};
-use crate::fs::{Attr, ChangeAttr, InodeKind, Timestamp, XattrSet};
+use crate::fs::{Attr, ChangeAttr, FileFlags, InodeKind, Timestamp, XattrSet};
 use crate::mount::Place;
 use crate::vfs::{is_append_only, is_immutable, permission, Vfs};
 use crate::walk::Context;
+use lkl_abi::fs::{FS_APPEND_FL, FS_IMMUTABLE_FL, FS_JOURNAL_DATA_FL};
 use lkl_abi::stat::{S_ISGID, S_ISUID};
 use lkl_abi::{Errno, Result};
 
@@ -104,6 +105,25 @@ impl Vfs {
             ctime: Some(self.env().now()),
             ..ChangeAttr::default()
         })
+    }
+
+    /// Sets the flags that `chattr` shows (`man 2 ioctl_iflags`).
+    ///
+    /// # Errors
+    /// `EPERM` if it is not the owner, or not root where it is about what may not be changed, or only grow; `EROFS`; those of
+    /// [`Inode::set_flags`](crate::Inode::set_flags).
+    pub fn set_flags(&self, ctx: &Context<'_>, place: &Place, flags: &FileFlags) -> Result<()> {
+        let _access = place.mount.write_access()?;
+        let node = place.node();
+        if !ctx.cred.owns(&node.inode().attr()) {
+            return Err(Errno::EPERM);
+        }
+        let old = node.inode().flags()?;
+        let roots = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_JOURNAL_DATA_FL;
+        if (old.flags ^ flags.flags) & roots != 0 && !ctx.cred.is_root() {
+            return Err(Errno::EPERM);
+        }
+        node.set_flags(flags)
     }
 
     /// Sets the times of the last access and the last change of the data (`man 2 utimensat`).

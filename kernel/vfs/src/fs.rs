@@ -121,6 +121,15 @@ pub struct Attr {
     pub attributes: u64,
 }
 
+/// Flags of a file that only `FS_IOC_GETFLAGS` and `FS_IOC_FSGETXATTR` show (`man 2 ioctl_iflags`), as `chattr` sets them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileFlags {
+    /// `FS_*_FL`
+    pub flags: u32,
+    /// The project that its space is counted for.
+    pub project: u32,
+}
+
 /// What [`Inode::change`] changes: each that is not `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(missing_docs, reason = "as in Attr")]
@@ -396,6 +405,23 @@ pub trait Inode: Send + Sync + Any {
     /// # Errors
     /// `ENOSPC`, `EOVERFLOW` for an owner that the format has no room for.
     fn change(&self, change: &ChangeAttr) -> Result<()>;
+
+    /// Its flags.
+    ///
+    /// # Errors
+    /// `ENOTTY` if there are none here.
+    fn flags(&self) -> Result<FileFlags> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Sets them. Of those which programs may not set none changes.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for what is not known here, or what files of this type have not; `EPERM` if the file may not be changed, and goes on so; `ENOSPC`.
+    fn set_flags(&self, flags: &FileFlags, now: Timestamp) -> Result<()> {
+        let _ = (flags, now);
+        Err(Errno::ENOTTY)
+    }
 
     // Directories. The VFS calls these only on directories, with names of 1 to 255 bytes without NUL and slash that are not `.` or `..`.
 

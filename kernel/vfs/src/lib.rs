@@ -41,8 +41,8 @@ pub use env::{Env, Limits};
 pub use errseq::ErrorMark;
 pub use file::VfsFile;
 pub use fs::{
-    Attr, Caller, ChangeAttr, Data, DirEntry, FileSystem, Inode, InodeKind, Link, MountOptions, NewInode, Range,
-    Rename, Seek, StatFs, SuperBlock, Timestamp, XattrSet,
+    Attr, Caller, ChangeAttr, Data, DirEntry, FileFlags, FileSystem, Inode, InodeKind, Link, MountOptions, NewInode,
+    Range, Rename, Seek, StatFs, SuperBlock, Timestamp, XattrSet,
 };
 pub use mount::{Mount, Place};
 pub use mounting::{MountInfo, MountRequest};

@@ -18,7 +18,7 @@ pub use io::At;
 use crate::cred::Cred;
 use crate::env::Env;
 use crate::errseq::{ErrorMark, Errors};
-use crate::fs::{Attr, ChangeAttr, Data, Inode, InodeKind, Timestamp, XattrSet};
+use crate::fs::{Attr, ChangeAttr, Data, FileFlags, Inode, InodeKind, Timestamp, XattrSet};
 use crate::locks::Locks;
 use crate::pages::Pages;
 use crate::sb::Super;
@@ -283,6 +283,15 @@ impl Node {
     pub fn set_xattr(&self, name: &[u8], value: &[u8], how: XattrSet) -> Result<()> {
         let _data = self.core.data.write();
         self.core.inode.set_xattr(name, value, how, self.core.env.now())
+    }
+
+    /// Sets the flags that `chattr` shows.
+    ///
+    /// # Errors
+    /// Those of [`Inode::set_flags`].
+    pub fn set_flags(&self, flags: &FileFlags) -> Result<()> {
+        let _data = self.core.data.write();
+        self.core.inode.set_flags(flags, self.core.env.now())
     }
 
     /// Removes one.

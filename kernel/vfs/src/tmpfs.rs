@@ -144,6 +144,9 @@ impl Mounted {
         }
         let ino = self.last.fetch_add(1, Ordering::AcqRel) + 1;
         let inode = TmpInode::new(self.this.clone(), ino, new, parent);
+        if let Some(dir) = files.get(&parent) {
+            inode.inherit(dir);
+        }
         files.insert(ino, inode.clone());
         Ok(inode)
     }

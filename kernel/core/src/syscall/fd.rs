@@ -1,6 +1,7 @@
 //! Descriptors: duplicating, closing, and their flags.
 
-use super::{at, lock, space, Args, Ctx};
+use super::at::{self, Who};
+use super::{lock, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user::{self, u32_in};
@@ -8,7 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use lkl_abi::fcntl::*;
 use lkl_abi::socket::SOCK_STREAM;
-use lkl_abi::stat::{S_IFDIR, S_IFMT};
+use lkl_abi::stat::{STATX_ATTR_APPEND, S_IFDIR, S_IFMT};
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, Socket};
 use lkl_sync::{block_on, Blocking, Events};
@@ -131,6 +132,16 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
         F_SETFL => {
             if arg as u32 & O_DIRECT != 0 && file.content().is_none() {
                 return Err(Errno::EINVAL);
+            }
+            if let Some(content) = file.content() {
+                let attr = content.node().inode().attr();
+                let append_only = attr.attributes & STATX_ATTR_APPEND != 0;
+                let begins = arg as u32 & !file.flags();
+                if append_only && (arg as u32 ^ file.flags()) & O_APPEND != 0
+                    || begins & O_NOATIME != 0 && !Who::new(cx).cred().owns(&attr)
+                {
+                    return Err(Errno::EPERM);
+                }
             }
             // Only sockets have anything to tell.
             let flags = arg as u32 & if file.socket().is_some() { u32::MAX } else { !FASYNC };

@@ -1,22 +1,18 @@
 //! `ioctl`: what every file knows, then the file itself, then, for a socket, the network's devices.
 
+use super::at::{self, Who};
 use super::fd::{owner_number, set_owner};
-use super::{at, Args, Ctx};
+use super::{Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
 use lkl_abi::fcntl::{FASYNC, O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
-use lkl_abi::fs::{
-    FICLONE, FICLONERANGE, FIGETBSZ, FS_APPEND_FL, FS_COMPR_FL, FS_ENCRYPT_FL, FS_IMMUTABLE_FL, FS_IOC_GETFLAGS,
-    FS_IOC_SETFLAGS, FS_NODUMP_FL,
-};
+use lkl_abi::fs::*;
+use lkl_abi::inotify::IN_ATTRIB;
 use lkl_abi::ioctls::*;
-use lkl_abi::stat::{
-    STATX_ATTR_APPEND, STATX_ATTR_COMPRESSED, STATX_ATTR_ENCRYPTED, STATX_ATTR_IMMUTABLE, STATX_ATTR_NODUMP, S_IFMT,
-    S_IFREG,
-};
+use lkl_abi::stat::{S_IFMT, S_IFREG};
 use lkl_abi::{Errno, Result};
-use lkl_vfs::VfsFile;
+use lkl_vfs::{FileFlags, VfsFile};
 use std::sync::Arc;
 
 pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
@@ -43,26 +39,57 @@ pub(super) fn ioctl(cx: &Ctx<'_>, [fd, request, arg, ..]: Args) -> Result<u64> {
     Ok(0)
 }
 
+/// Flags that files have under two names: `FS_*_FL` and `FS_XFLAG_*`.
+const XFLAGS: [(u32, u32); 7] = [
+    (FS_SYNC_FL, FS_XFLAG_SYNC),
+    (FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE),
+    (FS_APPEND_FL, FS_XFLAG_APPEND),
+    (FS_NODUMP_FL, FS_XFLAG_NODUMP),
+    (FS_NOATIME_FL, FS_XFLAG_NOATIME),
+    (FS_DAX_FL, FS_XFLAG_DAX),
+    (FS_PROJINHERIT_FL, FS_XFLAG_PROJINHERIT),
+];
+/// Where a `struct fsxattr` has the project.
+const PROJECT: usize = 12;
+
+fn to_xflags(flags: u32) -> u32 {
+    XFLAGS.iter().filter(|(flag, _)| flags & flag != 0).fold(0, |all, (_, xflag)| all | xflag)
+}
+
+fn set_flags(cx: &Ctx<'_>, content: &VfsFile, flags: FileFlags) -> Result<()> {
+    cx.kernel.vfs().set_flags(&Who::new(cx).context(), content.place(), &flags)?;
+    cx.kernel.inotify.tell(content.place(), IN_ATTRIB);
+    Ok(())
+}
+
 /// What a file of a file system knows.
 fn of_content(cx: &Ctx<'_>, content: &VfsFile, request: u32, arg: u64) -> Result<u64> {
     match request {
         FIGETBSZ => put_int(cx, arg, u64::from(content.node().sb().statfs()?.block_size))?,
-        FS_IOC_GETFLAGS => {
-            let attributes = content.node().attr().attributes;
-            let pairs = [
-                (STATX_ATTR_IMMUTABLE, FS_IMMUTABLE_FL),
-                (STATX_ATTR_APPEND, FS_APPEND_FL),
-                (STATX_ATTR_NODUMP, FS_NODUMP_FL),
-                (STATX_ATTR_COMPRESSED, FS_COMPR_FL),
-                (STATX_ATTR_ENCRYPTED, FS_ENCRYPT_FL),
-            ];
-            let flags = pairs.iter().filter(|(bit, _)| attributes & bit != 0).fold(0, |all, (_, flag)| all | flag);
-            put_int(cx, arg, flags.into())?;
+        FS_IOC_GETFLAGS => put_int(cx, arg, content.node().inode().flags()?.flags.into())?,
+        FS_IOC_SETFLAGS => {
+            let flags = user::i32_at(cx.mem, arg)? as u32;
+            let old = content.node().inode().flags()?;
+            set_flags(cx, content, FileFlags { flags, ..old })?;
+        }
+        FS_IOC_FSGETXATTR => {
+            let flags = content.node().inode().flags()?;
+            let mut raw = [0; FSXATTR_SIZE];
+            for (at, n) in [(0, to_xflags(flags.flags)), (PROJECT, flags.project)] {
+                raw[at..at + 4].copy_from_slice(&n.to_ne_bytes());
+            }
+            cx.mem.write(arg, &raw)?;
+        }
+        FS_IOC_FSSETXATTR => {
+            let raw = user::array::<FSXATTR_SIZE>(cx.mem, arg)?;
+            let old = content.node().inode().flags()?;
+            let (xflags, project) = (user::u32_in(&raw, 0), user::u32_in(&raw, PROJECT));
+            let known = XFLAGS.iter().fold(0, |all, (flag, _)| all | flag);
+            let wanted = XFLAGS.iter().filter(|(_, xflag)| xflags & xflag != 0).fold(0, |all, (flag, _)| all | flag);
+            set_flags(cx, content, FileFlags { flags: old.flags & !known | wanted, project })?;
         }
         FICLONE => return clone(cx, content, arg),
         FICLONERANGE => return clone(cx, content, user::u64_at(cx.mem, arg)?),
-        // Flags cannot be set.
-        FS_IOC_SETFLAGS => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)

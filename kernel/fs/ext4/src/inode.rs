@@ -42,9 +42,9 @@ pub(crate) mod flag {
     /// Those of them that only directories keep.
     pub(crate) const DIR_ONLY: u32 = 0x1_0000 | PROJINHERIT | CASEFOLD;
     /// What programs see by `FS_IOC_GETFLAGS`.
-    pub(crate) const VISIBLE: u32 = 0x7053_dfff;
-    /// What programs may set by `FS_IOC_SETFLAGS`.
-    pub(crate) const SETTABLE: u32 = 0x604b_c0ff;
+    pub(crate) const VISIBLE: u32 = 0x705b_dfff;
+    /// What programs may set by `FS_IOC_SETFLAGS`; not whether there are extents, which would be another map.
+    pub(crate) const SETTABLE: u32 = 0x6043_c0ff;
 }
 
 /// Where the fields of an inode are, in bytes.

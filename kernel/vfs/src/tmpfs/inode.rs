@@ -4,8 +4,9 @@ use super::content::{touched, Content, PAGE};
 use super::names::Names;
 use super::Mounted;
 use crate::fs::{
-    Attr, ChangeAttr, Data, DirEntry, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
+    Attr, ChangeAttr, Data, DirEntry, FileFlags, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
 };
+use lkl_abi::fs::{FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL};
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank, RwLock};
 use std::any::Any;
@@ -31,13 +32,29 @@ struct Meta {
     /// Of a directory: the one that it is in.
     parent: u64,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// `FS_*_FL`
+    flags: u32,
 }
+
+/// The flags that a file can have.
+const FLAGS: u32 = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
+/// Those that it takes over from its directory.
+const INHERITED: u32 = FS_NODUMP_FL | FS_NOATIME_FL;
+/// Those that `statx` shows; `STATX_ATTR_*` are the same bits.
+const SHOWN: u32 = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
 
 pub(super) struct TmpInode {
     mounted: Weak<Mounted>,
     ino: u64,
     body: RwLock<Body>,
     meta: Mutex<Meta>,
+}
+
+impl Meta {
+    fn put_flags(&mut self, flags: u32) {
+        self.flags = flags;
+        self.attr.attributes = u64::from(flags & SHOWN);
+    }
 }
 
 fn own(inode: &dyn Inode) -> Result<&TmpInode> {
@@ -74,12 +91,18 @@ impl TmpInode {
             mounted,
             ino,
             body: RwLock::new(Rank::FsInode, body),
-            meta: Mutex::new(Rank::Leaf, Meta { attr, parent, xattrs }),
+            meta: Mutex::new(Rank::Leaf, Meta { attr, parent, xattrs, flags: 0 }),
         })
     }
 
     pub(super) fn ino(&self) -> u64 {
         self.ino
+    }
+
+    /// Takes over what its directory gives to new files.
+    pub(super) fn inherit(&self, dir: &Self) {
+        let flags = dir.meta.lock().flags & INHERITED;
+        self.meta.lock().put_flags(flags);
     }
 
     pub(super) fn set_links(&self, nlink: u32) {
@@ -184,6 +207,20 @@ impl Inode for TmpInode {
         attr.atime = change.atime.unwrap_or(attr.atime);
         attr.mtime = change.mtime.unwrap_or(attr.mtime);
         attr.ctime = change.ctime.unwrap_or(attr.ctime);
+        Ok(())
+    }
+
+    fn flags(&self) -> Result<FileFlags> {
+        Ok(FileFlags { flags: self.meta.lock().flags, project: 0 })
+    }
+
+    fn set_flags(&self, flags: &FileFlags, now: Timestamp) -> Result<()> {
+        if flags.flags & !FLAGS != 0 || flags.project != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let mut meta = self.meta.lock();
+        meta.put_flags(flags.flags);
+        meta.attr.ctime = now;
         Ok(())
     }
 

@@ -2,12 +2,16 @@
 
 use super::promises::Promises;
 use super::{time, timestamp, Mounted};
+use crate::inode::flag;
 use crate::name::SetAttr;
 use crate::xattr::change::SetMode;
 use crate::{Errno, Ext4, Space};
+use lkl_abi::fs::{FS_NOATIME_FL, FS_NODUMP_FL};
 use lkl_abi::Result;
 use lkl_sync::{Mutex, Rank};
-use lkl_vfs::{Attr, ChangeAttr, DirEntry, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet};
+use lkl_vfs::{
+    Attr, ChangeAttr, DirEntry, FileFlags, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
+};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -122,6 +126,39 @@ impl Inode for Ext4Inode {
         self.change_of(&[], |fs| {
             let now = set.ctime.unwrap_or(fs.now);
             fs.set_attr(self.ino, &set, now)
+        })
+    }
+
+    fn flags(&self) -> Result<FileFlags> {
+        let attr = self.mounted.fs.lock().attr(self.ino)?;
+        Ok(FileFlags { flags: attr.flags, project: attr.project })
+    }
+
+    fn set_flags(&self, flags: &FileFlags, now: Timestamp) -> Result<()> {
+        if flags.flags & !flag::VISIBLE != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let of_kind = match self.attr().kind {
+            InodeKind::Directory => u32::MAX,
+            InodeKind::Regular => !(flag::DIR_ONLY | flag::TOPDIR),
+            _ => FS_NODUMP_FL | FS_NOATIME_FL,
+        };
+        if flags.flags & flag::SETTABLE & !of_kind != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.change_of(&[], |fs| {
+            let old = fs.attr(self.ino)?;
+            if (old.flags ^ flags.flags) & flag::EXTENTS != 0 {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            let new = old.flags & !flag::SETTABLE | flags.flags & flag::SETTABLE;
+            // What goes on to be immutable changes in no other way.
+            if old.flags & new & flag::IMMUTABLE != 0 && (new != old.flags || flags.project != old.project) {
+                return Err(Errno::EPERM);
+            }
+            let project = (flags.project != old.project).then_some(flags.project);
+            let set = SetAttr { flags: Some(new), project, ctime: Some(time(now)), ..SetAttr::default() };
+            fs.set_attr(self.ino, &set, time(now))
         })
     }
 
