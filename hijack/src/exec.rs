@@ -68,6 +68,15 @@ pub(crate) fn init() {
     KEPT.store(Box::into_raw(Box::new(kept)), Ordering::Release);
 }
 
+/// One more of our variables is set for the processes that this one starts. Called at the start, with one thread.
+pub(crate) fn keep(name: &str, value: &str) {
+    // SAFETY: set by `init`, by this thread, which is the only one.
+    let kept = unsafe { KEPT.load(Ordering::Acquire).as_mut() };
+    if let (Some(kept), Ok(whole)) = (kept, CString::new(format!("{name}={value}"))) {
+        kept.ours.push(whole);
+    }
+}
+
 fn is_us(path: &[u8]) -> bool {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
     name.starts_with(b"liblkl") && name.windows(6).any(|w| w == b"hijack")

@@ -326,6 +326,8 @@ hooks! {
     look removexattr(path: *const c_char, name: *const c_char) -> c_int = SYS_removexattr(path, name);
     look lremovexattr(path: *const c_char, name: *const c_char) -> c_int = SYS_lremovexattr(path, name);
     look chdir(path: *const c_char) -> c_int = SYS_chdir(path);
+    look inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int = SYS_inotify_add_watch(fd, path, mask);
+    fd inotify_rm_watch(fd: c_int, watch: c_int) -> c_int = SYS_inotify_rm_watch(fd, watch);
     look umask(mask: mode_t) -> mode_t = SYS_umask(mask);
 }
 

@@ -13,6 +13,8 @@ pub(crate) mod ids;
 pub(crate) mod mapped;
 pub(crate) mod place;
 pub(crate) mod program;
+pub(crate) mod spawn;
+mod watch;
 
 use crate::door;
 use crate::fds;
@@ -56,13 +58,7 @@ pub(crate) unsafe fn dispatch(number: usize, a: &Args) -> Option<isize> {
             UMASK_TOLD.store(false, Ordering::Relaxed);
             None
         }
-        // The kernel's files cannot be watched by the host.
-        libc::SYS_inotify_add_watch => match place::of(libc::AT_FDCWD, a[1]) {
-            Whose::Kernel | Whose::KernelAt(_) => Some(errno(Errno::ENOSPC)),
-            // SAFETY: the program's own call.
-            Whose::HostAt(path) => Some(unsafe { sys::raw(number, &[a[0], path.as_ptr() as u64, a[2], 0, 0, 0]) }),
-            Whose::Host => None,
-        },
+        libc::SYS_inotify_add_watch => watch::add(a),
         // SAFETY: by the caller's contract.
         n if ids::CALLS.contains(&n) => unsafe { ids::call(number, a) },
         // SAFETY: by the caller's contract.

@@ -62,6 +62,7 @@ same! {
     SYS_fgetxattr = FGETXATTR,
     SYS_flistxattr = FLISTXATTR,
     SYS_fremovexattr = FREMOVEXATTR,
+    SYS_inotify_rm_watch = INOTIFY_RM_WATCH,
 }
 
 const fn generic_table() -> [u16; 512] {

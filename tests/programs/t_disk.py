@@ -103,16 +103,63 @@ def between_image_and_host(lab):
     image.clean()
 
 
-@test(need=("mkfs.ext4", "python3"))
-def python(lab):
-    """Python's own ways with files."""
+def python_alike(lab, name):
+    """A program of this folder prints the same in an image and in a directory of the host's."""
     image = Image(lab)
-    with open(os.path.join(HERE, "files.py")) as f:
+    with open(os.path.join(HERE, name)) as f:
         code = f.read()
     here = lab.ours("python3", "-c", code, image.place)
     there = lab.run("python3", "-c", code, image.plain)
-    check(here.out == there.out, "the image gives something else", here, there)
+    names = lambda done: (done.out + done.err).replace(image.place, "@").replace(image.plain, "@")
+    check(names(here) == names(there), "the image gives something else", here, there)
     image.clean()
+
+
+@test(need=("mkfs.ext4", "python3"))
+def python(lab):
+    """Python's own ways with files."""
+    python_alike(lab, "files.py")
+
+
+@test(need=("mkfs.ext4", "python3"))
+def spawned(lab):
+    """Files that posix_spawn opens for its child."""
+    python_alike(lab, "spawn.py")
+
+
+@test(need=("mkfs.ext4", "python3"))
+def watched(lab):
+    """inotify on an image."""
+    python_alike(lab, "watch.py")
+
+
+@test(need=("mkfs.ext4", "bash"))
+def followed(lab):
+    """tail -f, with another process that writes."""
+    image = Image(lab)
+    image.same("echo one >log; (tail -n +1 -f log & echo $! >pid; wait) >out 2>&1 & sleep 0.5; echo two >>log; sleep 0.3; echo three >>log; sleep 0.5; kill $(cat pid); wait; cat out")
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "bash"))
+def a_named_kernel(lab):
+    """Commands on a kernel with a name find the files of its images, without being told of them; so do those that they start."""
+    if lab.native:
+        raise Skip("Linux has one kernel")
+    image = Image(lab)
+    lab.env["XDG_RUNTIME_DIR"] = lab.dir
+    lab.env["LKL_HIJACK_KERNEL"] = "files"
+    image.script("echo first >f; mkdir d")
+    del lab.env["LKL_HIJACK_DISK"]
+    try:
+        done = lab.ours("bash", "-c", f"cd {image.place}/d; cat ../f; env -i /bin/cat {image.place}/f; ls {image.place} | sort; echo more >>../f; pwd")
+        check(done.out == f"first\nfirst\nd\nf\nlost+found\n{image.place}/d\n" and not done.err, "from another command", done)
+    finally:
+        lab.ours("--stop", "files")
+    image.clean()
+    del lab.env["LKL_HIJACK_KERNEL"]
+    lab.env["LKL_HIJACK_DISK"] = image.where
+    check(image.script("cat f").out == "first\nmore\n", "what was written")
 
 
 @test(need=("mkfs.ext4", "git"))

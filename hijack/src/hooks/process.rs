@@ -4,6 +4,7 @@ use super::{set_errno, Real};
 use crate::door;
 use crate::paths::place;
 use crate::paths::program::{self, Staged};
+use crate::paths::spawn::{self, Replaced};
 use crate::signal;
 use crate::sys::Args;
 use crate::thread::{self, Inside, Thread};
@@ -111,6 +112,11 @@ macro_rules! spawning {
             if let Some((_, at, with)) = &staged {
                 (path, args) = (*at, *with);
             }
+            let replaced = match opened(actions) {
+                Ok(replaced) => replaced,
+                Err(e) => return e.0,
+            };
+            let actions = replaced.as_ref().map_or(actions, Replaced::as_ptr);
             let _lending = Lending::begin();
             next!($name, fn(*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int, pid, path, actions, attr, args, envp)
         }
@@ -135,6 +141,19 @@ fn stage(file: *const c_char, argv: Strings, search: bool) -> Result<Option<(Sta
     drop(inside);
     signal::deliver(t);
     Ok(staged?.map(|s| (s, args[0] as *const c_char, args[1] as Strings)))
+}
+
+/// Opens the files on disk images that the child is to have.
+fn opened(actions: *const c_void) -> Result<Option<Replaced>, Errno> {
+    let t = thread::current();
+    if !place::any() || t.depth.get() > 0 || t.spawning.get() {
+        return Ok(None);
+    }
+    let inside = Inside::enter(t);
+    let replaced = spawn::replace(t, actions as u64);
+    drop(inside);
+    signal::deliver(t);
+    replaced
 }
 
 /// `vfork`: comes back twice on one stack, so its return address must not be there when the child returns first: it

@@ -20,6 +20,9 @@ use std::sync::OnceLock;
 /// The variable that makes the library answer a question instead of letting the program begin: `list`, or `stop=NAME`.
 pub(crate) const ASK: &str = "LKL_HIJACK_ASK";
 
+/// The variable with the disk images of a kernel.
+const DISK: &str = "LKL_HIJACK_DISK";
+
 /// How many milliseconds a kernel may take to answer.
 const PATIENCE: i32 = 10_000;
 
@@ -129,6 +132,12 @@ pub(crate) fn join(config: &Config, name: &str, boot: impl Fn(Door) -> Result<()
             Some(other) => sys::say(&format!("lkl-hijack: {key}={value}: not set, kernel {name} runs with {other}")),
             None => sys::say(&format!("lkl-hijack: {key}={value}: not set, kernel {name} was started without it")),
         }
+    }
+    // What its files are and where is known to whoever started it; the processes that this one starts are told, too.
+    if let Some(disks) = there.settings.get(DISK).filter(|_| config.disks.is_empty()) {
+        let theirs = Config::from_vars([(DISK.into(), disks.into())]).map_err(|e| e.line())?;
+        crate::paths::place::set(theirs.disks.into_iter().map(|d| d.target));
+        crate::exec::keep(DISK, disks);
     }
     set_name(name);
     super::meet(fds::privatise(meeting));
