@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::timerfd::TimerFd;
 use crate::{proc, sysfs};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use lkl_abi::fcntl::{F_SEAL_GROW, F_SEAL_SHRINK, O_EXCL, O_RDWR, O_TMPFILE};
+use lkl_abi::fcntl::{F_SEAL_GROW, F_SEAL_SHRINK};
 use lkl_abi::mount::*;
 use lkl_abi::statfs::TMPFS_MAGIC;
 use lkl_abi::{Errno, Result};
@@ -18,7 +18,7 @@ use lkl_file::File;
 use lkl_pseudo::PseudoFs;
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::cred::Cred;
-use lkl_vfs::{Caller, Context, MountInfo, MountRequest, Node, OpenHow, Tmpfs, Vfs, VfsFile, WalkFlags};
+use lkl_vfs::{Caller, Context, MountInfo, MountRequest, Node, Tmpfs, Vfs, VfsFile, WalkFlags};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, Weak};
@@ -63,11 +63,10 @@ pub(crate) fn start(kernel: &Kernel, this: &Weak<Kernel>) -> Result<Arc<Vfs>> {
     Ok(vfs)
 }
 
-/// An open file without a name, in memory.
-pub(crate) fn memory_file(kernel: &Kernel, mode: u32) -> Result<Arc<VfsFile>> {
+/// An open file in memory, which `/proc` shows by the name that it is made with.
+pub(crate) fn memory_file(kernel: &Kernel, name: &[u8], mode: u32) -> Result<Arc<VfsFile>> {
     let vfs = kernel.vfs();
-    let how = OpenHow { flags: O_TMPFILE | O_RDWR | O_EXCL, mode, resolve: 0 };
-    as_root(vfs, |ctx| vfs.open(ctx, None, b"/", &how).map(|opened| opened.file().clone()))
+    as_root(vfs, |ctx| vfs.open_memory(ctx, &[b"memfd:", name].concat(), mode))
 }
 
 /// Is a disk not mounted?

@@ -96,6 +96,11 @@ impl Dentry {
         self.linkable.load(Ordering::Acquire)
     }
 
+    /// What it is called where a path of it is shown, as long as it has no name.
+    pub(crate) fn call(&self, name: &[u8]) {
+        self.link.lock().name = Arc::from(name);
+    }
+
     /// It has been given one.
     pub(crate) fn has_been_linked(&self) {
         self.linkable.store(false, Ordering::Release);

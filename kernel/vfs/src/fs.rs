@@ -282,6 +282,11 @@ pub trait FileSystem: Send + Sync {
     /// Does it need a device?
     fn needs_device(&self) -> bool;
 
+    /// Is there only one of it in a kernel, wherever it is mounted (`proc`)?
+    fn is_single(&self) -> bool {
+        false
+    }
+
     /// Does the device look like one of this type? For a mount without a type. Reads little; writes nothing.
     ///
     /// # Errors

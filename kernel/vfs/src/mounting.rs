@@ -154,6 +154,12 @@ impl Vfs {
         } else {
             types.iter().find(|fs| fs.name() == request.kind).ok_or(Errno::ENODEV)?
         };
+        if fs.is_single() {
+            let mounts = self.mounts().read();
+            if let Some(mount) = mounts.all().into_iter().find(|m| m.sb().fs().name() == fs.name()) {
+                return Ok(mount.live().clone());
+            }
+        }
         let device = if fs.needs_device() { Some(request.device.clone().ok_or(Errno::ENOTBLK)?) } else { None };
         if let Some(device) = &device {
             if let Some(live) = self.claim_device(device)? {

@@ -11,7 +11,7 @@ use crate::vfs::{is_append_only, permission, Vfs};
 use crate::walk::{Context, Last, WalkFlags, Walker};
 use lkl_abi::fcntl::{
     FASYNC, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_LARGEFILE, O_NOATIME,
-    O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_SYNC_BIT, O_TMPFILE, O_TMPFILE_BIT, O_TRUNC, O_WRONLY,
+    O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC_BIT, O_TMPFILE, O_TMPFILE_BIT, O_TRUNC, O_WRONLY,
 };
 use lkl_abi::mount::MS_NODEV;
 use lkl_abi::{openat2, Errno, Result};
@@ -225,6 +225,18 @@ impl Vfs {
         let dentry = self.cache().unnamed(&dir.dentry, node, how.flags & O_EXCL == 0);
         let place = Place { dentry, mount: dir.mount.clone() };
         Ok(Opened::File(VfsFile::new(self, ctx, place, how.flags, Some(access))))
+    }
+
+    /// A file in the root directory's file system that has no name and never gets one (`man 2 memfd_create`), open for reading and
+    /// writing. It is shown as `name`.
+    ///
+    /// # Errors
+    /// `ENOSPC`, `EROFS`; `EOPNOTSUPP` if there is no such thing there.
+    pub fn open_memory(&self, ctx: &Context<'_>, name: &[u8], mode: u32) -> Result<Arc<VfsFile>> {
+        let how = OpenHow { flags: O_TMPFILE | O_RDWR | O_EXCL, mode, resolve: 0 };
+        let opened = self.open_unnamed(ctx, ctx.root, &how)?;
+        opened.file().place().dentry.call(name);
+        Ok(opened.file().clone())
     }
 
     /// Opens a file that is known already (`/proc/self/fd/3`). `flags` are `O_*`; none that make a file.

@@ -154,10 +154,9 @@ pub(super) fn memfd_create(cx: &Ctx<'_>, [name, flags, ..]: Args) -> Result<u64>
         // Huge pages need memory of the machine's own.
         return Err(if flags & MFD_HUGETLB != 0 { Errno::ENOSYS } else { Errno::EINVAL });
     }
-    // The name is for who looks at /proc only, where it has no path here.
-    user::c_string(cx.mem, name, MFD_NAME_MAX)?.ok_or(Errno::EINVAL)?;
+    let name = user::c_string(cx.mem, name, MFD_NAME_MAX)?.ok_or(Errno::EINVAL)?;
     let mode = if flags & MFD_NOEXEC_SEAL != 0 { 0o666 } else { 0o777 };
-    let file = files::memory_file(cx.kernel, mode)?;
+    let file = files::memory_file(cx.kernel, &name, mode)?;
     let sealing = flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL) != 0;
     let seals = if sealing { 0 } else { F_SEAL_SEAL } | if flags & MFD_NOEXEC_SEAL != 0 { F_SEAL_EXEC } else { 0 };
     cx.kernel.files.make_sealable(file.node(), seals);

@@ -128,7 +128,7 @@ calls! {
     FREMOVEXATTR "fremovexattr" (fd: Fd, name: Path) -> Int = attr::fremovexattr, "";
     OPENAT "openat" (dirfd: AtFd, path: Path, flags: flags(OPEN), mode: Octal) -> Int = open::openat, "";
     OPENAT2 "openat2" (dirfd: AtFd, path: Path, how: Ptr, size: Uint) -> Int = open::openat2, "";
-    MEMFD_CREATE "memfd_create" (name: Path, flags: flags(MFD)) -> Int = open::memfd_create, "the name is not kept; ENOSYS for MFD_HUGETLB";
+    MEMFD_CREATE "memfd_create" (name: Path, flags: flags(MFD)) -> Int = open::memfd_create, "ENOSYS for MFD_HUGETLB";
     NAME_TO_HANDLE_AT "name_to_handle_at" (dirfd: AtFd, path: Path, handle: Ptr, mount_id: Ptr, flags: flags(AT)) -> Int = open::name_to_handle_at, "EOPNOTSUPP: there are no file handles";
     FSTAT "fstat" (fd: Fd, buf: Ptr) -> Int = path::fstat, "";
     FSTATAT "newfstatat" (dirfd: AtFd, path: Path, buf: Ptr, flags: flags(AT)) -> Int = path::newfstatat, "";

@@ -380,6 +380,7 @@ fn files_without_names() {
     assert_eq!(rig.readlink(&format!("/proc/self/fd/{open}")).unwrap(), "/tmp/named (deleted)");
 
     let mem = rig.call(nr::MEMFD_CREATE, &[rig.text("x"), 2]).unwrap();
+    assert_eq!(rig.readlink(&format!("/proc/self/fd/{mem}")).unwrap(), "/memfd:x (deleted)");
     rig.put(mem, b"sealed").unwrap();
     let seals = |command: u32, arg: u32| rig.call(nr::FCNTL, &[mem, command.into(), arg.into()]);
     assert_eq!(seals(F_GET_SEALS, 0), Ok(0));

@@ -166,6 +166,22 @@ fn disks_are_there() {
     assert_eq!(rig.open("/dev/vda", O_RDONLY), Err(Errno::ENOENT));
 }
 
+/// There is one `proc`, as on Linux: not twice at one place, and the same at another one.
+#[test]
+fn one_proc_wherever_it_is_mounted() {
+    let rig = Rig::new();
+    rig.mkdir("/tmp/p").unwrap();
+    assert_eq!(mount(&rig, "proc", "/proc", "proc", 0, ""), Err(Errno::EBUSY));
+    mount(&rig, "proc", "/tmp/p", "proc", 0, "").unwrap();
+    assert_eq!(mount(&rig, "proc", "/tmp/p", "proc", 0, ""), Err(Errno::EBUSY));
+    let dev = |path: &str| rig.stat(path, 0).unwrap().dev;
+    assert_eq!(dev("/tmp/p"), dev("/proc"));
+    mount(&rig, "none", "/proc", "sysfs", 0, "").unwrap();
+    umount(&rig, "/proc", 0).unwrap();
+    umount(&rig, "/tmp/p", 0).unwrap();
+    assert_ne!(dev("/tmp/p"), dev("/proc"));
+}
+
 #[test]
 fn mounts_come_and_go() {
     let rig = Rig::new();

@@ -43,6 +43,10 @@ impl FileSystem for PseudoFs {
         false
     }
 
+    fn is_single(&self) -> bool {
+        true
+    }
+
     fn mount(&self, options: &MountOptions) -> Result<Arc<dyn SuperBlock>> {
         let root = Entry::new(Kind::Dir(self.root.clone()), 0o555);
         let root = Found::new(ROOT, ROOT, root);
