@@ -11,6 +11,7 @@
 
 mod ids;
 mod io;
+mod load;
 mod process;
 mod rights;
 mod signals;
@@ -29,7 +30,8 @@ use libc::{
     timespec, timeval,
 };
 
-/// The next definition of a symbol.
+/// The next definition of a symbol; nothing but its address.
+#[repr(transparent)]
 pub(crate) struct Real(AtomicPtr<c_void>);
 
 impl Real {
@@ -344,6 +346,7 @@ pub(crate) fn resolve() {
     resolve_table();
     ids::resolve();
     io::resolve();
+    load::resolve();
     process::resolve();
     rights::resolve();
     signals::resolve();

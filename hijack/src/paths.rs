@@ -328,7 +328,7 @@ fn open(path: &Path, flags: i32) -> isize {
     door::call(nr::OPENAT, [CWD, path.as_ptr() as u64, (flags | libc::O_CLOEXEC) as u64, 0, 0, 0])
 }
 
-fn close(fd: isize) {
+pub(crate) fn close(fd: isize) {
     door::call(nr::CLOSE, [fd as u64, 0, 0, 0, 0, 0]);
 }
 
@@ -336,7 +336,7 @@ fn close(fd: isize) {
 ///
 /// # Errors
 /// As `memfd_create`, `read` and `write`.
-fn copied(fd: isize) -> Result<i32, Errno> {
+pub(crate) fn copied(fd: isize) -> Result<i32, Errno> {
     // SAFETY: a C string.
     let to = unsafe { host!(libc::SYS_memfd_create, c"file".as_ptr(), libc::MFD_CLOEXEC) }? as i32;
     let mut buf = vec![0u8; 1 << 16];

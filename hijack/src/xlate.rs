@@ -94,6 +94,12 @@ pub(crate) fn mode(generic: &[u8; STAT_SIZE]) -> u32 {
     u32::from_ne_bytes([generic[16], generic[17], generic[18], generic[19]])
 }
 
+/// Device, number, length, and time of the last change of the generic `struct stat`.
+pub(crate) fn version(generic: &[u8; STAT_SIZE]) -> [u64; 5] {
+    // st_dev, st_ino, st_size, st_mtime and its nanoseconds
+    [0, 8, 48, 88, 96].map(|at| u64::from_ne_bytes(generic[at..at + 8].try_into().unwrap_or_default()))
+}
+
 /// Marks the device in the `struct statx` at this address of the program's as the kernel's.
 pub(crate) fn mark_statx(at: u64) {
     const DEV_MAJOR: u64 = 136;

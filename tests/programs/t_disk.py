@@ -205,6 +205,10 @@ def programs_on_an_image(lab):
     image.same("cp /bin/echo prog; ./prog works; printf '#!/bin/sh\\necho $0 $1; pwd\\n' >s; chmod +x s; ./s arg; printf '#!/bin/sh -e\\nfalse\\necho no\\n' >s2; chmod +x s2; ./s2; echo $?")
     image.same("mkdir bin; cp /bin/ls bin/mine; PATH=$PWD/bin:$PATH; mine bin; cp s bin/; s x; cd bin; ./mine; env ./mine; chmod -x mine; ./mine; echo $?; ./nothing; echo $?")
     image.same("printf '#!bin/mine\\n' >bin/t; chmod +x bin/t; bin/t | sort; printf '#! /bin/cat\\ntext\\n' >c; chmod +x c; ./c; find . -name c -exec {} \\;")
+    image.same("ln -s /bin/echo out; ./out by a link; mkdir l; ln -s ../out l/mine; l/mine too; PATH=$PWD/l:$PATH; mine in PATH; ln -s nowhere bad; ./bad; echo $?")
+    image.same("cp -L /usr/lib/x86_64-linux-gnu/libz.so.1 libmine.so")
+    image.same("python3 -c \"import ctypes; z = ctypes.CDLL('./libmine.so'); z.zlibVersion.restype = ctypes.c_char_p; print(z.zlibVersion()); import os; print(z._handle == ctypes.CDLL(os.getcwd() + '/libmine.so')._handle)\"")
+    image.same("python3 -c \"import ctypes; ctypes.CDLL('./none.so')\" 2>&1 | tail -n1")
     image.clean()
 
 

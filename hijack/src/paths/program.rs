@@ -1,7 +1,8 @@
 //! Programs on disk images: the host executes a copy in memory, or the interpreter that a script names.
 
+use super::open;
 use super::place::{self, Path, Whose};
-use super::{close, copied, open};
+pub(crate) use super::{close, copied};
 use crate::door;
 use crate::mem;
 use crate::sys::{self, Args};
@@ -49,7 +50,15 @@ pub(crate) fn stage(a: &mut Args, at: usize) -> Result<Option<Staged>, Errno> {
     // What the kernel of a script's program is told: the script by the name that it was called by.
     let mut called = read_name(a[at - 2])?;
     for _ in 0..=DEPTH_MAX {
-        let fd = executable(&path)?;
+        let fd = match executable(&path) {
+            Ok(fd) => fd,
+            Err(e) => {
+                let host = led_out(&path).ok_or(e)?;
+                point(a, at, host.as_ptr() as u64);
+                staged.strings.push(host);
+                return Ok(Some(staged));
+            }
+        };
         let line = first_line(fd);
         if line.first().is_none_or(|b| *b != b'#') {
             let copy = copied(fd);
@@ -86,7 +95,7 @@ pub(crate) fn search(name: u64) -> Option<CString> {
         let whole = CString::new([dir, b"/", name.as_bytes()].concat()).ok()?;
         let at = whole.as_ptr() as u64;
         match ours(libc::AT_FDCWD, at) {
-            Ok(Some(path)) if executable(&path).map(close).is_ok() => return Some(whole),
+            Ok(Some(path)) if executable(&path).map(close).is_ok() || led_out(&path).is_some() => return Some(whole),
             Ok(Some(_)) => {}
             // SAFETY: a C string.
             _ if unsafe { sys::host!(libc::SYS_faccessat, libc::AT_FDCWD, at, libc::X_OK) }.is_ok() => return None,
@@ -94,6 +103,30 @@ pub(crate) fn search(name: u64) -> Option<CString> {
         }
     }
     None
+}
+
+/// The program of the host's to which a symbolic link of an image leads.
+fn led_out(path: &Path) -> Option<CString> {
+    match place::leads_out(libc::AT_FDCWD, path.as_ptr() as u64, true)? {
+        Whose::HostAt(path) => CString::from_vec_with_nul(path).ok(),
+        _ => None,
+    }
+}
+
+/// What tells one content of a file from another: device, number, length, time of the last change.
+pub(crate) type Version = [u64; 5];
+
+/// A library that is ours, opened, by the name that a program gives.
+pub(crate) fn library(name: u64) -> Option<(Version, isize)> {
+    let whole = read_name(name).ok().filter(|n| n.as_bytes().contains(&b'/'))?;
+    let path = ours(libc::AT_FDCWD, whole.as_ptr() as u64).ok()??;
+    let fd = sys::check(open(&path, libc::O_RDONLY)).ok()?;
+    let mut stat = [0u8; xlate::STAT_SIZE];
+    if door::call(nr::FSTAT, [fd, stat.as_mut_ptr() as u64, 0, 0, 0, 0]) < 0 {
+        close(fd as isize);
+        return None;
+    }
+    Some((xlate::version(&stat), fd as isize))
 }
 
 /// The program is now found by this path.
