@@ -212,6 +212,18 @@ def programs_on_an_image(lab):
     image.clean()
 
 
+@test(need=("mkfs.ext4", "bash", "setpriv"))
+def other_users(lab):
+    """Programs that root starts as somebody else are somebody else to the files of an image."""
+    if os.geteuid() != 0 or lab.user:
+        raise Skip("only root can become another user")
+    image = Image(lab)
+    user = "setpriv --reuid=4321 --regid=4322 --clear-groups"
+    image.same(f"chmod 755 .; mkdir -m 777 all; echo x >private; chmod 600 private; {user} sh -c 'cat private; touch no; cd all; touch mine; stat -c \"%u %g\" mine; rm -f ../private; umask 077; echo y >z; ls -l | cut -c1-10'; ls -n all | cut -d' ' -f3,4")
+    image.same(f"{user} bash -c 'cat lost+found/x; ls lost+found; (cd all && mkdir d && chmod 700 d); exec sh -c \"id -u; touch no\"'; {user} rm -r all/d; chown 4321 all; {user} chmod 750 all; {user} chown 0 all; stat -c '%u %a' all")
+    image.clean()
+
+
 @test(need=("mkfs.ext4", "bash"))
 def read_only(lab):
     """An image that is only to be read."""

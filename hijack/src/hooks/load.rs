@@ -9,10 +9,11 @@ use crate::paths::{place, program};
 use crate::signal;
 use crate::thread::{self, Inside};
 use core::cell::UnsafeCell;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::c_char;
+#[cfg(not(test))]
+use core::ffi::{c_int, c_void};
 use std::ffi::CString;
 
-#[cfg_attr(test, expect(dead_code, reason = "the hook is not there in tests"))]
 static REAL: Real = Real::new();
 
 pub(super) fn resolve() {

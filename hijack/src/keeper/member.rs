@@ -87,7 +87,7 @@ impl Member {
         Arc::new(Self::with(keeper, process, Some(window)))
     }
 
-    /// A new image has, of the files in `before`, those in `kept`, as pairs of number and [`id_of`].
+    /// A new image is the user that `before` was, and has, of the files of that, those in `kept`, as pairs of number and [`id_of`].
     pub(super) fn exec(
         keeper: &Arc<Keeper>,
         before: &Process,
@@ -96,6 +96,7 @@ impl Member {
         kept: impl Iterator<Item = (i32, u64)>,
     ) -> Arc<Self> {
         let member = Self::new(keeper, pid, window);
+        member.process.set_credentials(before.credentials().after_exec());
         let files: BTreeMap<u64, Arc<OpenFile>> =
             before.descriptors().into_iter().filter_map(|fd| before.file(fd).ok()).map(|f| (id_of(&f), f)).collect();
         for (fd, id) in kept {

@@ -51,11 +51,10 @@ pub(crate) fn changed() {
         let [r, e, s] = ids.map(u64::from);
         door::call(number, [r, e, s, 0, 0, 0]);
     };
-    let (users, groups) = (of_host(libc::SYS_getresuid), of_host(libc::SYS_getresgid));
-    // Who becomes root again must be it first.
-    if users[1] == 0 {
-        set(nr::SETRESUID, users);
-    }
+    const SAME: u32 = u32::MAX;
+    let ([real, effective, _], groups) = (of_host(libc::SYS_getresuid), of_host(libc::SYS_getresgid));
+    // What the program may do the host has decided: in the kernel it can always become root again, as far as this goes.
+    set(nr::SETRESUID, [SAME, 0, SAME]);
     // SAFETY: no pointers.
     let count = unsafe { host!(libc::SYS_getgroups, 0, 0usize) }.unwrap_or(0) as usize;
     let mut list = vec![0u32; count];
@@ -64,7 +63,7 @@ pub(crate) fn changed() {
         door::call(nr::SETGROUPS, [count as u64, list.as_ptr() as u64, 0, 0, 0, 0]);
     }
     set(nr::SETRESGID, groups);
-    set(nr::SETRESUID, users);
+    set(nr::SETRESUID, [real, effective, 0]);
 }
 
 /// One of [`CALLS`], made by itself and not by a function of libc's.

@@ -92,6 +92,13 @@ impl Credentials {
         Self { uid, gid, fs: Arc::new(Cred { uid: uid.effective, gid: gid.effective, groups }) }
     }
 
+    /// Those of the program that a process with these becomes (`man 2 execve`): the saved ids are the effective ones.
+    #[must_use]
+    pub fn after_exec(&self) -> Self {
+        let saved = |ids: Ids| Ids { saved: ids.effective, ..ids };
+        Self::with(saved(self.uid), saved(self.gid), self.fs.groups.clone())
+    }
+
     /// The users.
     pub fn uid(&self) -> Ids {
         self.uid
@@ -135,6 +142,13 @@ mod tests {
     use super::*;
 
     const IDS: Ids = Ids { real: 1, effective: 2, saved: 3 };
+
+    #[test]
+    fn a_new_program_cannot_go_back() {
+        let before = Credentials::with(Ids { real: 1, effective: 2, saved: 0 }, Ids::all(7), vec![8]);
+        let after = Credentials::with(Ids { real: 1, effective: 2, saved: 2 }, Ids::all(7), vec![8]);
+        assert_eq!(before.after_exec(), after);
+    }
 
     #[test]
     fn what_an_unprivileged_process_may_become() {

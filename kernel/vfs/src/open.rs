@@ -11,7 +11,8 @@ use crate::vfs::{is_append_only, permission, Vfs};
 use crate::walk::{Context, Last, WalkFlags, Walker};
 use lkl_abi::fcntl::{
     FASYNC, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_LARGEFILE, O_NOATIME,
-    O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC_BIT, O_TMPFILE, O_TMPFILE_BIT, O_TRUNC, O_WRONLY,
+    O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC_BIT, O_TMPFILE, O_TMPFILE_BIT, O_TRUNC,
+    O_WRONLY,
 };
 use lkl_abi::mount::MS_NODEV;
 use lkl_abi::{openat2, Errno, Result};
