@@ -120,7 +120,7 @@ impl Ext4 {
             return Err(corrupt(group.block_bitmap, format_args!("group {}: metadata are marked free", group.number)));
         }
         set_bits(Block::make_mut(&mut map), run.from as usize, run.len as usize, true);
-        self.put_block_bitmap(&mut group, &map);
+        self.put_block_bitmap(&mut group, map);
         group.free_clusters -= run.len;
         self.put_group(&group)?;
         self.sb.free_blocks = self.sb.free_blocks.saturating_sub(u64::from(run.len) << bits);
@@ -156,7 +156,7 @@ impl Ext4 {
                 return Err(corrupt(first, format_args!("{len} clusters to be freed are free already, or metadata")));
             }
             set_bits(Block::make_mut(&mut map), from as usize, len as usize, false);
-            self.put_block_bitmap(&mut group, &map);
+            self.put_block_bitmap(&mut group, map);
             group.free_clusters += len;
             self.put_group(&group)?;
             self.sb.free_blocks += blocks;

@@ -142,6 +142,14 @@ impl Cache {
         data
     }
 
+    /// A block that becomes `data`, whatever it held.
+    pub(crate) fn replace(&mut self, block: u64, data: Block) {
+        self.save(block);
+        self.young.remove(&block);
+        self.old.remove(&block);
+        self.dirty.insert(block, data);
+    }
+
     /// The block is free: its content is not needed any more.
     pub(crate) fn forget(&mut self, block: u64) {
         self.save(block);
@@ -243,14 +251,21 @@ pub(crate) fn read_disk(disk: &dyn Disk, buf: &mut [u8], offset: u64) -> Result<
 
 /// Writes to a disk; what goes wrong there is `EIO` here, but for a host without room.
 pub(crate) fn write_disk(disk: &dyn Disk, buf: &[u8], offset: u64) -> Result<()> {
-    disk.write_at(buf, offset).map_err(|e| {
-        tracing::error!(target: "lkl::ext4", offset, len = buf.len(), error = ?e, "writing the disk failed");
-        if e == Errno::ENOSPC {
-            e
-        } else {
-            Errno::EIO
-        }
-    })
+    disk.write_at(buf, offset).map_err(|e| write_failed(e, offset, buf.len()))
+}
+
+/// Writes pieces that follow each other from `offset` on, as [`write_disk`] does.
+pub(crate) fn write_disk_pieces(disk: &dyn Disk, pieces: &[&[u8]], offset: u64) -> Result<()> {
+    disk.write_pieces_at(pieces, offset).map_err(|e| write_failed(e, offset, pieces.iter().map(|p| p.len()).sum()))
+}
+
+fn write_failed(e: Errno, offset: u64, len: usize) -> Errno {
+    tracing::error!(target: "lkl::ext4", offset, len, error = ?e, "writing the disk failed");
+    if e == Errno::ENOSPC {
+        e
+    } else {
+        Errno::EIO
+    }
 }
 
 /// Writes blocks to their places, neighbours at once.

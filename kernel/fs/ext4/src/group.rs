@@ -206,16 +206,16 @@ impl Ext4 {
     }
 
     /// Writes a block bitmap; its checksum goes into the descriptor, which the caller writes.
-    pub(crate) fn put_block_bitmap(&mut self, group: &mut Group, map: &[u8]) {
-        self.cache.fresh(group.block_bitmap).copy_from_slice(map);
+    pub(crate) fn put_block_bitmap(&mut self, group: &mut Group, map: Block) {
         group.flags &= !BLOCK_UNINIT;
-        group.block_bitmap_csum = self.bitmap_sum(self.sb.clusters_per_group as usize / 8, map);
+        group.block_bitmap_csum = self.bitmap_sum(self.sb.clusters_per_group as usize / 8, &map);
+        self.cache.replace(group.block_bitmap, map);
     }
 
     /// Writes an inode bitmap; its checksum goes into the descriptor, which the caller writes.
-    pub(crate) fn put_inode_bitmap(&mut self, group: &mut Group, map: &[u8]) {
-        self.cache.fresh(group.inode_bitmap).copy_from_slice(map);
+    pub(crate) fn put_inode_bitmap(&mut self, group: &mut Group, map: Block) {
         group.flags &= !INODE_UNINIT;
-        group.inode_bitmap_csum = self.bitmap_sum(self.sb.inodes_per_group as usize / 8, map);
+        group.inode_bitmap_csum = self.bitmap_sum(self.sb.inodes_per_group as usize / 8, &map);
+        self.cache.replace(group.inode_bitmap, map);
     }
 }

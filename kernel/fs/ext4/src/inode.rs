@@ -309,12 +309,16 @@ impl Inode {
     }
 
     fn checksum(&self, fs_seed: u32) -> u32 {
-        let mut raw = self.raw.clone();
-        put_le16(&mut raw, at::CSUM, 0);
-        if self.has_csum_hi() {
-            put_le16(&mut raw, at::CSUM_HI, 0);
+        // As if the checksum were 0.
+        let sum = crc32c(self.csum_seed(fs_seed), cut(&self.raw, 0, at::CSUM));
+        let sum = crc32c(sum, &[0, 0]);
+        let rest = at::CSUM + 2;
+        if !self.has_csum_hi() {
+            return crc32c(sum, cut(&self.raw, rest, self.raw.len()));
         }
-        crc32c(self.csum_seed(fs_seed), &raw)
+        let sum = crc32c(sum, cut(&self.raw, rest, at::CSUM_HI - rest));
+        let sum = crc32c(sum, &[0, 0]);
+        crc32c(sum, cut(&self.raw, at::CSUM_HI + 2, self.raw.len()))
     }
 
     fn has_csum_hi(&self) -> bool {
@@ -345,9 +349,18 @@ impl Ext4 {
         if ino == 0 || ino > self.sb.inodes_count {
             return Err(corrupt(0, format_args!("no inode {ino}")));
         }
-        let group = self.group((ino - 1) / self.sb.inodes_per_group)?;
+        let number = (ino - 1) / self.sb.inodes_per_group;
+        // Tables never move: each descriptor is looked at once.
+        let table = match self.inode_tables.get(&number) {
+            Some(&table) => table,
+            None => {
+                let table = self.group(number)?.inode_table;
+                self.inode_tables.insert(number, table);
+                table
+            }
+        };
         let index = u64::from((ino - 1) % self.sb.inodes_per_group);
-        let block = group.inode_table + index / self.inodes_per_block();
+        let block = table + index / self.inodes_per_block();
         Ok((block, (index % self.inodes_per_block()) as usize * self.sb.inode_size))
     }
 

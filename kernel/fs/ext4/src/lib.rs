@@ -97,6 +97,10 @@ pub struct Ext4 {
     full_groups: HashMap<u32, u32>,
     /// Where the file system's own blocks are; empty until it is asked for.
     system: Vec<(u64, u64)>,
+    /// Where the inode tables are of the groups that were looked at.
+    inode_tables: HashMap<u32, u64>,
+    /// A directory, and a name that was not found in it; nothing has changed since.
+    absent: Option<(u32, Vec<u8>)>,
     /// The block of a directory before which there is no room for entries.
     dir_hints: HashMap<u32, u32>,
     /// State of the generator of inode generations.
@@ -197,6 +201,8 @@ impl Ext4 {
             privileged: true,
             full_groups: HashMap::new(),
             system: Vec::new(),
+            inode_tables: HashMap::new(),
+            absent: None,
             dir_hints: HashMap::new(),
             generation,
             state: 0,
@@ -263,7 +269,9 @@ impl Ext4 {
     /// `ENOENT`, `ENOTDIR`, `ENAMETOOLONG`, `EIO`, `EUCLEAN`.
     pub fn lookup(&mut self, dir: u32, name: &[u8]) -> Result<u32> {
         let dir = self.inode(dir)?;
-        Ok(self.find_entry(&dir, name)?.0)
+        let found = self.find_entry(&dir, name);
+        self.absent = (found == Err(Errno::ENOENT)).then(|| (dir.ino, name.to_vec()));
+        Ok(found?.0)
     }
 
     /// Some entries of a directory from `from` on (0, or [`DirEntry::next`] of an entry), with `.` and `..`; none at its end.

@@ -47,13 +47,14 @@ impl Ext4 {
             return run(self);
         }
         self.now = now;
-        match self.attempt(&mut run) {
+        let done = match self.attempt(&mut run) {
             Err(Errno::ENOSPC) if !self.transaction.freed.is_empty() => {
-                self.commit()?;
-                self.attempt(&mut run)
+                self.commit().and_then(|()| self.attempt(&mut run))
             }
             other => other,
-        }
+        };
+        self.absent = None;
+        done
     }
 
     fn attempt<T>(&mut self, run: &mut impl FnMut(&mut Self) -> Result<T>) -> Result<T> {

@@ -103,7 +103,7 @@ impl Ext4 {
             }
             group.itable_unused = per_group - index - 1;
         }
-        self.put_inode_bitmap(&mut group, &map);
+        self.put_inode_bitmap(&mut group, map);
         group.flags &= !INODE_UNINIT;
         group.free_inodes -= 1;
         if directory {
@@ -137,7 +137,7 @@ impl Ext4 {
             }
             group.itable_unused = per_group - index - 1;
         }
-        self.put_inode_bitmap(&mut group, &map);
+        self.put_inode_bitmap(&mut group, map);
         group.free_inodes = group.free_inodes.saturating_sub(1);
         group.used_dirs += u32::from(directory);
         self.put_group(&group)?;
@@ -183,7 +183,7 @@ impl Ext4 {
             return Err(corrupt(group.inode_bitmap, format_args!("inode {ino} is free already")));
         }
         set_bits(Block::make_mut(&mut map), index as usize, 1, false);
-        self.put_inode_bitmap(&mut group, &map);
+        self.put_inode_bitmap(&mut group, map);
         group.free_inodes += 1;
         if directory {
             group.used_dirs = group.used_dirs.saturating_sub(1);

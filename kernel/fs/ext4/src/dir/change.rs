@@ -3,6 +3,7 @@
 use super::htree::{IndexNode, IndexPath, INDEX_ENTRY, NODE_ENTRIES, ROOT_ENTRIES};
 use super::{entry_size, put_entry, INLINE_PARENT};
 use crate::bytes::{cut, le32, put_bytes, put_le16, put_le32, put_u8, u8_at};
+use crate::cache::Block;
 use crate::error::corrupt;
 use crate::features::{Compat, Incompat};
 use crate::inode::{flag, kind, Inode};
@@ -86,7 +87,7 @@ impl Ext4 {
         put_entry(&mut data, 0, 12, bs, ino, kind, b".");
         put_entry(&mut data, 12, room - 12, bs, parent, kind, b"..");
         self.seal_dir_block(dir, &mut data);
-        self.cache.change(place)?.copy_from_slice(&data);
+        self.cache.replace(place, Block::new(data));
         Ok(())
     }
 
@@ -142,7 +143,7 @@ impl Ext4 {
         let mut data = vec![0; bs];
         put_entry(&mut data, 0, room, bs, ino, kind, name);
         self.seal_dir_block(dir, &mut data);
-        self.cache.change(place)?.copy_from_slice(&data);
+        self.cache.replace(place, Block::new(data));
         Ok(())
     }
 
@@ -182,7 +183,7 @@ impl Ext4 {
             return Ok(false);
         }
         self.seal_dir_block(dir, &mut data);
-        self.cache.change(place)?.copy_from_slice(&data);
+        self.cache.replace(place, Block::new(data));
         Ok(true)
     }
 
@@ -248,7 +249,7 @@ impl Ext4 {
         Self::put_index_counts(&mut root, ROOT_ENTRIES, self.index_limit(ROOT_ENTRIES), 1);
         put_le32(&mut root, ROOT_ENTRIES + 4, leaf);
         self.seal_index(dir, &mut root, ROOT_ENTRIES);
-        self.cache.change(place)?.copy_from_slice(&root);
+        self.cache.replace(place, Block::new(root));
         Ok(())
     }
 
@@ -270,7 +271,7 @@ impl Ext4 {
             put_le16(&mut data, 4, super::encode_len(room, bs));
         }
         self.seal_dir_block(dir, &mut data);
-        self.cache.change(place)?.copy_from_slice(&data);
+        self.cache.replace(place, Block::new(data));
         Ok(())
     }
 
@@ -341,7 +342,7 @@ impl Ext4 {
         put_le32(&mut data, at + 4, lblk);
         Self::put_index_counts(&mut data, node.start, node.limit(), count + 1);
         self.seal_index(dir, &mut data, node.start);
-        self.cache.change(node.place)?.copy_from_slice(&data);
+        self.cache.replace(node.place, Block::new(data));
         Ok(())
     }
 
@@ -369,14 +370,14 @@ impl Ext4 {
             let (place, lblk) = self.append_dir_block(dir)?;
             let mut node = empty(cut(&root.data, root.start, root.count() * INDEX_ENTRY), root.count());
             self.seal_index(dir, &mut node, NODE_ENTRIES);
-            self.cache.change(place)?.copy_from_slice(&node);
+            self.cache.replace(place, Block::new(node));
             let mut data = root.data.to_vec();
             let depth = u8_at(&data, 30);
             put_u8(&mut data, 30, depth + 1);
             Self::put_index_counts(&mut data, root.start, root.limit(), 1);
             put_le32(&mut data, root.start + 4, lblk);
             self.seal_index(dir, &mut data, root.start);
-            self.cache.change(root.place)?.copy_from_slice(&data);
+            self.cache.replace(root.place, Block::new(data));
             return Ok(());
         };
         let (Some(parent), Some(full)) = (path.nodes.get(level), path.nodes.get(level + 1)) else {
@@ -388,11 +389,11 @@ impl Ext4 {
         let moved = cut(&full.data, full.start + keep * INDEX_ENTRY, (count - keep) * INDEX_ENTRY);
         let mut node = empty(moved, count - keep);
         self.seal_index(dir, &mut node, NODE_ENTRIES);
-        self.cache.change(place)?.copy_from_slice(&node);
+        self.cache.replace(place, Block::new(node));
         let mut data = full.data.to_vec();
         Self::put_index_counts(&mut data, full.start, full.limit(), keep);
         self.seal_index(dir, &mut data, full.start);
-        self.cache.change(full.place)?.copy_from_slice(&data);
+        self.cache.replace(full.place, Block::new(data));
         self.insert_index(dir, parent, hash, lblk)
     }
 
@@ -429,7 +430,7 @@ impl Ext4 {
                 } else {
                     self.seal_dir_block(dir, &mut data);
                 }
-                self.cache.change(place)?.copy_from_slice(&data);
+                self.cache.replace(place, Block::new(data));
                 if new.is_none() {
                     let hint = self.dir_hints.get(&dir.ino).copied().unwrap_or(0);
                     self.dir_hints.insert(dir.ino, hint.min(lblk));

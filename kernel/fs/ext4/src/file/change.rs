@@ -1,7 +1,7 @@
 //! Writing files, and changing their size. Data goes to its place at once, in runs as long as the free space allows; the inode and the
 //! tree follow with the transaction, so that after a crash no block shows what it held before.
 
-use crate::cache::write_disk;
+use crate::cache::{write_disk, write_disk_pieces};
 use crate::error::corrupt;
 use crate::inline::INLINE_MIN;
 use crate::inode::{flag, Inode, Time, TimeField};
@@ -11,8 +11,7 @@ use lkl_abi::{Errno, Result};
 
 /// Bytes written in one operation at most.
 const CHUNK: usize = 32 << 20;
-/// Up to here, what goes around the data in its blocks is put together with it, for one write instead of three.
-const JOIN: usize = 256 << 10;
+/// What goes around the data in blocks that are new: no more than a block.
 static ZEROES: [u8; 65536] = [0; 65536];
 
 impl Ext4 {
@@ -158,15 +157,8 @@ impl Ext4 {
         if !fresh || (skip == 0 && tail == 0) {
             return write_disk(&*disk, data, start + skip as u64);
         }
-        if skip + data.len() + tail <= JOIN {
-            let mut all = vec![0; skip];
-            all.extend_from_slice(data);
-            all.resize(skip + data.len() + tail, 0);
-            return write_disk(&*disk, &all, start);
-        }
-        write_disk(&*disk, ZEROES.get(..skip).unwrap_or(&[]), start)?;
-        write_disk(&*disk, data, start + skip as u64)?;
-        write_disk(&*disk, ZEROES.get(..tail).unwrap_or(&[]), start + (skip + data.len()) as u64)
+        let zeroes = |len| ZEROES.get(..len).unwrap_or(&[]);
+        write_disk_pieces(&*disk, &[zeroes(skip), data, zeroes(tail)], start)
     }
 
     /// Writes zeroes over those bytes of a range, within one block, that are data.

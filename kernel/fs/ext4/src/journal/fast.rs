@@ -245,7 +245,7 @@ impl Ext4 {
             let clear = (first..=last).filter(|&n| !crate::bytes::bit(&map, n as usize)).count() as u32;
             if clear > 0 {
                 crate::bytes::set_bits(&mut map, first as usize, (last - first + 1) as usize, true);
-                self.put_block_bitmap(&mut group, &map);
+                self.put_block_bitmap(&mut group, crate::cache::Block::new(map));
                 group.free_clusters = group.free_clusters.saturating_sub(clear);
                 self.put_group(&group)?;
                 self.sb.free_blocks = self.sb.free_blocks.saturating_sub(u64::from(clear) << bits);
