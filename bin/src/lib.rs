@@ -15,3 +15,7 @@ pub mod image;
 pub mod lklfs;
 pub mod progress;
 pub mod side;
+
+/// Blocks of metadata and pages of files come and go by thousands, all of a few kilobytes: glibc's heap takes and clears pages for each.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
