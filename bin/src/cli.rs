@@ -17,6 +17,8 @@ pub const USAGE: u8 = 64;
 const GENERATE: &str = "--generate";
 /// Memory for the tool's own stack, in bytes: enough for [`DEPTH_MAX`].
 const STACK: usize = 256 << 20;
+/// The kernel's own descriptors are below this number.
+const DESCRIPTORS: u64 = 4096;
 /// How deep a tree of directories may be.
 pub const DEPTH_MAX: usize = 4096;
 
@@ -25,11 +27,22 @@ pub const EXIT_STATUS: &str = "Exit status: 0 if all was done; 1 after an error,
 
 /// Reads the command line and runs the tool.
 pub fn main<T: Parser + CommandFactory + 'static>(run: fn(T) -> Outcome) -> ExitCode {
+    widen_descriptors();
     // Trees of files are walked by recursion.
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || on_thread(run));
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// Has the host make room for the high numbers that the kernel's own descriptors get, while there is one thread: with more of them that
+/// waits until all CPUs have passed through the host's scheduler, some 10 ms.
+fn widen_descriptors() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    if let Ok(high) = i32::try_from(limit.min(DESCRIPTORS).saturating_sub(1)) {
+        // Closed again; the room stays. Without it all works, later.
+        let _room = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), high);
     }
 }
 
