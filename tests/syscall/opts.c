@@ -2,7 +2,7 @@
 #include "t.h"
 
 /* Not here, because our kernel answers ENOPROTOOPT: SO_TXTIME, IP_OPTIONS, IP_NODEFRAG, IP_CHECKSUM,
- * IPV6_ADDRFORM, TCP_FASTOPEN, TCP_SAVE_SYN, TCP_THIN_LINEAR_TIMEOUTS, TCP_REPAIR; and SO_BINDTOIFINDEX, which the host takes for links that are not there. */
+ * IPV6_ADDRFORM, TCP_FASTOPEN, TCP_REPAIR; and SO_BINDTOIFINDEX, which the host takes for links that are not there. */
 #define O(level, opt) {level, opt, #opt}
 static const struct option {
     int level, opt;

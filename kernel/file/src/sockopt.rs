@@ -1,7 +1,7 @@
 //! The options that sockets of all kinds share (`SOL_SOCKET`, `man 7 socket`): their state, read without a lock on a
 //! packet's way. Setting and reading them by number is the system call layer's work.
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
 /// State of the options of `SOL_SOCKET`.
@@ -31,6 +31,12 @@ pub struct SockOptions {
     pub rcvlowat: AtomicU32,
     pub incoming_cpu: AtomicI32,
     pub busy_poll: AtomicU32,
+    pub prefer_busy_poll: AtomicBool,
+    pub tx_rehash: AtomicBool,
+    /// `SO_TXTIME`: flags above the clock's number, and a bit that it was set. A queueing discipline would go by it, and there is none.
+    pub txtime: AtomicU16,
+    /// Of a stream; -1: off.
+    pub peek_off: AtomicI32,
     pub max_pacing_rate: AtomicU64,
     /// As `getsockopt` gives it: twice what was set.
     pub sndbuf: AtomicU32,
@@ -84,6 +90,10 @@ impl SockOptions {
             rcvlowat: AtomicU32::new(1),
             incoming_cpu: AtomicI32::new(-1),
             busy_poll: AtomicU32::new(0),
+            prefer_busy_poll: AtomicBool::new(false),
+            tx_rehash: AtomicBool::new(true),
+            txtime: AtomicU16::new(0),
+            peek_off: AtomicI32::new(-1),
             max_pacing_rate: AtomicU64::new(u64::MAX),
             sndbuf: AtomicU32::new(sndbuf),
             sndbuf_locked: AtomicBool::new(false),
@@ -135,7 +145,7 @@ impl SockOptions {
         }
         copy!(reuse_addr reuse_port keepalive broadcast dont_route oob_inline timestamp timestamp_ns timestamping
             timestamp_new zerocopy
-            passcred rxq_ovfl no_check linger linger_secs priority mark bind_ifindex rcvlowat busy_poll
+            passcred rxq_ovfl no_check linger linger_secs priority mark bind_ifindex rcvlowat busy_poll prefer_busy_poll tx_rehash txtime
             max_pacing_rate sndbuf_locked rcvbuf_locked rcvtimeo sndtimeo);
         n
     }

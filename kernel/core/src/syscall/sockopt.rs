@@ -32,6 +32,8 @@ const AT_ONCE: u64 = 1;
 
 /// The levels that any socket knows.
 const LEVELS: [i32; 9] = [SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_ICMPV6, SOL_RAW, SOL_PACKET, SOL_NETLINK];
+/// In `SockOptions::txtime`.
+const TXTIME_SET: u16 = 1 << 15;
 
 type Value = SmallVec<[u8; 64]>;
 
@@ -185,6 +187,27 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
             }
             may(n <= o.busy_poll.load(Relaxed) || admin)?;
             o.busy_poll.store(n, Relaxed);
+        }
+        SO_PREFER_BUSY_POLL => {
+            may(n == 0 || admin)?;
+            o.prefer_busy_poll.store(n != 0, Relaxed);
+        }
+        SO_TXREHASH => match n as i32 {
+            -1 => o.tx_rehash.store(true, Relaxed),
+            0 | 1 => o.tx_rehash.store(n != 0, Relaxed),
+            _ => return Err(Errno::EINVAL),
+        },
+        SO_PEEK_OFF if socket.kind() == SOCK_STREAM => o.peek_off.store(n as i32, Relaxed),
+        SO_TXTIME => {
+            if value.len() != 8 {
+                return Err(Errno::EINVAL);
+            }
+            let flags = u32_in(value, 4);
+            // CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_TAI.
+            if flags > 3 || !matches!(n, 0 | 1 | 11) {
+                return Err(Errno::EINVAL);
+            }
+            o.txtime.store(TXTIME_SET | (flags as u16) << 8 | n as u16, Relaxed);
         }
         SO_MAX_PACING_RATE => {
             let rate = match (value.len(), n) {
@@ -395,9 +418,17 @@ fn get_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, room: usize) -> Resu
             v
         }
         SO_BPF_EXTENSIONS => int(64),
-        SO_TXREHASH => int(1),
+        SO_TXREHASH => int(u32::from(o.tx_rehash.load(Relaxed))),
+        SO_PREFER_BUSY_POLL => int(u32::from(o.prefer_busy_poll.load(Relaxed))),
+        SO_PEEK_OFF if socket.kind() == SOCK_STREAM => int(o.peek_off.load(Relaxed) as u32),
+        SO_TXTIME => {
+            let set = o.txtime.load(Relaxed);
+            let mut v = int(u32::from(set & 0xff));
+            v.extend_from_slice(&u32::from(set >> 8 & 3).to_ne_bytes());
+            v
+        }
         SO_DEBUG | SO_BSDCOMPAT | SO_INCOMING_NAPI_ID | SO_WIFI_STATUS | SO_NOFCS | SO_SELECT_ERR_QUEUE
-        | SO_PREFER_BUSY_POLL | SO_RESERVE_MEM | SO_RCVMARK => int(0),
+        | SO_RESERVE_MEM | SO_RCVMARK => int(0),
         SO_ZEROCOPY => int(u32::from(o.zerocopy.load(Relaxed))),
         _ => match flag(o, name) {
             Some(flag) => int(u32::from(flag.load(Relaxed))),

@@ -192,6 +192,10 @@ const TCP: Level = (
         (35, "TCP_ZEROCOPY_RECEIVE"),
         (36, "TCP_INQ"),
         (37, "TCP_TX_DELAY"),
+        (43, "TCP_IS_MPTCP"),
+        (44, "TCP_RTO_MAX_MS"),
+        (45, "TCP_RTO_MIN_US"),
+        (46, "TCP_DELACK_MAX_US"),
     ],
 );
 

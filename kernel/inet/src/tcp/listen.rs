@@ -4,7 +4,7 @@
 //! again.
 
 use super::fastopen::{FastOpenVerdict, Wishes};
-use super::socket::{Inner, Phase, TcpSocket};
+use super::socket::{Inner, Phase, Rare, TcpSocket};
 use super::table::{Entry, Tuple};
 use crate::tx::RxMeta;
 use bytes::Bytes;
@@ -204,6 +204,11 @@ impl TcpSocket {
             config.iss = iss;
         }
         let mut request = Request::new(config, syn, now);
+        if inner.rare.as_ref().is_some_and(|r| r.save_syn) {
+            // From the IP header on, without payload.
+            let header = meta.packet.get(meta.transport + 12).map_or(0, |b| usize::from(b >> 4) * 4);
+            request.save_syn(meta.packet.get(..meta.transport + header).unwrap_or_default());
+        }
         let mut answer = request.syn_ack(now);
         if syn.options.fast_open.is_some() || !payload.is_empty() {
             match self.on_fast_open(&mut inner, (meta, &tuple, syn, payload), &request, now) {
@@ -289,10 +294,18 @@ impl TcpSocket {
                     tracing::debug!(target: "lkl::drop", "a handshake of {}: nobody accepts", meta.src);
                     return None;
                 }
-                let request = l.remove(tuple)?;
+                let mut request = l.remove(tuple)?;
+                let saved = request.take_saved_syn();
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
                 let child = self.child(tuple, connection, settings, addr_locked, meta, Wishes::default());
+                if saved.is_some() {
+                    let rare = Rare { save_syn: true, saved_syn: saved, ..Rare::default() };
+                    // Nobody else knows it yet.
+                    if let Some(mut inner) = child.inner.try_lock() {
+                        inner.rare = Some(Box::new(rare));
+                    }
+                }
                 l.ready.push_back(child.clone());
                 self.net.tcp.put(*tuple, Entry::Connection(child.clone()));
                 drop(inner);
@@ -339,6 +352,7 @@ impl TcpSocket {
             shut: 0,
             fast_open,
             charged: 0,
+            rare: None,
             orphan: false,
             tuned: 0,
         };

@@ -33,7 +33,23 @@ numbers! {
     TCP_QUICKACK = 12;
     TCP_CONGESTION = 13;
     TCP_USER_TIMEOUT = 18;
+    TCP_THIN_LINEAR_TIMEOUTS = 16;
+    TCP_THIN_DUPACK = 17;
+    TCP_REPAIR_QUEUE = 20;
+    TCP_QUEUE_SEQ = 21;
+    TCP_REPAIR_OPTIONS = 22;
+    TCP_TIMESTAMP = 24;
     TCP_NOTSENT_LOWAT = 25;
+    TCP_SAVE_SYN = 27;
+    TCP_SAVED_SYN = 28;
+    TCP_REPAIR_WINDOW = 29;
+    TCP_ULP = 31;
+    TCP_ZEROCOPY_RECEIVE = 35;
+    TCP_TX_DELAY = 37;
+    TCP_IS_MPTCP = 43;
+    TCP_RTO_MAX_MS = 44;
+    TCP_RTO_MIN_US = 45;
+    TCP_DELACK_MAX_US = 46;
     TCP_REPAIR = 19;
     TCP_FASTOPEN = 23;
     TCP_CC_INFO = 26;
@@ -42,6 +58,9 @@ numbers! {
     TCP_FASTOPEN_NO_COOKIE = 34;
     TCP_INQ = 36;
 }
+
+/// The least of `TCP_RTO_MIN_US` and `TCP_DELACK_MAX_US`: two of Linux's ticks.
+const LEAST_TIMEOUT_US: i32 = 8000;
 
 /// Bits of `net.ipv4.tcp_recovery`.
 const RECOVERY_STATIC_WINDOW: i64 = 2;
@@ -224,6 +243,10 @@ impl TcpSocket {
             self.inner.lock().fast_open.tell().keys = Some(keys);
             return Ok(());
         }
+        if name == TCP_ULP {
+            // There are none.
+            return Err(if value.is_empty() { Errno::EINVAL } else { Errno::ENOENT });
+        }
         let n = int(value)?;
         // Whether what is set by it can still have an effect.
         let early = || matches!(self.inner.lock().phase, Phase::Idle | Phase::Listen(_));
@@ -303,8 +326,38 @@ impl TcpSocket {
                 let n = u64::try_from(n).map_err(|_| Errno::EINVAL)?;
                 change(&|s| s.user_timeout = Duration::from_millis(n))
             }
-            // It needs a privilege that nobody has here: there is no state to be carried elsewhere.
-            TCP_REPAIR => Err(Errno::EPERM),
+            TCP_THIN_LINEAR_TIMEOUTS => {
+                let on = within(n, 0, 1)? != 0;
+                change(&|s| s.thin_linear_timeouts = on)
+            }
+            // It has no effect on Linux either, since loss detection goes by time.
+            TCP_THIN_DUPACK => within(n, 0, 1).map(drop),
+            TCP_RTO_MAX_MS => {
+                let n = within(n, 1000, 120_000)?;
+                change(&|s| s.rto_max = Duration::from_millis(n.into()))
+            }
+            TCP_RTO_MIN_US => {
+                let n = within(n, LEAST_TIMEOUT_US, 200_000)?;
+                change(&|s| s.rto_min = Duration::from_micros(n.into()))
+            }
+            TCP_DELACK_MAX_US => {
+                let n = within(n, LEAST_TIMEOUT_US, 200_000)?;
+                change(&|s| s.delack_max = Duration::from_micros(n.into()))
+            }
+            TCP_SAVE_SYN => {
+                let on = within(n, 0, 1)? != 0;
+                self.inner.lock().rare().save_syn = on;
+                Ok(())
+            }
+            TCP_TX_DELAY => {
+                let n = within(n, 0, i32::MAX)?;
+                self.inner.lock().rare().tx_delay = n;
+                Ok(())
+            }
+            // Repairing needs a privilege that nobody has here: there is no state to be carried elsewhere.
+            TCP_REPAIR | TCP_REPAIR_QUEUE | TCP_REPAIR_WINDOW | TCP_TIMESTAMP => Err(Errno::EPERM),
+            TCP_QUEUE_SEQ if !matches!(self.inner.lock().phase, Phase::Idle) => Err(Errno::EPERM),
+            TCP_QUEUE_SEQ | TCP_REPAIR_OPTIONS => Err(Errno::EINVAL),
             TCP_FASTOPEN => {
                 let n = u32::try_from(n).ok().filter(|_| early()).ok_or(Errno::EINVAL)?;
                 let most = u32::try_from(self.net.sysctl().somaxconn.get()).unwrap_or(u32::MAX);
@@ -340,7 +393,7 @@ impl TcpSocket {
         }
     }
 
-    pub(super) fn get_option(&self, level: i32, name: i32, _: &[u8]) -> Result<Vec<u8>> {
+    pub(super) fn get_option(&self, level: i32, name: i32, given: &[u8]) -> Result<Vec<u8>> {
         let answer = |n: i64| Ok((n as i32).to_ne_bytes().to_vec());
         match level {
             SOL_TCP => {}
@@ -358,7 +411,7 @@ impl TcpSocket {
             _ => return Err(Errno::ENOPROTOOPT),
         }
         let now = self.net.now();
-        let inner = self.inner.lock();
+        let inner = &mut *self.inner.lock();
         let connection = match &inner.phase {
             Phase::Connection(c) => Some(c),
             _ => None,
@@ -393,7 +446,25 @@ impl TcpSocket {
                 b.resize(16, 0);
                 Ok(b)
             }
-            TCP_INFO => Ok(super::show::tcp_info(&inner, now)),
+            TCP_THIN_LINEAR_TIMEOUTS => answer(s.thin_linear_timeouts.into()),
+            TCP_THIN_DUPACK | TCP_IS_MPTCP | TCP_REPAIR => answer(0),
+            TCP_RTO_MAX_MS => answer(i64::try_from(s.rto_max.as_millis()).unwrap_or(i64::MAX)),
+            TCP_RTO_MIN_US => answer(i64::try_from(s.rto_min.as_micros()).unwrap_or(i64::MAX)),
+            TCP_DELACK_MAX_US => answer(i64::try_from(s.delack_max.as_micros()).unwrap_or(i64::MAX)),
+            TCP_SAVE_SYN => answer(inner.rare.as_ref().is_some_and(|r| r.save_syn).into()),
+            TCP_SAVED_SYN => {
+                let Some(rare) = &mut inner.rare else { return Ok(Vec::new()) };
+                if rare.saved_syn.as_ref().is_some_and(|s| s.len() > given.len()) {
+                    return Err(Errno::EINVAL);
+                }
+                Ok(rare.saved_syn.take().map_or_else(Vec::new, |s| s.into_vec()))
+            }
+            TCP_TX_DELAY => answer(inner.rare.as_ref().map_or(0, |r| r.tx_delay).into()),
+            TCP_TIMESTAMP => answer(connection.map_or(0, |c| c.stamp_now(now)).into()),
+            TCP_ULP => Ok(Vec::new()),
+            // Nothing of ours is ever mapped.
+            TCP_ZEROCOPY_RECEIVE | TCP_QUEUE_SEQ | TCP_REPAIR_QUEUE | TCP_REPAIR_WINDOW => Err(Errno::EINVAL),
+            TCP_INFO => Ok(super::show::tcp_info(inner, now)),
             TCP_FASTOPEN => answer(inner.fast_open.queue.into()),
             TCP_FASTOPEN_CONNECT => answer(inner.fast_open.connect.into()),
             TCP_FASTOPEN_NO_COOKIE => answer(inner.fast_open.no_cookie.into()),

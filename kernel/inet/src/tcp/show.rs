@@ -192,7 +192,7 @@ fn layout(i: &Info) -> Vec<u8> {
     let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
     let options = u8::from(i.timestamps) | u8::from(i.sack) << 1 | u8::from(i.window_scaling) << 2;
     let options = options | u8::from(i.ecn) << 3 | u8::from(i.ecn_seen) << 4 | u8::from(i.syn_data) << 5;
-    let mut b = Vec::with_capacity(248);
+    let mut b = Vec::with_capacity(280);
     b.extend([i.state, i.ca_state, i.retransmits, i.probes, i.backoff, options]);
     // Two nibbles, then two bit fields: the delivery rate is limited by the program, and Fast Open's failures.
     b.extend([i.snd_wscale & 0xf | i.rcv_wscale << 4, u8::from(i.delivery_rate_app_limited)]);
@@ -243,6 +243,16 @@ fn layout(i: &Info) -> Vec<u8> {
     b.extend(i.bytes_retrans.to_ne_bytes());
     for w in [i.dsack_dups, i.reord_seen, 0, i.snd_wnd, i.rcv_wnd, 0] {
         b.extend(w.to_ne_bytes());
+    }
+    for h in [i.total_rto, i.total_rto_recoveries] {
+        b.extend(h.to_ne_bytes());
+    }
+    let ([d0, dce, d1], [r0, rce, r1]) = (i.delivered_ecn_bytes, i.received_ecn_bytes);
+    for w in [i.total_rto_time, i.received_ce, d1, d0, dce, r1, r0, rce] {
+        b.extend(w.to_ne_bytes());
+    }
+    for h in [i.accecn_fail_mode, i.accecn_opt_seen] {
+        b.extend(h.to_ne_bytes());
     }
     b
 }

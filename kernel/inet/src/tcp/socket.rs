@@ -40,6 +40,17 @@ pub(super) enum Phase {
     Connection(Box<Connection>),
 }
 
+/// Options that few programs set.
+#[derive(Clone, Default)]
+pub(super) struct Rare {
+    /// `TCP_SAVE_SYN`
+    pub(super) save_syn: bool,
+    /// `TCP_SAVED_SYN`
+    pub(super) saved_syn: Option<Box<[u8]>>,
+    /// `TCP_TX_DELAY`, in microseconds: a queueing discipline would do it, and there is none.
+    pub(super) tx_delay: u32,
+}
+
 /// What a socket's lock guards.
 pub(super) struct Inner {
     pub(super) phase: Phase,
@@ -65,6 +76,8 @@ pub(super) struct Inner {
     pub(super) fast_open: super::fastopen::Wishes,
     /// Bytes that it is known to hold.
     pub(super) charged: u64,
+    /// What few programs ask for.
+    pub(super) rare: Option<Box<Rare>>,
     /// It is counted as an orphan.
     pub(super) orphan: bool,
     /// The settings of the namespace that the connection knows (`TcpTable::tuned`).
@@ -72,6 +85,11 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// To change a rare option.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(Box::default)
+    }
+
     /// `connect` does not wait for data any more.
     fn forget_deferred(&mut self) {
         if self.fast_open.deferred.is_some() {
@@ -119,6 +137,7 @@ impl TcpSocket {
             shut: 0,
             fast_open: super::fastopen::Wishes::default(),
             charged: 0,
+            rare: None,
             orphan: false,
             tuned: 0,
             settings,
@@ -626,11 +645,14 @@ impl TcpSocket {
         let can_read = c.can_read(1);
         // Where nothing is taken out, the time does not matter.
         let now = if can_read { self.net.now() } else { Instant::ZERO };
+        // `SO_PEEK_OFF`
+        let peek_off = self.options.peek_off.load(Relaxed);
+        let ahead = if peek { usize::try_from(peek_off).unwrap_or(0) } else { 0 };
         let mut done = 0;
         let mut failed = None;
         let mut end = Read::Empty;
         while done < wanted {
-            let at = if peek { done } else { 0 };
+            let at = if peek { ahead + done } else { 0 };
             match c.peek(at, wanted - done, done > 0) {
                 Read::Data(data) => {
                     if msg.flags & MSG_TRUNC == 0 {
@@ -649,6 +671,11 @@ impl TcpSocket {
                     break;
                 }
             }
+        }
+        if done > 0 && peek_off >= 0 {
+            let moved = i32::try_from(done).unwrap_or(i32::MAX);
+            let next = if peek { peek_off.saturating_add(moved) } else { peek_off.saturating_sub(moved).max(0) };
+            self.options.peek_off.store(next, Relaxed);
         }
         if done > 0 && timestamp::wanted(&self.options) {
             let (read, _) = c.received();

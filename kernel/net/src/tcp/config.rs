@@ -86,6 +86,8 @@ pub struct Settings {
     pub rto_min: Duration,
     /// The greatest (`net.ipv4.tcp_rto_max_ms`, or `TCP_RTO_MAX_MS`).
     pub rto_max: Duration,
+    /// `TCP_DELACK_MAX_US`: the most that an acknowledgement waits.
+    pub delack_max: Duration,
     /// `TCP_WINDOW_CLAMP`; 0 if it was not set.
     pub window_clamp: u32,
     /// `TCP_NOTSENT_LOWAT`, in bytes; 0 if it was not set.
@@ -124,6 +126,7 @@ impl Default for Settings {
             thin_linear_timeouts: false,
             rto_min: RTO_MIN,
             rto_max: RTO_MAX,
+            delack_max: Duration::from_millis(200),
             window_clamp: 0,
             notsent_lowat: 0,
             oob_inline: false,

@@ -24,6 +24,8 @@ pub struct Request {
     sent_at: Instant,
     deadline: Instant,
     retries: u32,
+    /// The SYN as it came, if it is kept (`TCP_SAVE_SYN`).
+    saved_syn: Option<Box<[u8]>>,
     /// The last segment of the handshake came but there was no room, or no data with it.
     acknowledged: bool,
 }
@@ -69,6 +71,7 @@ impl Request {
             sent_at: now,
             deadline: now + RTO_INIT,
             retries: 0,
+            saved_syn: None,
             acknowledged: false,
         }
     }
@@ -103,6 +106,16 @@ impl Request {
             header.options.timestamps = Some(((now.as_millis() as u32).wrapping_add(cfg.ts_offset), recent));
         }
         SegmentOut::bare(header)
+    }
+
+    /// Keeps the SYN as it came.
+    pub fn save_syn(&mut self, packet: &[u8]) {
+        self.saved_syn = Some(packet.into());
+    }
+
+    /// The SYN as it came, if it was kept.
+    pub fn take_saved_syn(&mut self) -> Option<Box<[u8]>> {
+        self.saved_syn.take()
     }
 
     /// When the SYN-ACK is to be sent again.

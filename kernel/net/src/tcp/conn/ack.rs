@@ -74,6 +74,7 @@ impl Connection {
             self.tx.queue.release(ack);
             self.tx.progress_at = now;
             self.tx.retries = 0;
+            self.end_timeouts(now);
             self.rtt.reset_backoff();
             if self.tx.urgent.is_some_and(|u| u <= ack) {
                 self.tx.urgent = None;

@@ -61,7 +61,7 @@ pub(super) struct Accurate {
 }
 
 impl Accurate {
-    fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             came: CE_START,
             bytes: [1, 0, 1],

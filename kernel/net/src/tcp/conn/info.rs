@@ -1,5 +1,6 @@
 //! What a connection tells of itself (`TCP_INFO`, `ss -i`).
 
+use super::ecn::Accurate;
 use super::{Connection, Recovery};
 use core::time::Duration;
 use lkl_ops::Instant;
@@ -16,6 +17,11 @@ pub(super) struct Totals {
     pub(super) bytes_retrans: u64,
     pub(super) retrans: u32,
     pub(super) dsack_dups: u32,
+    /// Time-outs, how often it began with one, and how long that lasted, in milliseconds.
+    pub(super) rtos: (u16, u16),
+    pub(super) rto_ms: u32,
+    /// When the one began that is not over; zero: there is none.
+    pub(super) rto_since: Instant,
 }
 
 /// The numbers of `struct tcp_info`, in its units but for the times.
@@ -85,6 +91,17 @@ pub struct Info {
     pub snd_wnd: u32,
     pub rcv_wnd: u32,
     pub cwnd_limited: bool,
+    pub total_rto: u16,
+    pub total_rto_recoveries: u16,
+    /// Milliseconds.
+    pub total_rto_time: u32,
+    pub received_ce: u32,
+    /// Bytes of ECT(0), CE, ECT(1) that the peer tells of.
+    pub delivered_ecn_bytes: [u32; 3],
+    /// The same of what came.
+    pub received_ecn_bytes: [u32; 3],
+    pub accecn_fail_mode: u16,
+    pub accecn_opt_seen: u16,
 }
 
 impl Connection {
@@ -105,6 +122,9 @@ impl Connection {
         // As Linux counts: what was lost stays so until it is delivered, sent again or not.
         let lost = board.lost_bytes() + resent;
         let srtt = self.rtt.srtt().unwrap_or_default();
+        const START: Accurate = Accurate::new(Instant::ZERO);
+        let accurate = self.ecn.accurate.as_deref();
+        let since_start = |bytes: &[u32; 3]| [0, 1, 2].map(|i: usize| bytes[i].wrapping_sub(START.bytes[i]));
         let (rate, rate_limited) = self.tx.rate.shown();
         let (busy_time, rwnd_limited, sndbuf_limited) = self.tx.chrono.times(now);
         Info {
@@ -173,6 +193,15 @@ impl Connection {
             snd_wnd: word(self.tx.wnd),
             rcv_wnd: word(self.rx.edge.saturating_sub(self.rx.nxt)),
             cwnd_limited: self.tx.cwnd_limited,
+            total_rto: self.total.rtos.0,
+            total_rto_recoveries: self.total.rtos.1,
+            total_rto_time: self.total.rto_ms,
+            received_ce: accurate.map_or(0, |a| a.came.wrapping_sub(START.came)),
+            delivered_ecn_bytes: accurate.map_or([0; 3], |a| since_start(&a.told_bytes)),
+            received_ecn_bytes: accurate.map_or([0; 3], |a| since_start(&a.bytes)),
+            // What came back says that ours are destroyed on their way.
+            accecn_fail_mode: accurate.map_or(0, |a| if a.broken { 2 } else { 0 }),
+            accecn_opt_seen: accurate.map_or(0, |a| if a.option_seen { 2 } else { 1 }),
         }
     }
 }

@@ -103,6 +103,7 @@ impl Connection {
         }
         self.rtt.reset_backoff();
         self.tx.retries = 0;
+        self.end_timeouts(now);
         self.tx.high = self.tx.una;
         self.tx.round_end = self.tx.una;
         self.tx.small = self.tx.una;

@@ -139,7 +139,8 @@ impl Connection {
                 Some(srtt) if self.ack.pingpong => srtt.clamp(DELACK_MIN, DELACK_MAX),
                 _ => DELACK_MAX,
             };
-            self.deadlines.delack = Some(now + self.ack.ato.clamp(DELACK_MIN, most));
+            let wait = self.ack.ato.clamp(DELACK_MIN, most).min(self.cfg.settings.delack_max);
+            self.deadlines.delack = Some(now + wait);
         }
     }
 

@@ -133,6 +133,15 @@ impl Connection {
         }
     }
 
+    /// Something came through again.
+    pub(super) fn end_timeouts(&mut self, now: Instant) {
+        let since = core::mem::take(&mut self.total.rto_since);
+        if since > Instant::ZERO {
+            let ms = u32::try_from(now.since(since).as_millis()).unwrap_or(u32::MAX);
+            self.total.rto_ms = self.total.rto_ms.saturating_add(ms);
+        }
+    }
+
     fn given_up(&self, now: Instant, tries: u32) -> bool {
         let limit = self.cfg.settings.user_timeout;
         if !limit.is_zero() && self.is_synchronised() {
@@ -155,6 +164,14 @@ impl Connection {
         if self.given_up(now, self.tx.retries) {
             self.time_out();
             return;
+        }
+        let nothing = self.is_synchronised() && self.tx.board.is_empty() && self.tx.una > BASE;
+        if !nothing {
+            self.total.rtos.0 = self.total.rtos.0.saturating_add(1);
+            if self.tx.retries == 0 {
+                self.total.rtos.1 = self.total.rtos.1.saturating_add(1);
+                self.total.rto_since = now;
+            }
         }
         let syn = self.fast.passive && self.tx.una == BASE;
         if syn || matches!(self.state, State::SynSent | State::SynReceived) {

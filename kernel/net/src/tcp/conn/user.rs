@@ -82,6 +82,11 @@ impl Connection {
         }
     }
 
+    /// The time stamp that a segment has at `now` (`TCP_TIMESTAMP`).
+    pub fn stamp_now(&self, now: Instant) -> u32 {
+        self.timestamp(now)
+    }
+
     /// Name of the congestion control algorithm.
     pub fn congestion(&self) -> &'static str {
         self.tx.cc.name()
