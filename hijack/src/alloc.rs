@@ -4,6 +4,10 @@
 //! call us. So nothing in this library calls it. Blocks up to 256 KiB come from free lists by size class (four to
 //! each doubling, so at most a quarter is wasted), in a few shards so that threads seldom meet; larger ones are maps
 //! of their own.
+//!
+//! Rust's collections end the program when there is no memory for them. So some address space is kept in reserve: when the host
+//! gives no more (`RLIMIT_AS`), calls that are on their way live on it, and new ones that would take memory are refused
+//! ([`Heap::is_short`]), until enough has been given back.
 
 use crate::sys::host;
 use crate::thread;
@@ -11,7 +15,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::hint;
 use core::ptr::{self, null_mut};
-use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicU8, AtomicUsize, Ordering};
 
 /// The smallest class, in bytes; blocks are aligned to it at least.
 const MIN: usize = 16;
@@ -23,6 +27,10 @@ const SHARDS: usize = 8;
 /// Fresh memory is mapped in pieces of this size.
 const CHUNK: usize = 1 << 20;
 const PAGE: usize = 4096;
+/// Address space that is kept for when the host gives no more, in bytes.
+const RESERVE: usize = 16 << 20;
+/// With so many bytes in the free lists calls go on.
+const ENOUGH: isize = 4 << 20;
 
 /// The class of a size, which is at most [`MAX`].
 fn class_of(size: usize) -> usize {
@@ -119,6 +127,11 @@ struct Fresh {
 pub(crate) struct Heap {
     shards: [Shard; SHARDS],
     fresh: Fresh,
+    reserve: Fresh,
+    /// The host has given no memory, and nothing has made up for it yet.
+    short: AtomicBool,
+    /// Bytes that have come back to the free lists since, less those that were taken from there.
+    back: AtomicIsize,
 }
 
 // SAFETY: lists and ranges are only touched under their locks.
@@ -168,6 +181,70 @@ impl Heap {
         Self {
             shards: [const { Shard { lock: Spin::new(), lists: UnsafeCell::new([null_mut(); CLASSES]) } }; SHARDS],
             fresh: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) },
+            reserve: Fresh { lock: Spin::new(), range: UnsafeCell::new((0, 0)) },
+            short: AtomicBool::new(false),
+            back: AtomicIsize::new(0),
+        }
+    }
+
+    /// Is there so little memory that nothing is to be begun that takes some?
+    #[inline]
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed) && !self.recover()
+    }
+
+    #[cold]
+    fn recover(&self) -> bool {
+        self.back.load(Ordering::Relaxed) > ENOUGH || self.keep_reserve()
+    }
+
+    /// Makes the reserve whole. Answers whether the host has given it.
+    pub(crate) fn keep_reserve(&self) -> bool {
+        let at = map(RESERVE);
+        if at.is_null() {
+            return false;
+        }
+        self.reserve.lock.lock();
+        // SAFETY: under the lock.
+        let (from, to) = unsafe { self.reserve.range.get().replace((at as usize, at as usize + RESERVE)) };
+        self.reserve.lock.unlock();
+        if from < to {
+            // SAFETY: nobody has had it yet.
+            unsafe { unmap(from as *mut u8, to - from) };
+        }
+        self.back.store(0, Ordering::Relaxed);
+        self.short.store(false, Ordering::Relaxed);
+        true
+    }
+
+    /// Fresh memory, whole pages: the host's, or some of the reserve. Null if there is neither.
+    fn more(&self, size: usize) -> *mut u8 {
+        let at = map(size);
+        if !at.is_null() {
+            return at;
+        }
+        self.short.store(true, Ordering::Relaxed);
+        self.reserve.lock.lock();
+        // SAFETY: under the lock.
+        let range = unsafe { &mut *self.reserve.range.get() };
+        let at = range.0;
+        let there = range.1 - at >= size;
+        if there {
+            range.0 += size;
+        }
+        self.reserve.lock.unlock();
+        if there {
+            at as *mut u8
+        } else {
+            null_mut()
+        }
+    }
+
+    /// While memory is short: so many bytes came back to the free lists.
+    #[inline]
+    fn came_back(&self, bytes: isize) {
+        if self.short.load(Ordering::Relaxed) {
+            self.back.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
@@ -177,10 +254,12 @@ impl Heap {
             s.lock.lock();
         }
         self.fresh.lock.lock();
+        self.reserve.lock.lock();
     }
 
     /// Gives the locks of [`Heap::freeze`] back, in the parent and in the child.
     pub(crate) fn thaw(&self) {
+        self.reserve.lock.unlock();
         self.fresh.lock.unlock();
         for s in &self.shards {
             s.lock.unlock();
@@ -196,6 +275,8 @@ impl Heap {
         }
         // SAFETY: the same.
         self.fresh.lock.inherit(|| unsafe { *self.fresh.range.get() = (0, 0) });
+        // SAFETY: the same.
+        self.reserve.lock.inherit(|| unsafe { *self.reserve.range.get() = (0, 0) });
     }
 
     /// `size` bytes that were never used, aligned as blocks of the class are.
@@ -206,7 +287,7 @@ impl Heap {
         let range = unsafe { &mut *self.fresh.range.get() };
         let mut at = (range.0 + align - 1) & !(align - 1);
         if range.0 == 0 || at + size > range.1 {
-            let chunk = map(CHUNK) as usize;
+            let chunk = self.more(CHUNK) as usize;
             if chunk == 0 {
                 self.fresh.lock.unlock();
                 return null_mut();
@@ -234,6 +315,7 @@ impl Heap {
         };
         shard.lock.unlock();
         if !block.is_null() {
+            self.came_back(-(size_of_class(class) as isize));
             return block.cast();
         }
         match self.steal(shard, class) {
@@ -281,6 +363,7 @@ impl Heap {
     fn give(&self, class: usize, block: *mut u8) {
         let shard = &self.shards[shard_index()];
         let block: *mut Free = block.cast();
+        self.came_back(size_of_class(class) as isize);
         shard.lock.lock();
         // SAFETY: under the lock; the block is ours again, at least 16 bytes and aligned for a pointer.
         unsafe {
@@ -298,7 +381,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class_for(&layout) {
             Some(class) => self.take(class),
-            None if layout.align() <= PAGE => map(pages(layout.size())),
+            None if layout.align() <= PAGE => self.more(pages(layout.size())),
             // Nobody asks for more than a page's alignment here.
             None => null_mut(),
         }
@@ -328,9 +411,20 @@ unsafe impl GlobalAlloc for Heap {
         match (class_for(&layout), class_for(&new)) {
             (Some(a), Some(b)) if a == b => at,
             (None, None) if layout.align() <= PAGE => {
+                let (old, new) = (pages(layout.size()), pages(new_size));
                 // SAFETY: it was mapped with the old size, and the caller gives up the old address.
-                unsafe { host!(libc::SYS_mremap, at, pages(layout.size()), pages(new_size), libc::MREMAP_MAYMOVE) }
-                    .map_or(null_mut(), |p| p as usize as *mut u8)
+                if let Ok(p) = unsafe { host!(libc::SYS_mremap, at, old, new, libc::MREMAP_MAYMOVE) } {
+                    return p as usize as *mut u8;
+                }
+                let to = self.more(new);
+                if !to.is_null() {
+                    // SAFETY: two disjoint maps of these sizes.
+                    unsafe {
+                        ptr::copy_nonoverlapping(at, to, old.min(new));
+                        unmap(at, old);
+                    }
+                }
+                to
             }
             _ => {
                 // SAFETY: two disjoint blocks; the smaller size is copied.
@@ -382,6 +476,24 @@ mod tests {
             heap.dealloc(new, layout);
             assert_eq!(heap.alloc(layout), new);
         }
+    }
+
+    #[test]
+    fn the_reserve_lasts_until_memory_comes_back() {
+        let heap = Heap::new();
+        let layout = Layout::from_size_align(MAX, 1).unwrap();
+        assert!(heap.keep_reserve() && !heap.is_short());
+        // As if the host had said no.
+        heap.short.store(true, Ordering::Relaxed);
+        // SAFETY: a layout of non-zero size.
+        let held: Vec<_> = (0..32).map(|_| unsafe { heap.alloc(layout) }).collect();
+        assert!(held.iter().all(|p| !p.is_null()));
+        // SAFETY: held, with this layout.
+        held.iter().for_each(|p| unsafe { heap.dealloc(*p, layout) });
+        assert!(heap.back.load(Ordering::Relaxed) > ENOUGH && !heap.is_short());
+        // This one makes the reserve whole again, for here the host says yes.
+        heap.back.store(0, Ordering::Relaxed);
+        assert!(!heap.is_short() && !heap.short.load(Ordering::Relaxed));
     }
 
     #[test]

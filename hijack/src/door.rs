@@ -162,6 +162,8 @@ fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String
         }
     }
     INSTANCE.store(core::ptr::from_ref(instance).cast_mut(), Ordering::Release);
+    // Without it, calls fail later than they should.
+    HEAP.keep_reserve();
     Ok(())
 }
 
@@ -418,6 +420,11 @@ pub(crate) fn call(number: usize, args: [u64; 6]) -> isize {
         if CANCELS.load(Ordering::Relaxed) && blocks(number) {
             test_cancel(t);
         }
+        if HEAP.is_short() {
+            if let Some(e) = refused(number) {
+                return -(e.0 as isize);
+            }
+        }
         let (result, signals) = c.syscall(number, args);
         if signals != 0 {
             signal::raise(signals);
@@ -457,6 +464,34 @@ fn blocks(number: usize) -> bool {
             | nr::RECVMSG
             | nr::RECVMMSG
     )
+}
+
+/// What a call that takes memory answers when there is none.
+fn refused(number: usize) -> Option<Errno> {
+    use lkl_abi::nr;
+    match number {
+        nr::SOCKET
+        | nr::ACCEPT
+        | nr::ACCEPT4
+        | nr::EPOLL_CREATE1
+        | nr::EPOLL_CTL
+        | nr::OPENAT
+        | nr::OPENAT2
+        | nr::SETSOCKOPT
+        | nr::BIND
+        | nr::LISTEN => Some(Errno::ENOMEM),
+        nr::WRITE
+        | nr::WRITEV
+        | nr::PWRITE64
+        | nr::PWRITEV
+        | nr::SENDTO
+        | nr::SENDMSG
+        | nr::SENDMMSG
+        | nr::SENDFILE
+        | nr::SPLICE
+        | nr::CONNECT => Some(Errno::ENOBUFS),
+        _ => None,
+    }
 }
 
 /// If the thread was cancelled, it ends here; unless it has disabled that.

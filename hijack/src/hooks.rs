@@ -168,6 +168,19 @@ macro_rules! hooks {
     };
 }
 
+unsafe extern "C-unwind" {
+    fn __chk_fail() -> !;
+}
+
+/// The length of a FORTIFY form, if the buffer has room for it. If not, the program ends, as by libc's own.
+fn fits(n: size_t, room: size_t) -> size_t {
+    if n > room {
+        // SAFETY: takes nothing, and does not come back.
+        unsafe { __chk_fail() };
+    }
+    n
+}
+
 const AT_FDCWD: c_int = libc::AT_FDCWD;
 const AT_EMPTY_PATH: c_int = 0x1000;
 const EMPTY: *const c_char = c"".as_ptr();
@@ -192,14 +205,14 @@ hooks! {
     fd [opt] __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t = SYS_sendto(fd, buf, n, flags, 0u64, 0u64);
     fd sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, addr: *const sockaddr, len: socklen_t) -> ssize_t = SYS_sendto(fd, buf, n, flags, addr, len);
     fd recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t = SYS_recvfrom(fd, buf, n, flags, 0u64, 0u64);
-    fd [opt] __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t = SYS_recvfrom(fd, buf, n.min(room), flags, 0u64, 0u64);
+    fd [opt] __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t = SYS_recvfrom(fd, buf, fits(n, room), flags, 0u64, 0u64);
     fd recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> ssize_t = SYS_recvfrom(fd, buf, n, flags, addr, len);
-    fd [opt] __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> ssize_t = SYS_recvfrom(fd, buf, n.min(room), flags, addr, len);
+    fd [opt] __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> ssize_t = SYS_recvfrom(fd, buf, fits(n, room), flags, addr, len);
 
     // Reading and writing.
     fd read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t = SYS_read(fd, buf, n);
     fd [opt] __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t = SYS_read(fd, buf, n);
-    fd [opt] __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t = SYS_read(fd, buf, n.min(room));
+    fd [opt] __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t = SYS_read(fd, buf, fits(n, room));
     fd write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t = SYS_write(fd, buf, n);
     fd [opt] __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t = SYS_write(fd, buf, n);
     fd readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t = SYS_readv(fd, iov, n);
@@ -207,8 +220,8 @@ hooks! {
     fd pread(fd: c_int, buf: *mut c_void, n: size_t, at: off_t) -> ssize_t = SYS_pread64(fd, buf, n, at);
     fd pread64(fd: c_int, buf: *mut c_void, n: size_t, at: off_t) -> ssize_t = SYS_pread64(fd, buf, n, at);
     fd [opt] __pread64(fd: c_int, buf: *mut c_void, n: size_t, at: off_t) -> ssize_t = SYS_pread64(fd, buf, n, at);
-    fd [opt] __pread_chk(fd: c_int, buf: *mut c_void, n: size_t, at: off_t, room: size_t) -> ssize_t = SYS_pread64(fd, buf, n.min(room), at);
-    fd [opt] __pread64_chk(fd: c_int, buf: *mut c_void, n: size_t, at: off_t, room: size_t) -> ssize_t = SYS_pread64(fd, buf, n.min(room), at);
+    fd [opt] __pread_chk(fd: c_int, buf: *mut c_void, n: size_t, at: off_t, room: size_t) -> ssize_t = SYS_pread64(fd, buf, fits(n, room), at);
+    fd [opt] __pread64_chk(fd: c_int, buf: *mut c_void, n: size_t, at: off_t, room: size_t) -> ssize_t = SYS_pread64(fd, buf, fits(n, room), at);
     fd pwrite(fd: c_int, buf: *const c_void, n: size_t, at: off_t) -> ssize_t = SYS_pwrite64(fd, buf, n, at);
     fd pwrite64(fd: c_int, buf: *const c_void, n: size_t, at: off_t) -> ssize_t = SYS_pwrite64(fd, buf, n, at);
     fd preadv(fd: c_int, iov: *const iovec, n: c_int, at: off_t) -> ssize_t = SYS_preadv(fd, iov, n, at);
@@ -259,7 +272,7 @@ hooks! {
     // Waiting.
     look poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int = SYS_poll(fds, n, timeout);
     look [opt] __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int = SYS_poll(fds, n, timeout);
-    look [opt] __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int = SYS_poll(fds, n.min((room / size_of::<pollfd>()) as u64), timeout);
+    look [opt] __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int = SYS_poll(fds, fits(n as usize, room / size_of::<pollfd>()), timeout);
     look select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> c_int = SYS_select(n, r, w, x, timeout);
     look [opt] __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> c_int = SYS_select(n, r, w, x, timeout);
     look epoll_create(size: c_int) -> c_int = SYS_epoll_create(size);

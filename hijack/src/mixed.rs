@@ -197,6 +197,13 @@ impl Set {
             o.revents =
                 Events(o.revents.0 & !Events::READ.0 | if has && wanted { o.events.0 & Events::READ.0 } else { 0 });
         }
+        // What another thread has closed meanwhile, or replaced, is as the host has it.
+        for o in self.ours.iter_mut().filter(|o| !fds::ours(o.fd)) {
+            let mut p = libc::pollfd { fd: o.fd, events: o.events.0 as u16 as i16, revents: 0 };
+            // SAFETY: one element.
+            let _looked = unsafe { host!(libc::SYS_poll, &raw mut p, 1usize, 0i32) };
+            o.revents = Events(u32::from(p.revents as u16));
+        }
         for (o, i) in self.ours.iter().zip(&self.index) {
             fds[*i].revents |= o.revents.0 as u16 as i16;
         }

@@ -3,7 +3,7 @@
 import socket
 import threading
 
-from lab import check, has, lacks, test
+from lab import check, has, lacks, test, until
 
 
 def dns(lab, v):
@@ -98,3 +98,19 @@ print(r.recv(100).decode())
         lab.me[v],
     )
     check(done.out.split("\n")[:2] == ["refused", "to all"], "both", done)
+
+
+@test(v=(4, 6), need="logger")
+def logger(lab, v):
+    """`logger` sends messages of syslog by UDP, and by TCP."""
+    lab.tap()
+    family = socket.AF_INET6 if v == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.bind((lab.peer[v], 0))
+        s.settimeout(10)
+        lab.ours("logger", "-n", lab.peer[v], "-P", s.getsockname()[1], "-d", "-t", "tagged", "over udp")
+        has(s.recv(1000).decode(), r"^<13>1? ?.* tagged .*over udp")
+    got = []
+    port = lab.server(v, lambda c: got.append(c.recv(1000)))
+    lab.ours("logger", "-n", lab.peer[v], "-P", port, "-T", "-t", "tagged", "over tcp")
+    has(until(lambda: got)[0].decode(), r"tagged .*over tcp")

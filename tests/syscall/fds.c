@@ -2,6 +2,7 @@
 #include "t.h"
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <linux/sockios.h>
 
 CASE(std_numbers)
@@ -401,4 +403,92 @@ CASE(blocked_and_closed)
     R(send(p[1], "abc", 3, 0));
     state(&k, "replaced, with data");
     pthread_join(k.thread, 0);
+}
+
+/* poll and epoll_wait while another thread closes what they wait for. */
+static void *in_poll(void *arg)
+{
+    struct pollfd f = {*(int *)arg, POLLIN, 0};
+    int n = poll(&f, 1, 300);
+    printf("poll %d", n);
+    t_bits("", f.revents);
+    return 0;
+}
+
+static int instance;
+
+static void *in_epoll(void *arg)
+{
+    struct epoll_event e = {0};
+    int n = epoll_wait(instance, &e, 1, 300);
+    (void)arg;
+    printf("epoll_wait %d %s %x\n", n, n < 0 ? t_errno(errno) : "", n > 0 ? e.events : 0);
+    return 0;
+}
+
+CASE(polled_and_closed)
+{
+    pthread_t t;
+    for (int sends = 0; sends < 2; sends++) {
+        for (int how = 0; how < 2; how++) {
+            int p[2];
+            t_pair(AF_INET, SOCK_STREAM, p);
+            instance = (int)MUST(epoll_create1(0));
+            struct epoll_event e = {.events = EPOLLIN};
+            MUST(epoll_ctl(instance, EPOLL_CTL_ADD, p[0], &e));
+            pthread_create(&t, 0, how == 0 ? in_poll : in_epoll, &p[0]);
+            usleep(50000);
+            R(close(p[0]));
+            if (sends)
+                OK(send(p[1], "abc", 3, MSG_NOSIGNAL));
+            pthread_join(t, 0);
+            close(instance);
+            close(p[1]);
+        }
+    }
+}
+
+/* The forms that a program has which is built with _FORTIFY_SOURCE: a buffer that is too small ends it. */
+ssize_t __read_chk(int, void *, size_t, size_t);
+ssize_t __recv_chk(int, void *, size_t, size_t, int);
+ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *);
+int __poll_chk(struct pollfd *, nfds_t, int, size_t);
+int __ppoll_chk(struct pollfd *, nfds_t, const struct timespec *, const void *, size_t);
+long __fdelt_chk(long);
+
+CASE(fortified)
+{
+    int p[2];
+    char b[8];
+    t_pair(AF_INET, SOCK_STREAM, p);
+    struct pollfd f[2] = {{p[0], POLLIN, 0}, {p[1], POLLOUT, 0}};
+    struct timespec ts = {1, 0};
+    MUST(send(p[1], "12345678", 8, 0));
+    R(__poll_chk(f, 2, 1000, sizeof f));
+    R(__ppoll_chk(f, 2, &ts, 0, sizeof f));
+    R(__read_chk(p[0], b, 2, sizeof b));
+    R(__recv_chk(p[0], b, 2, sizeof b, 0));
+    R(__recvfrom_chk(p[0], b, 2, sizeof b, 0, 0, 0));
+    R(__fdelt_chk(p[0]) == p[0] / 64);
+    for (int how = 0; how < 5; how++) {
+        int status;
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0) {
+            MUST(dup2(open("/dev/null", O_WRONLY), 2));
+            signal(SIGALRM, SIG_DFL);
+            alarm(3);
+            switch (how) {
+            case 0: __read_chk(p[0], b, 9, sizeof b); break;
+            case 1: __recv_chk(p[0], b, 9, sizeof b, 0); break;
+            case 2: __recvfrom_chk(p[0], b, 9, sizeof b, 0, 0, 0); break;
+            case 3: __poll_chk(f, 3, 0, sizeof f); break;
+            default: __ppoll_chk(f, 3, &ts, 0, sizeof f);
+            }
+            _exit(0);
+        }
+        MUST(waitpid(child, &status, 0));
+        printf("%d ends by signal %d\n", how, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    }
+    R(read(p[0], b, 8));
 }

@@ -23,6 +23,17 @@ const SILENT: [u8; 2] = [7, 10];
 /// `TCP_FIN_WAIT2` and `TCP_TIME_WAIT`: the peer has all.
 const DELIVERED: [u8; 2] = [5, 6];
 
+/// How long a packet may wait until its neighbour's hardware address is known: as long as it is asked for; and when somebody else wants
+/// the device.
+const ASKING: Duration = Duration::from_secs(4);
+const ASKING_IN_A_HURRY: Duration = Duration::from_millis(100);
+
+/// Is a neighbour's address asked for, so that packets may wait for it?
+fn is_asking(kernel: &Kernel) -> bool {
+    const NUD_INCOMPLETE: u16 = 1;
+    kernel.net().neighs().iter().any(|n| n.state == NUD_INCOMPLETE)
+}
+
 /// How long it takes to tell the peers of connections that are lost.
 pub(crate) const RESETS: Duration = Duration::from_secs(1);
 
@@ -47,7 +58,8 @@ pub(crate) fn until_quiet(kernel: &Kernel, least: Duration, mut hurry: impl FnMu
         }
         let hurry = hurry();
         let delivered = before.values().all(|(state, _)| DELIVERED.contains(state));
-        let quiet = (before.is_empty() || delivered && hurry) && now.since(start) >= least;
+        let asks = now.since(start) < if hurry { ASKING_IN_A_HURRY } else { ASKING } && is_asking(kernel);
+        let quiet = (before.is_empty() || delivered && hurry) && !asks && now.since(start) >= least;
         if quiet || kernel.oopsed() || now.since(progress) > LINGER || now.since(start) > MOST {
             return;
         }
