@@ -21,7 +21,7 @@ Runs PROGRAM, unmodified, with its network served by a kernel of its own. Withou
   --list         shows the kernels that have names and run
   --stop NAME    ends one, and waits until its peers have all that was sent
 
-Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{KERNEL,DISK,HOST,RESOLV_CONF,SYSCTL,OFFLOAD,FOREIGN,DEBUG,LOG};
+Variables: LKL_HIJACK_NET_{TAP,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,MAC,MTU}, LKL_HIJACK_{KERNEL,DISK,HOST,RESOLV_CONF,SYSCTL,BUSY_POLL,OFFLOAD,FOREIGN,DEBUG,LOG};
 README.md explains them. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
 
 Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if

@@ -394,7 +394,7 @@ impl Caller {
     /// Sleeps until what is watched changes, one of the host's descriptors is ready, a signal comes, or the deadline.
     pub(crate) fn sleep(&self, fds: &mut [libc::pollfd], deadline: Option<Instant>) -> Slept {
         match self {
-            Self::Direct { parker, .. } => parker.sleep(fds, deadline, None),
+            Self::Direct { parker, instance, .. } => parker.sleep(fds, deadline, None, instance.kernel.busy_poll()),
             Self::Remote(client) => client.sleep(fds, deadline),
         }
     }

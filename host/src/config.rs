@@ -19,7 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use values::{
-    AbsolutePath, Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Mtu, Number, Parsed,
+    AbsolutePath, Addr4, Addr6, IfName, IfType, KernelName, LogFilter, Mac, Mask4, Mask6, Micros, Mtu, Number, Parsed,
     Prefixes, Sysctls,
 };
 
@@ -44,6 +44,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("DISK", "disk images, and where their files are (image[:partition]:/place[:type][:ro];...)"),
     ("KERNEL", "name of a kernel that is started if it does not run, and joined if it does"),
     ("SYSCTL", "settings below /proc/sys (net.ipv4.tcp_congestion_control=bbr;net.ipv4.tcp_ecn=1)"),
+    ("BUSY_POLL", "for how many microseconds a thread that waits looks at the TAP before it sleeps"),
     ("HOST", "addresses that are reached by the host's network (127.0.0.0/8,192.0.2.7)"),
     ("RESOLV_CONF", "file that programs see as /etc/resolv.conf"),
     ("OFFLOAD", "0 turns segmentation and checksum offload of the TAP off"),
@@ -111,6 +112,7 @@ struct Variables {
     disk: Option<Parsed<DiskMounts>>,
     kernel: Option<Parsed<KernelName>>,
     sysctl: Option<Parsed<Sysctls>>,
+    busy_poll: Option<Parsed<Micros>>,
     host: Option<Parsed<Prefixes>>,
     resolv_conf: Option<Parsed<AbsolutePath>>,
     offload: Option<Parsed<Number>>,
@@ -289,7 +291,11 @@ fn culprit(ours: &BTreeMap<String, String>, all: &envy::Error) -> ConfigError {
 fn assemble(v: Variables, text: &dyn Fn(&str) -> String) -> Result<Config, ConfigError> {
     let debug = v.debug.as_ref().map_or(0, |n| n.0 .0);
     let log = v.log.as_ref().map(|l| l.0 .0.clone());
-    let sysctl = v.sysctl.as_ref().map(|s| s.0 .0.clone()).unwrap_or_default();
+    let mut sysctl = Vec::new();
+    if let Some(Parsed(Micros(us))) = v.busy_poll {
+        sysctl.extend(["net.core.busy_poll", "net.core.busy_read"].map(|name| (name.to_owned(), us.to_string())));
+    }
+    sysctl.extend(v.sysctl.iter().flat_map(|s| s.0 .0.iter().cloned()));
     let kernel = v.kernel.as_ref().map(|k| k.0 .0.clone()).filter(|name| !name.is_empty());
     let disks = v.disk.as_ref().map(|d| d.0 .0.clone()).unwrap_or_default();
     let net = net(&v, text)?;

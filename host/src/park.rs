@@ -71,12 +71,20 @@ impl ThreadParker {
     ///
     /// Like `park` it may come back early; the caller looks at its files again, and comes back with the same deadline.
     /// Only after [`Slept::Host`] are `revents` of any meaning.
-    pub fn sleep(&self, fds: &mut [libc::pollfd], deadline: Option<Instant>, sigmask: Option<u64>) -> Slept {
+    ///
+    /// If it drives, it first looks at the devices again and again for the time `busy`.
+    pub fn sleep(
+        &self,
+        fds: &mut [libc::pollfd],
+        deadline: Option<Instant>,
+        sigmask: Option<u64>,
+        busy: Duration,
+    ) -> Slept {
         if let Some(slept) = self.take(self.word.swap(0, SeqCst)) {
             return slept;
         }
         if self.host.try_drive(self.home) {
-            let slept = self.drive(fds, deadline, sigmask);
+            let slept = self.drive(fds, deadline, sigmask, busy);
             self.host.stop_driving();
             return slept;
         }
@@ -226,8 +234,15 @@ impl ThreadParker {
     }
 
     /// Drives the stack until something concerns the owner.
-    fn drive(&self, fds: &mut [libc::pollfd], deadline: Option<Instant>, sigmask: Option<u64>) -> Slept {
+    fn drive(
+        &self,
+        fds: &mut [libc::pollfd],
+        deadline: Option<Instant>,
+        sigmask: Option<u64>,
+        busy: Duration,
+    ) -> Slept {
         let host = &*self.host;
+        let mut busy = (!busy.is_zero()).then(|| host.now() + busy);
         self.event.store(host.event(), SeqCst);
         let mut all = host.drive_fds();
         let theirs = all.len();
@@ -241,7 +256,11 @@ impl ThreadParker {
                 return slept;
             }
             let until = deadline.map_or(next, |d| d.min(next));
-            let time = host.fall_asleep(until);
+            let mut time = host.fall_asleep(until);
+            busy = busy.filter(|end| host.now() < *end);
+            if busy.is_some() {
+                time = Some(Duration::ZERO);
+            }
             let result = sys::ppoll(&mut all, time, sigmask);
             host.state.asleep_until.store(0, SeqCst);
             let word = self.word.swap(0, SeqCst);
@@ -262,7 +281,11 @@ impl ThreadParker {
 
 impl Parker for ThreadParker {
     fn park(&self, deadline: Option<Instant>) -> Woken {
-        match self.sleep(&mut [], deadline, None) {
+        self.park_busy(deadline, Duration::ZERO)
+    }
+
+    fn park_busy(&self, deadline: Option<Instant>, busy: Duration) -> Woken {
+        match self.sleep(&mut [], deadline, None, busy) {
             Slept::TimedOut => Woken::TimedOut,
             Slept::Interrupted => Woken::Interrupted,
             Slept::Unparked | Slept::Host(_) | Slept::Failed(_) => Woken::Unparked,

@@ -63,6 +63,44 @@ def waiting_for_a_connection(lab):
     check(switches <= 6, f"woke up {switches} times in 3 s")
 
 
+BUSY = """
+import os, select, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 4052))
+s.settimeout(None)
+print("option", s.getsockopt(socket.SOL_SOCKET, 46))
+def spent(wait):
+    before = sum(os.times()[:2])
+    wait()
+    return sum(os.times()[:2]) - before
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bytes([0] * 8 + [0x40, 0x0d, 3] + [0] * 5))
+def receive():
+    try:
+        s.recv(1)
+    except BlockingIOError:
+        pass
+print("recv", spent(receive))
+poll = select.poll()
+poll.register(s, select.POLLIN)
+print("poll", spent(lambda: poll.poll(200)))
+s.setsockopt(socket.SOL_SOCKET, 46, 0)
+print("off", spent(receive))
+"""
+
+
+@test()
+def busy_polling(lab):
+    """A thread that waits looks at the TAP for as long as it was told to, and otherwise sleeps."""
+    lab.tap()
+    for us, least, most in (("150000", 0.03, 0.3), (None, 0, 0.02)):
+        out = lab.ours("python3", "-c", BUSY, env={"LKL_HIJACK_BUSY_POLL": us} if us else {}).out
+        got = dict(line.split() for line in out.splitlines())
+        check(got["option"] == (us or "0"), "SO_BUSY_POLL's default", out)
+        for what in ("recv", "poll"):
+            check(least <= float(got[what]) <= most, f"{what}: from {least} to {most} s of CPU", out)
+        check(float(got["off"]) <= 0.02, "without it for the socket", out)
+
+
 @test()
 def starting(lab):
     """Time and memory of `true`, more than without us."""

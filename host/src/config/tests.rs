@@ -111,6 +111,7 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         (&[("NET_IFTYPE", "vde")], "LKL_HIJACK_NET_IFTYPE=vde: expected tap"),
         (&[("DEBUG", "yes")], "LKL_HIJACK_DEBUG=yes: expected a number"),
         (&[("LOG", "=====")], "LKL_HIJACK_LOG======: expected a filter"),
+        (&[("BUSY_POLL", "1000001")], "LKL_HIJACK_BUSY_POLL=1000001: expected a number of microseconds"),
         (&[("HOST", "10.0.0.0/8,x")], "LKL_HIJACK_HOST=10.0.0.0/8,x: expected networks such as 127.0.0.0/8"),
         (&[("HOST", "10.0.0.0/")], "not \"10.0.0.0/\""),
         (&[("RESOLV_CONF", "x")], "LKL_HIJACK_RESOLV_CONF=x: expected the absolute name of a file"),
@@ -122,6 +123,13 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         assert!(got.contains(want), "{got:?} lacks {want:?}");
         assert!(!got.contains('\n'));
     }
+}
+
+#[test]
+fn busy_polling_is_two_settings_and_given_settings_win() {
+    let config = parse(&[("BUSY_POLL", "50"), ("SYSCTL", "net.core.busy_read=0")]).unwrap();
+    let all: Vec<_> = config.sysctl.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(all, ["net.core.busy_poll=50", "net.core.busy_read=50", "net.core.busy_read=0"]);
 }
 
 #[test]

@@ -201,6 +201,18 @@ impl Value for Number {
     }
 }
 
+/// A time in microseconds that a thread may spend without sleeping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Micros(pub u32);
+
+impl Value for Micros {
+    fn parse(text: &str) -> Result<Self, String> {
+        let most = 1_000_000;
+        let n = Number::parse(text).ok().filter(|n| n.0 <= most);
+        n.map(|n| Self(n.0)).ok_or_else(|| format!("expected a number of microseconds, at most {most}"))
+    }
+}
+
 /// Settings below `/proc/sys`, as LKL has them: `net.ipv4.tcp_ecn=1;net.ipv4.tcp_rmem=4096 131072 6291456`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sysctls(pub Vec<(String, String)>);

@@ -201,14 +201,14 @@ fn files_of_the_host_wake_too() {
         });
         let mut fds = [libc::pollfd { fd: r.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         let deadline = Some(t.host.now() + ms(10));
-        assert_eq!(p.sleep(&mut fds, deadline, None), Slept::TimedOut);
+        assert_eq!(p.sleep(&mut fds, deadline, None, Duration::ZERO), Slept::TimedOut);
         rustix::io::write(&w, b"x").unwrap();
-        assert_eq!(p.sleep(&mut fds, None, None), Slept::Host(1));
+        assert_eq!(p.sleep(&mut fds, None, None, Duration::ZERO), Slept::Host(1));
         assert_eq!(fds[0].revents, libc::POLLIN);
         rustix::io::read(&r, &mut [0; 8]).unwrap();
         let q = p.clone();
         let h = after(10, move || q.unpark());
-        assert_eq!(p.sleep(&mut fds, Some(t.host.now() + ms(2_000)), None), Slept::Unparked);
+        assert_eq!(p.sleep(&mut fds, Some(t.host.now() + ms(2_000)), None, Duration::ZERO), Slept::Unparked);
         h.join().unwrap();
         if let Some(h) = held {
             h.join().unwrap();

@@ -8,6 +8,7 @@ use crate::syscall::lock::LockWaits;
 use crate::syscall::system::Names;
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::time::Duration;
 use lkl_abi::Result;
 use lkl_ops::{Descriptors, Disk, Host, Instant, Parker, UserMem};
 use lkl_pseudo::Devices;
@@ -220,6 +221,11 @@ impl Kernel {
     /// Monotonic time.
     pub fn now(&self) -> Instant {
         self.net.now()
+    }
+
+    /// How long a thread that waits for several files looks at the devices before it sleeps (`net.core.busy_poll`).
+    pub fn busy_poll(&self) -> Duration {
+        Duration::from_micros(self.net.sysctl().busy_poll.get() as u64)
     }
 
     /// Has it panicked? From then on every call answers `EIO`.

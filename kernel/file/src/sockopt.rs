@@ -30,6 +30,7 @@ pub struct SockOptions {
     pub bind_ifindex: AtomicU32,
     pub rcvlowat: AtomicU32,
     pub incoming_cpu: AtomicI32,
+    /// In microseconds.
     pub busy_poll: AtomicU32,
     pub prefer_busy_poll: AtomicBool,
     pub tx_rehash: AtomicBool,
@@ -125,6 +126,11 @@ impl SockOptions {
     /// Sets the pending error.
     pub fn set_error(&self, e: lkl_abi::Errno) {
         self.error.store(e.0, Relaxed);
+    }
+
+    /// How long a receiving call looks at the devices before it sleeps (`SO_BUSY_POLL`).
+    pub fn busy_poll(&self) -> Duration {
+        Duration::from_micros(self.busy_poll.load(Relaxed).into())
     }
 
     /// How long a receiving call may wait.

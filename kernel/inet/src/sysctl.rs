@@ -177,6 +177,8 @@ knobs! {
         wmem_default 1 "core/wmem_default" = [212_992], 4608, INT_MAX;
         wmem_max 1 "core/wmem_max" = [212_992], 4608, INT_MAX;
         somaxconn 1 "core/somaxconn" = [4096], 0, INT_MAX;
+        busy_poll 1 "core/busy_poll" = [0], 0, INT_MAX;
+        busy_read 1 "core/busy_read" = [0], 0, INT_MAX;
         optmem_max 1 "core/optmem_max" = [131_072], 0, INT_MAX;
         netdev_max_backlog 1 "core/netdev_max_backlog" = [1000], 0, INT_MAX;
         ip_forward 1 "ipv4/ip_forward" = [0], 0, 1;

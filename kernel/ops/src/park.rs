@@ -1,6 +1,7 @@
 //! One thread's place to sleep.
 
 use crate::Instant;
+use core::time::Duration;
 
 /// Why [`Parker::park`] came back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +20,13 @@ pub trait Parker: Send + Sync {
     /// once (a token, as of `std::thread::park`). An implementation may serve the kernel's devices and timers
     /// while it sleeps: that is how a waiting caller drives the stack itself.
     fn park(&self, deadline: Option<Instant>) -> Woken;
+
+    /// The same; before it really sleeps it may look at the devices again and again for the time `busy` (`SO_BUSY_POLL`,
+    /// `net.core.busy_poll`).
+    fn park_busy(&self, deadline: Option<Instant>, busy: Duration) -> Woken {
+        let _idle = busy;
+        self.park(deadline)
+    }
 
     /// Wakes the owner. Callable from any thread, also by the owner itself, and under locks: it must not call back
     /// into the kernel.

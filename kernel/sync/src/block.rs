@@ -1,6 +1,7 @@
 //! The one function that blocks a caller.
 
 use crate::wait::{Events, WaitQueue, Waiter};
+use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_ops::{Instant, Parker, Woken};
 use std::sync::Arc;
@@ -16,6 +17,15 @@ pub struct Blocking<'a> {
     pub deadline: Option<Instant>,
     /// Wake only one of the waiters that set this (`accept`).
     pub exclusive: bool,
+    /// How long the devices may be looked at before the thread really sleeps.
+    pub busy: Duration,
+}
+
+impl<'a> Blocking<'a> {
+    /// As long as it takes.
+    pub fn on(parker: &'a Arc<dyn Parker>) -> Self {
+        Self { parker, nonblock: false, deadline: None, exclusive: false, busy: Duration::ZERO }
+    }
 }
 
 struct Unpark(Arc<dyn Parker>);
@@ -50,7 +60,7 @@ pub fn block_on<T>(
             Err(Errno::EAGAIN) => {}
             other => break other,
         }
-        match how.parker.park(how.deadline) {
+        match how.parker.park_busy(how.deadline, how.busy) {
             Woken::Unparked => {}
             Woken::TimedOut => break Err(Errno::EAGAIN),
             Woken::Interrupted if how.deadline.is_some() => break Err(Errno::EINTR),

@@ -73,7 +73,7 @@ pub(super) fn settimeofday(cx: &Ctx<'_>, [time, zone, ..]: Args) -> Result<u64> 
 
 /// Sleeps until `deadline`; if a signal comes before, writes the time that is left to `left`, if there is such a place.
 fn sleep(cx: &Ctx<'_>, deadline: Instant, left: u64) -> Result<u64> {
-    let how = Blocking { parker: cx.task.parker(), nonblock: false, deadline: Some(deadline), exclusive: false };
+    let how = Blocking { deadline: Some(deadline), ..Blocking::on(cx.task.parker()) };
     let nobody = WaitQueue::new();
     let over = || if cx.kernel.now() >= deadline { Ok(()) } else { Err(Errno::EAGAIN) };
     match block_on(how, &nobody, Events::EMPTY, over) {

@@ -43,7 +43,7 @@ fn lingering(file: &Arc<OpenFile>) -> Option<(Arc<dyn File>, Duration)> {
 /// Waits until the peer has all that was sent, `time` is over, or a signal comes. What is left then is sent all the same.
 fn linger(cx: &Ctx<'_>, file: &dyn File, time: Duration) {
     let deadline = Some(cx.kernel.now() + time);
-    let how = Blocking { parker: cx.task.parker(), nonblock: false, deadline, exclusive: false };
+    let how = Blocking { deadline, ..Blocking::on(cx.task.parker()) };
     let _in_time =
         block_on(how, file.wait_queue(), Events::WRITE, || match file.as_socket().map(Socket::unsent_bytes) {
             Some(Ok(n)) if n > 0 => Err(Errno::EAGAIN),

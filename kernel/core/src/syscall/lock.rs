@@ -59,7 +59,7 @@ pub(super) fn flock(cx: &Ctx<'_>, [fd, operation, ..]: Args) -> Result<u64> {
     // Nobody else has the same inode open, of what was not opened by a name: a lock is always had.
     let Some(file) = file.vfs_file() else { return Ok(0) };
     let nonblock = operation & LOCK_NB != 0;
-    let how = Blocking { parker: cx.task.parker(), nonblock, deadline: None, exclusive: false };
+    let how = Blocking { nonblock, ..Blocking::on(cx.task.parker()) };
     block_on(how, file.node().locks().wait_queue(), Events::WRITE, || file.flock(operation))?;
     Ok(0)
 }
@@ -96,7 +96,7 @@ pub(super) fn fcntl(cx: &Ctx<'_>, file: &OpenFile, command: u32, arg: u64) -> Re
 }
 
 fn wait(cx: &Ctx<'_>, file: &VfsFile, owner: Owner, lock: &Flock, at: u64) -> Result<u64> {
-    let how = Blocking { parker: cx.task.parker(), nonblock: false, deadline: None, exclusive: false };
+    let how = Blocking::on(cx.task.parker());
     let waits = cx.process().pid();
     block_on(how, file.node().locks().wait_queue(), Events::WRITE, || {
         let result = file.set_lock(owner, lock, at);

@@ -56,10 +56,9 @@ pub(super) fn send(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov]
     let stream = socket.kind() == SOCK_STREAM;
     let total = user::total(iov);
     let how = Blocking {
-        parker: cx.task.parker(),
         nonblock: file.nonblock() || out.flags & MSG_DONTWAIT != 0,
         deadline: deadline(cx, socket.options().send_timeout()),
-        exclusive: false,
+        ..Blocking::on(cx.task.parker())
     };
     let mut done = 0;
     // The socket is told, too: what Fast Open answers depends on it.
@@ -98,10 +97,10 @@ pub(super) fn receive(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[I
     // Neither the error queue nor urgent data is waited for.
     let at_once = MSG_DONTWAIT | MSG_ERRQUEUE | if stream { MSG_OOB } else { 0 };
     let how = Blocking {
-        parker: cx.task.parker(),
         nonblock: file.nonblock() || flags & at_once != 0,
         deadline: deadline(cx, socket.options().receive_timeout()),
-        exclusive: false,
+        busy: socket.options().busy_poll(),
+        ..Blocking::on(cx.task.parker())
     };
     let mut got = Incoming::default();
     let mut waits = false;

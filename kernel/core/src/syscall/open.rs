@@ -139,7 +139,7 @@ fn open_fifo(cx: &Ctx<'_>, named: Arc<VfsFile>, flags: u32) -> Result<Arc<OpenFi
         return Ok(file);
     }
     // Whoever comes counts, even if he has left again by the time that this is looked at.
-    let how = Blocking { parker: cx.task.parker(), nonblock: false, deadline: None, exclusive: false };
+    let how = Blocking::on(cx.task.parker());
     block_on(how, pipe.queue(), Events::ALL, || match pipe.met(reads, seen) {
         true => Ok(()),
         false => Err(Errno::EAGAIN),

@@ -97,7 +97,7 @@ impl Side {
 }
 
 fn wait_for<T>(cx: &Ctx<'_>, pipe: &Pipe, events: Events, nonblock: bool, f: impl FnMut() -> Result<T>) -> Result<T> {
-    let how = Blocking { parker: cx.task.parker(), nonblock, deadline: None, exclusive: false };
+    let how = Blocking { nonblock, ..Blocking::on(cx.task.parker()) };
     block_on(how, pipe.queue(), events, f)
 }
 

@@ -4,6 +4,7 @@ use super::{msg, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user::{self, Buffer, Iovs};
+use core::time::Duration;
 use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_DIRECT, O_RDONLY, O_RDWR, O_WRONLY};
 use lkl_abi::inotify::{IN_ACCESS, IN_MODIFY};
 use lkl_abi::socket::MSG_DONTWAIT;
@@ -40,7 +41,8 @@ pub(super) fn read_stream(
     nonblock: bool,
 ) -> Result<u64> {
     let f = file.file();
-    let how = Blocking { parker: cx.task.parker(), nonblock, deadline: None, exclusive: false };
+    let busy = f.as_socket().map_or(Duration::ZERO, |s| s.options().busy_poll());
+    let how = Blocking { nonblock, busy, ..Blocking::on(cx.task.parker()) };
     let n = block_on(how, f.wait_queue(), Events::READ, || f.read(&mut IovWriter::new(mem, iov), None))?;
     Ok(n as u64)
 }
@@ -54,7 +56,7 @@ pub(super) fn write_stream(
     nonblock: bool,
 ) -> Result<u64> {
     let f = file.file();
-    let how = Blocking { parker: cx.task.parker(), nonblock, deadline: None, exclusive: false };
+    let how = Blocking { nonblock, ..Blocking::on(cx.task.parker()) };
     let pipe = as_pipe(&**f).is_some();
     let mut data = IovReader::new(mem, iov);
     let mut done = 0;

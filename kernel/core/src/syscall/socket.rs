@@ -4,6 +4,7 @@ use super::{Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
+use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::fcntl::O_RDWR;
 use lkl_abi::socket::{
     AF_INET, AF_INET6, AF_MAX, AF_NETLINK, AF_PACKET, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK,
@@ -70,6 +71,10 @@ pub(super) fn socket(cx: &Ctx<'_>, [family, kind, protocol, ..]: Args) -> Result
         // AF_UNIX is the host's, which never asks us for it.
         _ => return Err(Errno::EAFNOSUPPORT),
     };
+    if let Some(socket) = file.as_socket() {
+        // The range is the setting's.
+        socket.options().busy_poll.store(net.sysctl().busy_read.get() as u32, Relaxed);
+    }
     let file = OpenFile::new(file, O_RDWR | flags & SOCK_NONBLOCK);
     install(cx, FileKind::Socket, file, flags & SOCK_CLOEXEC != 0)
 }
@@ -120,10 +125,10 @@ pub(super) fn accept4(cx: &Ctx<'_>, [fd, addr, len, flags, ..]: Args) -> Result<
     };
     let number = numbers.alloc(FileKind::Socket, 0, flags & SOCK_CLOEXEC != 0)?;
     let how = Blocking {
-        parker: cx.task.parker(),
         nonblock: file.nonblock(),
         deadline: deadline(cx, socket.options().receive_timeout()),
         exclusive: true,
+        ..Blocking::on(cx.task.parker())
     };
     let accepted = match early {
         Some(connection) => Ok(connection),
@@ -153,12 +158,8 @@ pub(super) fn connect(cx: &Ctx<'_>, [fd, addr, len, ..]: Args) -> Result<u64> {
         Ok(()) => Ok(0),
         // A call that was interrupted, or is made while another goes on, waits for the end as well.
         Err(e @ (Errno::EINPROGRESS | Errno::EALREADY)) if !file.nonblock() => {
-            let how = Blocking {
-                parker: cx.task.parker(),
-                nonblock: false,
-                deadline: deadline(cx, socket.options().send_timeout()),
-                exclusive: false,
-            };
+            let how =
+                Blocking { deadline: deadline(cx, socket.options().send_timeout()), ..Blocking::on(cx.task.parker()) };
             let interest = Events::WRITE | Events::READ | Events::RDHUP;
             match block_on(how, socket.wait_queue(), interest, || socket.connect_result()) {
                 Ok(()) => Ok(0),

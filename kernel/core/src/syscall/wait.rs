@@ -23,10 +23,10 @@ type Fds = SmallVec<[PollFd; 8]>;
 /// Waits until any of `fds` is ready, at most for `timeout`. Answers how many are.
 fn wait_for(cx: &Ctx<'_>, fds: &mut [PollFd], timeout: Option<Duration>) -> Result<u64> {
     let how = Blocking {
-        parker: cx.task.parker(),
         nonblock: timeout == Some(Duration::ZERO),
         deadline: deadline(cx, timeout),
-        exclusive: false,
+        busy: cx.kernel.busy_poll(),
+        ..Blocking::on(cx.task.parker())
     };
     // The wake-ups come from the queues of the files; this one only lets `block_on` sleep.
     let idle = WaitQueue::new();
@@ -203,10 +203,11 @@ fn epoll_wait(cx: &Ctx<'_>, epfd: u64, events: u64, max: u64, timeout: Option<Du
     let file = cx.file(epfd)?;
     let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
     let how = Blocking {
-        parker: cx.task.parker(),
         nonblock: timeout == Some(Duration::ZERO),
         deadline: deadline(cx, timeout),
         exclusive: true,
+        busy: cx.kernel.busy_poll(),
+        ..Blocking::on(cx.task.parker())
     };
     let result = block_on(how, epoll.queue(), Events::READ, || {
         let mut at = events;
