@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(get("net/ipv4/tcp_congestion_control"), "bbr");
         assert_eq!(get("net/ipv4/tcp_rmem"), "4096\t100000\t200000");
         for (text, shown, problem) in [
-            ("net.ipv4.tcp_ecn=1;net.ipv4.tcp_sack=7", "net.ipv4.tcp_sack=7", "expected a number from 0 to 1"),
+            ("net.ipv4.tcp_ecn=1;net.ipv4.ip_forward=7", "net.ipv4.ip_forward=7", "expected a number from 0 to 1"),
             ("net.ipv4.tcp_congestion_control=bbr9", "=bbr9", "expected one of reno cubic bbr"),
             ("net.ipv4.tcp_sak=1", "net.ipv4.tcp_sak=1", "did you mean net.ipv4.tcp_sack?"),
             ("vm.swappiness=1", "vm.swappiness=1", "expected a setting that is there"),
