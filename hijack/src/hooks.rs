@@ -127,22 +127,6 @@ macro_rules! is_opt {
     };
 }
 
-/// The process group that `fcntl(fd, F_GETOWN)` tells of as a number below zero, which may look like an errno. `F_GETOWN_EX` tells them apart; libc
-/// asks for that too.
-#[cold]
-fn owning_group(args: &Args) -> Option<c_int> {
-    const F_GETOWN_EX: c_int = 16;
-    const F_OWNER_PGRP: c_int = 2;
-    if args[1] as c_int != libc::F_GETOWN {
-        return None;
-    }
-    let mut owner: [c_int; 2] = [0; 2];
-    let args = args!(args[0], F_GETOWN_EX, owner.as_mut_ptr());
-    // SAFETY: the answer is a `struct f_owner_ex`, of two numbers.
-    let ret = unsafe { route::dispatch(libc::SYS_fcntl as usize, &args) };
-    (ret == Some(0) && owner[0] == F_OWNER_PGRP).then_some(owner[1])
-}
-
 macro_rules! hooks {
     ($($how:ident $([$opt:ident])? $name:ident ($($p:ident : $t:ty),*) -> $r:ty = $nr:ident ($first:expr $(, $a:expr)*);)*) => {
         mod real {
@@ -168,11 +152,6 @@ macro_rules! hooks {
                     let args = args!($first $(, $a)*);
                     // SAFETY: the program's own arguments.
                     if let Some(ret) = unsafe { route::dispatch(libc::$nr as usize, &args) } {
-                        if libc::$nr == libc::SYS_fcntl && ret < 0 {
-                            if let Some(group) = owning_group(&args) {
-                                return -group as $r;
-                            }
-                        }
                         return <$r as Answer>::answer(ret);
                     }
                     if next.is_null() {

@@ -349,12 +349,14 @@ fn select_list(n: i32, sets: [u64; 3]) -> Option<Vec<libc::pollfd>> {
 
 fn select_with(n: i32, sets: [u64; 3], timeout: Timeout, mask: (u64, u64)) -> Option<isize> {
     let mut list = select_list(n, sets)?;
+    let ours: Vec<bool> = list.iter().map(|p| fds::ours(p.fd)).collect();
     let (ret, deadline) = wait(&mut list, timeout, mask);
     timeout.write_left(deadline);
     if ret < 0 {
         return Some(ret);
     }
-    if list.iter().any(|p| p.revents & libc::POLLNVAL != 0) {
+    // What was closed in the meantime is ready.
+    if list.iter().zip(ours).any(|(p, ours)| !ours && p.revents & libc::POLLNVAL != 0) {
         return Some(errno(Errno::EBADF));
     }
     let words = (n as usize).div_ceil(64);
@@ -371,7 +373,7 @@ fn select_with(n: i32, sets: [u64; 3], timeout: Timeout, mask: (u64, u64)) -> Op
                 SELECT_OUT => libc::POLLOUT,
                 _ => libc::POLLPRI,
             };
-            if p.events & own != 0 && p.revents & wanted != 0 {
+            if p.events & own != 0 && p.revents & (wanted | libc::POLLNVAL) != 0 {
                 out[p.fd as usize / 64] |= 1 << (p.fd % 64);
                 count += 1;
             }
