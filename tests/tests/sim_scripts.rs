@@ -35,8 +35,13 @@ fn handshakes() {
 
 #[test]
 fn a_lost_syn_is_sent_again() {
+    // The time doubles after four in a row that were the same (net.ipv4.tcp_syn_linear_timeouts).
     run("connect
          > S 0:0
+         > S 0:0 @950..1100
+         > S 0:0 @950..1100
+         > S 0:0 @950..1100
+         > S 0:0 @950..1100
          > S 0:0 @950..1100
          > S 0:0 @1900..2200
          < S. 0:0 ack 1

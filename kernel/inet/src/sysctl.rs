@@ -480,10 +480,12 @@ impl Sysctl {
                     return Err(Errno::ENOENT);
                 }
                 // What all new connections have is allowed.
-                let allowed = &mut *self.allowed_congestion.lock();
-                if !allowed.split(' ').any(|c| c == name) {
-                    allowed.push(' ');
-                    allowed.push_str(name);
+                {
+                    let allowed = &mut *self.allowed_congestion.lock();
+                    if !allowed.split(' ').any(|c| c == name) {
+                        allowed.push(' ');
+                        allowed.push_str(name);
+                    }
                 }
                 self.tcp_congestion_control.set_text(name)
             }
