@@ -58,7 +58,7 @@ fn both_kernels_answer_alike() {
     let dir = ("T_DIR", mnt.clone());
     let mut failed = Vec::new();
     for case in list.iter().filter(|c| c.contains(&wanted)) {
-        let host = cases::run(&program, case, On::Host, &mount(&place.image("host.img")), &[dir.clone()]);
+        let host = cases::run(&program, case, On::Host, &mount(&place.image("host.img")), std::slice::from_ref(&dir));
         let image = place.image("ours.img");
         let disk = ("LKL_HIJACK_DISK", format!("{image}:{mnt}"));
         let ours = cases::run(&program, case, On::Ours(&library), "", &[dir.clone(), disk]);
