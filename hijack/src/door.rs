@@ -446,7 +446,7 @@ pub(crate) fn call(number: usize, args: [u64; 6]) -> isize {
 }
 
 /// Is it a call at which a thread can be cancelled (`man 7 pthreads`)?
-fn blocks(number: usize) -> bool {
+pub(crate) fn blocks(number: usize) -> bool {
     use lkl_abi::nr;
     matches!(
         number,

@@ -50,11 +50,7 @@ fn question(number: u64, args: [u64; 3]) -> Result<u64> {
             return Err(Errno::EIO);
         }
         loop {
-            let mut now = line.look_out(Side::Kernel, patience);
-            if now == turn::ASK {
-                now = line.sleep(Side::Kernel, turn::ASK, 1 << 30);
-            }
-            match now {
+            match line.wait(Side::Kernel, patience, 1 << 30) {
                 turn::ASK => {}
                 turn::ANSWER => break,
                 _ => return Err(Errno::EIO),

@@ -79,11 +79,7 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
             }
             turn::OVER => return,
             _ => {
-                // The answer is taken in between.
-                let now = line.look_out(Side::Kernel, &patience);
-                if now == turn::DONE || now == turn::IDLE {
-                    line.sleep(Side::Kernel, now, 1 << 30);
-                }
+                line.wait(Side::Kernel, &patience, 1 << 30);
             }
         }
     }

@@ -148,25 +148,18 @@ impl Client {
         if !line.pass(turn::IDLE, turn::CALL) {
             return (Err(Errno::EIO), 0);
         }
-        let mut whose = turn::CALL;
         // A call that may wait for something else is not waited for so long.
         let patience = if waits(number) { &self.short } else { &self.long };
         loop {
-            let mut now = line.look_out(Side::Caller, patience);
-            if now == whose {
-                now = line.sleep(Side::Caller, whose, PATIENCE);
-            }
-            match now {
+            match line.wait(Side::Caller, patience, PATIENCE) {
                 turn::DONE => break,
                 turn::ASK => {
                     let answer = sys::uncheck(self.asked());
                     line.ask_answer.store(answer as i64, Ordering::Relaxed);
                     line.pass(turn::ASK, turn::ANSWER);
-                    whose = turn::ANSWER;
                 }
                 turn::OVER => return (Err(Errno::EIO), 0),
-                same => {
-                    whose = same;
+                _ => {
                     if message::hung_up(CONNECTION.load(Ordering::Acquire)) {
                         line.end();
                     }
@@ -381,24 +374,8 @@ fn is_interrupted(t: &thread::Thread) -> bool {
 
 /// May the call wait for something that others do?
 fn waits(number: u64) -> bool {
-    const ALL: [usize; 15] = [
-        nr::READ,
-        nr::READV,
-        nr::WRITE,
-        nr::WRITEV,
-        nr::RECVFROM,
-        nr::RECVMSG,
-        nr::RECVMMSG,
-        nr::SENDTO,
-        nr::SENDMSG,
-        nr::SENDMMSG,
-        nr::ACCEPT,
-        nr::ACCEPT4,
-        nr::CONNECT,
-        nr::EPOLL_PWAIT,
-        nr::CLOSE,
-    ];
-    ALL.contains(&(number as usize))
+    let number = number as usize;
+    door::blocks(number) || matches!(number, nr::EPOLL_PWAIT | nr::CLOSE)
 }
 
 type Piece = Option<(u64, u64)>;

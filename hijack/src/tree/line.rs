@@ -104,6 +104,11 @@ impl Side {
         }
     }
 
+    /// Is there something to do for this side?
+    fn goes_on_at(self, turn: u32) -> bool {
+        turn == turn::OVER || Self::of(turn) == self
+    }
+
     fn other(self) -> Self {
         match self {
             Self::Caller => Self::Kernel,
@@ -150,8 +155,19 @@ pub(crate) struct Poll {
 }
 
 impl Line {
-    /// Sleeps while it is the turn `not`, at most for `seconds` at once. Answers whose turn it is. A signal ends it too.
-    pub(crate) fn sleep(&self, me: Side, not: u32, seconds: u64) -> u32 {
+    /// Waits until it is the turn of `me`: looks out for that with `patience`, then sleeps, at most for `seconds` at once. Answers whose turn it
+    /// is. A signal ends the sleep too.
+    pub(crate) fn wait(&self, me: Side, patience: &Patience, seconds: u64) -> u32 {
+        let now = self.look_out(me, patience);
+        if me.goes_on_at(now) {
+            now
+        } else {
+            self.sleep(me, now, seconds)
+        }
+    }
+
+    /// Sleeps while it is the turn `not`.
+    fn sleep(&self, me: Side, not: u32, seconds: u64) -> u32 {
         let asleep = &self.asleep[me as usize];
         asleep.store(1, Ordering::SeqCst);
         let ts = [seconds, 0u64];
@@ -165,9 +181,9 @@ impl Line {
 
     /// Looks out for a turn of `me` without sleeping, if the other side is on a CPU of its own: to wake a thread there takes many times as
     /// long as a call. Answers whose turn it is.
-    pub(crate) fn look_out(&self, me: Side, patience: &Patience) -> u32 {
+    fn look_out(&self, me: Side, patience: &Patience) -> u32 {
         let now = self.turn.load(Ordering::Acquire);
-        if self.is_mine(me, now) || !patience.pays() || self.is_beside(me) {
+        if me.goes_on_at(now) || !patience.pays() || self.is_beside(me) {
             return now;
         }
         let end = Instant::now() + patience.time;
@@ -175,7 +191,7 @@ impl Line {
             for _ in 0..32 {
                 core::hint::spin_loop();
                 let now = self.turn.load(Ordering::Acquire);
-                if self.is_mine(me, now) {
+                if me.goes_on_at(now) {
                     patience.paid(true);
                     return now;
                 }
@@ -185,10 +201,6 @@ impl Line {
                 return self.turn.load(Ordering::Acquire);
             }
         }
-    }
-
-    fn is_mine(&self, me: Side, turn: u32) -> bool {
-        turn == turn::OVER || Side::of(turn) == me
     }
 
     /// Do both sides share a CPU? Then neither comes along while the other one is awake.
@@ -221,7 +233,7 @@ impl Line {
     }
 }
 
-/// For how long one side of a line [looks out](Line::look_out) for the other, as long as that has paid off lately.
+/// For how long one side of a line looks out for the other before it sleeps ([`Line::wait`]), as long as that has paid off lately.
 #[derive(Debug)]
 pub(crate) struct Patience {
     time: Duration,
