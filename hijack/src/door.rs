@@ -4,10 +4,11 @@
 //! the tree it goes by a line of shared memory ([`Caller::Remote`], [`crate::tree`]).
 
 use crate::alloc::{Spin, HEAP};
-use crate::fds;
+use crate::fds::{self, HostNumbers};
 use crate::handover;
 use crate::keeper::{self, Doors};
 use crate::mem::Own;
+use crate::panics;
 use crate::paths::{self, cwd, place};
 use crate::signal::{self, Ran};
 use crate::start;
@@ -24,7 +25,7 @@ use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::{Config, RealHost, Slept, ThreadParker};
 use lkl_kernel::{unpark, Kernel, PollFd, PollRegistration, Process, Task};
-use lkl_ops::Instant;
+use lkl_ops::{Descriptors, Instant};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,6 +43,9 @@ pub(crate) enum Caller {
     /// It is in another process's.
     Remote(Client),
 }
+
+/// Most bytes of the report of a panic.
+const REPORT: usize = 64 << 10;
 
 mod phase {
     /// The library is not ready: every call is the host's.
@@ -339,6 +343,29 @@ impl Caller {
         }
     }
 
+    /// A call has answered `EIO`: says why, if the kernel has panicked.
+    #[cold]
+    fn tell_panic(&self) {
+        panics::tell(|| match self {
+            Self::Direct { instance, .. } => instance.kernel.oopsed().then(panics::report),
+            Self::Remote(client) => {
+                let mut text = vec![0u8; REPORT];
+                let to = text.as_mut_ptr() as u64;
+                let n = client.call(op::PANIC, [to, text.len() as u64, 0, 0, 0, 0]).0.ok()?;
+                text.truncate(n as usize);
+                (n > 0).then(|| String::from_utf8_lossy(&text).into_owned())
+            }
+        });
+    }
+
+    /// Has the kernel panicked?
+    fn panicked(&self) -> bool {
+        match self {
+            Self::Direct { instance, .. } => instance.kernel.oopsed(),
+            Self::Remote(client) => client.call(op::PANIC, [0; 6]).0 == Ok(1),
+        }
+    }
+
     /// One system call, by its generic number, and the signals that it has raised.
     fn syscall(&self, number: usize, args: [u64; 6]) -> (Result<u64>, u64) {
         match self {
@@ -430,6 +457,14 @@ pub(crate) fn call(number: usize, args: [u64; 6]) -> isize {
             signal::raise(signals);
         }
         match result {
+            Err(Errno::EIO) => {
+                c.tell_panic();
+                if number == lkl_abi::nr::CLOSE && c.panicked() {
+                    // It is the kernel that gives numbers back.
+                    HostNumbers.free(args[0] as i32);
+                }
+                return sys::uncheck(result);
+            }
             Err(Errno::ERESTARTSYS) => match signal::window(t) {
                 Ran::Interrupt => return -(Errno::EINTR.0 as isize),
                 Ran::Nothing | Ran::Restart => cancellation_point(t),
@@ -518,6 +553,19 @@ pub(crate) fn cancel(who: usize) {
             unsafe { (*s.caller).interrupt() };
         }
     });
+}
+
+/// The kernel in this memory has panicked: whoever sleeps in it makes his call again, and finds out.
+pub(crate) fn panicked() {
+    THREADS.with(|m| {
+        for s in m.values() {
+            // SAFETY: it is taken out of the map before it is freed.
+            if let Caller::Direct { parker, .. } = unsafe { &*s.caller } {
+                parker.interrupt();
+            }
+        }
+    });
+    keeper::wake_members();
 }
 
 /// A signal has arrived for the calling thread: its present or next sleep in the kernel ends. Called by a signal

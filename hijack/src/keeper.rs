@@ -21,6 +21,7 @@ mod serve;
 
 use crate::alloc::HEAP;
 use crate::fds::{self, state};
+use crate::panics;
 use crate::raw;
 use crate::signal;
 use crate::start::nap;
@@ -41,8 +42,9 @@ use lkl_inet::tcp::Held;
 use lkl_kernel::{Kernel, OpenFile, Process};
 use member::Member;
 use remote::Memory;
+use serve::Worker;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Stack of the thread that serves the kernel, and of the one that minds the members.
 const STACK: usize = 512 << 10;
@@ -58,6 +60,8 @@ pub(crate) struct Keeper {
     /// An eventfd that the program has too, and what it wants rung: the eventfds of members are open only here.
     bell: i32,
     rung: Mutex<Vec<Arc<AtomicI32>>>,
+    /// Who makes the calls of members.
+    workers: Mutex<Vec<Weak<Worker>>>,
     /// How the thread that minds the members comes along ([`linger::watch`]).
     pulse: Arc<Pulse>,
 }
@@ -78,6 +82,13 @@ impl Keeper {
         sys::ring(self.bell);
     }
 
+    /// A thread that makes calls of a member's is there.
+    fn add_worker(&self, worker: &Arc<Worker>) {
+        let mut all = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|w| w.strong_count() > 0);
+        all.push(Arc::downgrade(worker));
+    }
+
     /// Rings what the program wanted rung.
     fn ring_all(&self) {
         sys::hush(self.bell);
@@ -88,6 +99,16 @@ impl Keeper {
     /// The file in flight that was [`serve::id_of`] `id` to its sender.
     fn in_flight(&self, id: u64) -> Option<Arc<OpenFile>> {
         self.flights().values().find(|f| id_of(f) == id).cloned()
+    }
+}
+
+/// The kernel has panicked: calls of members that sleep are made again.
+pub(crate) fn wake_members() {
+    // SAFETY: leaked.
+    let Some(keeper) = (unsafe { KEEPER.load(Ordering::Acquire).as_ref() }) else { return };
+    for worker in keeper.workers.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        worker.parker.interrupt();
+        keeper.ring(&worker.event);
     }
 }
 
@@ -171,6 +192,7 @@ pub(crate) fn start(
         flights: Mutex::new(BTreeMap::new()),
         bell,
         rung: Mutex::new(Vec::new()),
+        workers: Mutex::new(Vec::new()),
     });
     KEEPER.store(Arc::into_raw(keeper.clone()).cast_mut(), Ordering::Release);
     let pid = sys::getpid();
@@ -229,6 +251,7 @@ fn detach(kept: &[i32]) {
         let _root = host!(libc::SYS_chdir, c"/".as_ptr());
         let _name = host!(libc::SYS_prctl, libc::PR_SET_NAME, c"lkl-kernel".as_ptr());
     }
+    panics::in_keeper();
     let mut limit = [0u64; 2];
     // SAFETY: `struct rlimit` is two 64-bit numbers.
     unsafe {

@@ -33,6 +33,7 @@ mod image;
 mod keeper;
 mod mem;
 mod mixed;
+mod panics;
 mod paths;
 mod raw;
 mod rights;

@@ -3,7 +3,7 @@
 use crate::paths::{ids, place};
 use crate::sys::{self, host};
 use crate::tree::named;
-use crate::{door, exec, fds, handover, hooks, image, raw, signal, thread, trap, tree};
+use crate::{door, exec, fds, handover, hooks, image, panics, raw, signal, thread, trap, tree};
 use core::time::Duration;
 use lkl_host::{Config, Hooks, RealHost};
 use lkl_kernel::Kernel;
@@ -32,6 +32,7 @@ extern "C" fn constructor(_: i32, _: *const *const u8, envp: *const *const u8) {
     let inside = thread::Inside::enter(t);
     hooks::resolve();
     raw::init();
+    panics::init();
     if let Err(line) = start() {
         sys::say(&line);
         sys::exit(REFUSED);
@@ -121,6 +122,7 @@ pub(crate) fn boot(config: &Config) -> Result<(Arc<Kernel>, Arc<RealHost>), Stri
         mirror: tree::mirror,
         brings_worker: wants_keeper(),
         clock: None,
+        panicked: door::panicked,
     };
     let booted = lkl_host::boot(config, hooks).map_err(|e| e.line())?;
     Ok((booted.kernel, booted.host))

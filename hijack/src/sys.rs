@@ -176,6 +176,20 @@ pub(crate) fn say(line: &str) {
     let _written = unsafe { host!(libc::SYS_write, 2i32, buf.as_ptr(), n + 1) };
 }
 
+/// Says lines on standard error, however long they are.
+pub(crate) fn say_all(lines: &str) {
+    let text = [lines, "\n"].concat();
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        // SAFETY: the bytes live through the call.
+        match unsafe { host!(libc::SYS_write, 2i32, rest.as_ptr(), rest.len()) } {
+            Ok(n) if n > 0 => rest = rest.get(n as usize..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            _ => return,
+        }
+    }
+}
+
 /// Writes to standard output.
 ///
 /// # Errors

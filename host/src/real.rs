@@ -61,11 +61,20 @@ pub struct Hooks {
     pub brings_worker: bool,
     /// The clock, in nanoseconds since an arbitrary start; the host's monotonic one if `None`.
     pub clock: Option<extern "C" fn() -> u64>,
+    /// The kernel has panicked ([`Host::panicked`]).
+    pub panicked: fn(),
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { privatise: move_high, thread_start: || {}, mirror: |_| true, brings_worker: false, clock: None }
+        Self {
+            privatise: move_high,
+            thread_start: || {},
+            mirror: |_| true,
+            brings_worker: false,
+            clock: None,
+            panicked: || {},
+        }
     }
 }
 
@@ -445,6 +454,10 @@ impl Host for RealHost {
 
     fn realtime(&self) -> Duration {
         Duration::from_nanos(nanos(ClockId::Realtime))
+    }
+
+    fn panicked(&self) {
+        (self.hooks.panicked)();
     }
 
     fn random(&self, buf: &mut [u8]) {

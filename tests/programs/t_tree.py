@@ -80,7 +80,7 @@ def is_worker(pid):
         return False
 
 
-@test(v=(4, 6), seconds=180)
+@test(v=(4, 6), seconds=170 + SECONDS)
 def soak(lab, v):
     """Workers are killed at any moment, at last the process that had booted: the others serve on, and nothing is left."""
     lab.tap()

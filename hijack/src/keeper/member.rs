@@ -122,6 +122,9 @@ impl Member {
         }
         let worker = Arc::new(Worker { parker: ThreadParker::new(&self.host), event: Arc::new(AtomicI32::new(-1)) });
         self.workers().insert(index, worker.clone());
+        if let Some(keeper) = self.keeper.upgrade() {
+            keeper.add_worker(&worker);
+        }
         let me = self.clone();
         let made = raw::thread(STACK, Box::new(move || serve::run(&me, index, worker)));
         if let Err(e) = made {

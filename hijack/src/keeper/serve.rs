@@ -2,6 +2,7 @@
 
 use super::member::Member;
 use super::{remote, Keeper};
+use crate::panics;
 use crate::sys;
 use crate::tree::line::{op, turn, Buffer, Line, Patience, Poll, Side};
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -132,7 +133,12 @@ impl Session<'_> {
             }
             op::CHECK => {
                 let Some((set, mut fds)) = self.watch.take() else { return Err(Errno::EINVAL) };
-                let ready = set.check(&mut fds);
+                let ready = if self.kernel.oopsed() {
+                    fds.iter_mut().for_each(|p| p.revents = Events::ERR);
+                    fds.len()
+                } else {
+                    set.check(&mut fds)
+                };
                 self.put_polls(a[0], &fds)?;
                 self.watch = Some((set, fds));
                 Ok(ready as u64)
@@ -171,6 +177,14 @@ impl Session<'_> {
             op::ADOPT => {
                 let file = self.member.in_flight(a[1]).ok_or(Errno::EBADF)?;
                 process.adopt(a[0] as i32, file).map(|()| 0)
+            }
+            op::PANIC if !self.kernel.oopsed() => Ok(0),
+            op::PANIC if a[1] == 0 => Ok(1),
+            op::PANIC => {
+                let text = panics::report();
+                let text = text.as_bytes().get(..a[1] as usize).unwrap_or(text.as_bytes());
+                process.mem().write(a[0], text)?;
+                Ok(text.len() as u64)
             }
             _ => Err(Errno::ENOSYS),
         }

@@ -1,6 +1,7 @@
 //! Whose file a path names.
 //!
-//! The kernel's are what lies below the places of disk images (`LKL_HIJACK_DISK`), and the network's part of `/proc` and `/sys`. A
+//! The kernel's are what lies below the places of disk images (`LKL_HIJACK_DISK`), the network's part of `/proc` and `/sys`, and
+//! `/proc/sysrq-trigger`: the kernel that a program makes crash is the one that it runs on. A
 //! path is judged after `.`, `..` and double slashes are taken out of it, without asking anybody; a relative one is put behind the
 //! directory that it starts from. Symbolic links of the host are not followed for this; those of an image that lead out of
 //! it are, once the kernel has said that there is no such file ([`leads_out`]).
@@ -114,7 +115,7 @@ fn on_disk(parts: &[&[u8]]) -> bool {
     places().iter().any(|place| place.len() <= parts.len() && place.iter().zip(parts).all(|(a, b)| a == b))
 }
 
-/// Is it one of the network's in `/proc` or `/sys`? The process's own number becomes `self`.
+/// Is it one of those in `/proc` or `/sys` that are the kernel's? The process's own number becomes `self`.
 fn pseudo(parts: &mut [&[u8]]) -> bool {
     let own = || sys::getpid().to_string().into_bytes();
     match parts {
@@ -123,6 +124,7 @@ fn pseudo(parts: &mut [&[u8]]) -> bool {
         [b"proc", b"net", ..] | [b"proc", b"sys", b"net", ..] | [b"proc", b"self", b"net", ..] => {}
         [b"proc", b"thread-self", b"net", ..] => parts[1] = b"self",
         [b"proc", who, b"net", ..] if *who == own().as_slice() => parts[1] = b"self",
+        [b"proc", b"sysrq-trigger"] => {}
         [b"sys", b"class", b"net", ..] | [b"sys", b"devices", b"virtual", b"net", ..] => {}
         _ => return false,
     }
@@ -236,6 +238,7 @@ fn may_lead_in(first: &[u8]) -> bool {
         b"etc"
             | b"resolv.conf"
             | b"proc"
+            | b"sysrq-trigger"
             | b"sys"
             | b"net"
             | b"self"

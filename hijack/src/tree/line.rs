@@ -64,6 +64,9 @@ pub(crate) mod op {
     pub(crate) const FORGET: u64 = 0x1_0008;
     /// `(fd, id)`: the file in flight with this [`ID`] is at this number now.
     pub(crate) const ADOPT: u64 = 0x1_0009;
+    /// `(to, len)`: what the kernel has panicked of, as text; answers its length, 0 if it has not. With `len` 0 no
+    /// text, and 1 for a length.
+    pub(crate) const PANIC: u64 = 0x1_000a;
 }
 
 /// What the kernel asks of the caller.

@@ -67,6 +67,7 @@ impl Kernel {
             .unwrap_or("(no message)");
         let backtrace = std::backtrace::Backtrace::force_capture();
         tracing::error!(target: "lkl::oops", "kernel panic in {what}: {message}\n{backtrace}");
+        self.net().host().panicked();
         Errno::EIO
     }
 }

@@ -377,6 +377,9 @@ impl Kernel {
     /// # Errors
     /// `EBADF`, `EINVAL` if it is not an epoll instance.
     pub fn epoll_ready(&self, task: &Task, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+        if self.oopsed() {
+            return Err(Errno::EIO);
+        }
         let file = task.process().file(epfd)?;
         let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
         let mut found = Vec::new();

@@ -11,7 +11,7 @@ pub(crate) use netdir::NetDir;
 use crate::kernel::Kernel;
 use lkl_abi::statfs::PROC_SUPER_MAGIC;
 use lkl_abi::Result;
-use lkl_pseudo::{dir, link, text, Directory, Entry, Kind, PseudoFs, Table};
+use lkl_pseudo::{dir, link, setting, text, Directory, Entry, Kind, PseudoFs, Table};
 use lkl_vfs::{InodeKind, Link};
 use std::fmt::Write;
 use std::sync::{Arc, Weak};
@@ -62,6 +62,7 @@ fn table(kernel: &Weak<Kernel>) -> Table {
         .with("stat", of.text(stat))
         .with("swaps", of.text(|_| "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_owned()))
         .with("sys", sys::tree(&of))
+        .with("sysrq-trigger", sysrq(&of))
         .with("thread-self", by_caller(|pid, tid| format!("{pid}/task/{tid}")))
         .with("uptime", of.text(uptime))
         .with("version", of.text(version))
@@ -129,6 +130,26 @@ pub(crate) fn made(
     }
 
     dir(Made(get, list))
+}
+
+/// `sysrq-trigger` (`man 5 proc`): of the keys, `c` makes the kernel crash, `s` writes all that is dirty to the disks; the others do nothing,
+/// as those on Linux that it does not know.
+fn sysrq(of: &Of) -> Entry {
+    let of = of.clone();
+    let press = move |keys: &str| {
+        match keys.bytes().next() {
+            Some(b'c') => crash(),
+            Some(b's') => return of.kernel()?.vfs().sync(),
+            _ => {}
+        }
+        Ok(())
+    };
+    Entry { mode: 0o200, ..setting(|| Ok(Vec::new()), press) }
+}
+
+#[expect(clippy::panic, reason = "it is what was asked for")]
+fn crash() {
+    panic!("sysrq triggered crash");
 }
 
 fn uptime(kernel: &Kernel) -> String {

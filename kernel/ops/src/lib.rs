@@ -51,6 +51,11 @@ pub trait Host: Send + Sync + 'static {
     /// Work was left for whoever serves the kernel (a device's transmit queue or the loopback queue is not empty):
     /// `Kernel::service` must be called soon.
     fn kick(&self);
+
+    /// The kernel has panicked, and answers `EIO` from now on: whoever sleeps in a call can be made to give it up. Called by the thread in
+    /// which it came to pass, holding no lock.
+    fn panicked(&self) {}
+
     /// Finds whom the process `by` wants to be sent a file's signals. Without an answer of its own: an outside without
     /// processes, where anybody is taken for there.
     ///

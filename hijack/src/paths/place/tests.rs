@@ -17,6 +17,7 @@ fn whose_paths() {
     assert_eq!(named(&format!("/proc/{}/net/udp", sys::getpid())), kernel_at("/proc/self/net/udp"));
     assert_eq!(named("/proc/sys/net/ipv4/ip_forward"), kernel_at("/proc/sys/net/ipv4/ip_forward"));
     assert_eq!(named("/sys/class/net"), kernel_at("/sys/class/net"));
+    assert_eq!(named("/proc/sysrq-trigger"), kernel_at("/proc/sysrq-trigger"));
     for host in
         ["/proc/net/unix", "/proc/1/net/tcp", "/proc/net/../stat", "/proc/netx", "/etc/hosts", "/sys/class/tty", "/"]
     {

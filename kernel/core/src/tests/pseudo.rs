@@ -27,7 +27,8 @@ fn proc_shows_the_kernel() {
         assert_eq!(names.get(name), Some(&kind), "{name}");
     }
     // All that is text can be read, and is text.
-    for name in names.iter().filter(|(_, kind)| **kind == 8).map(|(name, _)| name) {
+    let readable = |name: &str| name != "sysrq-trigger";
+    for name in names.iter().filter(|(name, kind)| **kind == 8 && readable(name)).map(|(name, _)| name) {
         let words = rig.words(&format!("/proc/{name}"));
         assert!(words.ends_with('\n') || name == "diskstats", "{name}");
     }
@@ -45,6 +46,24 @@ fn proc_shows_the_kernel() {
     assert_eq!(rig.open("/proc/version", O_RDONLY | O_CREAT | O_EXCL), Err(Errno::EEXIST));
     assert_eq!(rig.open("/proc/nothing", O_RDWR | O_CREAT), Err(Errno::EPERM));
     assert_eq!(rig.file("/proc/101/status"), Err(Errno::ENOENT));
+}
+
+#[test]
+fn sysrq() {
+    let rig = Rig::new();
+    assert_eq!(rig.stat("/proc/sysrq-trigger", 0).unwrap().mode & 0o7777, 0o200);
+    let fd = rig.open("/proc/sysrq-trigger", O_WRONLY).unwrap();
+    for (keys, len) in [("s", 1), ("x\n", 2)] {
+        assert_eq!(rig.call(nr::WRITE, &[fd, rig.text(keys), len]), Ok(len));
+    }
+    let ep = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = rig.call(nr::WRITE, &[fd, rig.text("c"), 1]);
+    std::panic::set_hook(hook);
+    assert_eq!(result, Err(Errno::EIO));
+    assert!(rig.kernel.oopsed());
+    assert_eq!(rig.kernel.epoll_ready(&rig.task, ep as i32, 1), Err(Errno::EIO));
 }
 
 #[test]
