@@ -12,6 +12,7 @@ use lkl_file::{File, Socket};
 use lkl_ops::Host;
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::{Place, VfsFile};
+use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Flags that `F_SETFL` can change.
@@ -31,9 +32,9 @@ pub struct OpenFile {
     flags: AtomicU32,
     offset: Mutex<u64>,
     fasync: OnceLock<Arc<Fasync>>,
-    opened: Option<Opened>,
+    opened: Option<Box<Opened>>,
     /// The epoll instances that are interested, as their items.
-    pub(crate) watchers: Mutex<Vec<Weak<Item>>>,
+    pub(crate) watchers: Mutex<SmallVec<[Weak<Item>; 1]>>,
 }
 
 impl OpenFile {
@@ -50,10 +51,10 @@ impl OpenFile {
     /// The same, where the file is only a name of `content`: a device, a FIFO, text that is made when it is read.
     pub(crate) fn standing_for(kernel: &Kernel, file: Arc<VfsFile>, content: Arc<dyn File>, flags: u32) -> Arc<Self> {
         let (kernel, watches) = (kernel.this(), kernel.inotify.clone());
-        Self::made(content, flags, Some(Opened { file, kernel, watches }))
+        Self::made(content, flags, Some(Box::new(Opened { file, kernel, watches })))
     }
 
-    fn made(file: Arc<dyn File>, flags: u32, opened: Option<Opened>) -> Arc<Self> {
+    fn made(file: Arc<dyn File>, flags: u32, opened: Option<Box<Opened>>) -> Arc<Self> {
         Arc::new(Self {
             file,
             flags: AtomicU32::new(flags),
@@ -61,7 +62,7 @@ impl OpenFile {
             offset: Mutex::new(Rank::EpollInterest, 0),
             fasync: OnceLock::new(),
             opened,
-            watchers: Mutex::new(Rank::Leaf, Vec::new()),
+            watchers: Mutex::new(Rank::Leaf, SmallVec::new()),
         })
     }
 

@@ -89,6 +89,15 @@ pub struct Route {
 }
 
 impl Route {
+    /// Is it the same way, found in the same state of the tables?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let entry = |r: &Self| r.entry.as_ref().map(Arc::as_ptr);
+        let way = |r: &Self| (r.dst, r.src, Arc::as_ptr(&r.link), r.gateway, r.kind, r.table, r.hop_limit);
+        way(self) == way(other)
+            && (self.mtu, self.mtu_expires, self.generation) == (other.mtu, other.mtu_expires, other.generation)
+            && entry(self) == entry(other)
+    }
+
     /// Index of the link it leaves by.
     pub fn oif(&self) -> u32 {
         self.link.index

@@ -3,6 +3,9 @@
 
 mod member;
 pub(crate) mod num;
+mod shared;
+
+pub(crate) use shared::{Beginnings, SharedOptions};
 
 use crate::tx::{IpTx, PmtuDisc, RxMeta};
 use crate::{Net, Route};
@@ -17,6 +20,20 @@ use lkl_sync::{Mutex, Rank};
 use member::Membership;
 use num::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Calls a macro with the names of the options that are numbers.
+macro_rules! numbers {
+    ($with:ident) => {
+        $with!(
+            tos ttl minttl pmtudisc recverr pktinfo recvttl recvtos recvopts retopts recvorigdst freebind
+            transparent nodefrag hdrincl bind_no_port multicast_ttl multicast_loop multicast_all multicast_if
+            unicast_if tclass6 hops6 minhops6 pmtudisc6 recverr6 recvpktinfo6 recvhoplimit6 recvtclass6
+            recvorigdst6 recvpathmtu6 flowinfo6 flowinfo_send6 autoflowlabel6 dontfrag6 hdrincl6 v6only
+            addr_preferences6 multicast_hops6 multicast_loop6 multicast_all6 multicast_if6 unicast_if6
+            local_port_range
+        )
+    };
+}
 
 /// State of the options of one socket, read without a lock.
 #[derive(Debug)]
@@ -115,15 +132,23 @@ fn word(b: &[u8], at: usize) -> Result<u32> {
 impl InetOptions {
     /// The options of a new socket of `family`.
     pub fn new(net: &Net, family: u16) -> Self {
+        let (s, new) = (net.sysctl(), Self::beginning(family));
+        new.pmtudisc.store(i32::from(!s.ip_no_pmtu_disc.on()), Relaxed);
+        new.autoflowlabel6.store(s.auto_flowlabels.on().into(), Relaxed);
+        new.v6only.store(s.bindv6only.on().into(), Relaxed);
+        new
+    }
+
+    /// Those that no setting of the namespace has changed.
+    fn beginning(family: u16) -> Self {
         let n = AtomicI32::new;
         let z = AtomicU32::new;
-        let want = if net.sysctl().ip_no_pmtu_disc.on() { 0 } else { 1 };
         Self {
             family,
             tos: n(0),
             ttl: n(-1),
             minttl: n(0),
-            pmtudisc: n(want),
+            pmtudisc: n(1),
             recverr: n(0),
             pktinfo: n(0),
             recvttl: n(0),
@@ -153,10 +178,10 @@ impl InetOptions {
             recvpathmtu6: n(0),
             flowinfo6: n(0),
             flowinfo_send6: n(0),
-            autoflowlabel6: n(i32::from(net.sysctl().auto_flowlabels.on())),
+            autoflowlabel6: n(1),
             dontfrag6: n(0),
             hdrincl6: n(0),
-            v6only: n(i32::from(net.sysctl().bindv6only.on())),
+            v6only: n(0),
             addr_preferences6: n(0),
             multicast_hops6: n(-1),
             multicast_loop6: n(1),
@@ -173,14 +198,29 @@ impl InetOptions {
     /// A copy for a connection made from a listening socket, which is a member of no group.
     pub fn inherit(&self, net: &Net) -> Self {
         let to = Self::new(net, self.family);
+        self.copy_to(&to);
+        to
+    }
+
+    fn copy_to(&self, to: &Self) {
         macro_rules! copy {
             ($($f:ident)*) => { $(to.$f.store(self.$f.load(Relaxed), Relaxed);)* };
         }
-        copy!(tos ttl minttl pmtudisc recverr pktinfo recvttl recvtos recvopts retopts recvorigdst freebind
-            transparent nodefrag hdrincl bind_no_port multicast_ttl multicast_loop multicast_all multicast_if
-            unicast_if tclass6 hops6 minhops6 pmtudisc6 recverr6 recvpktinfo6 recvhoplimit6 recvtclass6 recvorigdst6
-            recvpathmtu6 flowinfo6 flowinfo_send6 autoflowlabel6 dontfrag6 hdrincl6 v6only addr_preferences6
-            multicast_hops6 multicast_loop6 multicast_all6 multicast_if6 unicast_if6 local_port_range);
+        numbers!(copy);
+    }
+
+    /// Are the numbers the same, and nothing else set?
+    fn is_like(&self, other: &Self) -> bool {
+        macro_rules! same {
+            ($($f:ident)*) => { $(self.$f.load(Relaxed) == other.$f.load(Relaxed) &&)* self.family == other.family };
+        }
+        numbers!(same)
+    }
+
+    /// The same numbers, and nothing else set.
+    fn copied(&self) -> Self {
+        let to = Self::beginning(self.family);
+        self.copy_to(&to);
         to
     }
 

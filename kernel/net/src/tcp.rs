@@ -13,6 +13,7 @@ mod config;
 pub mod cong;
 mod conn;
 mod ranges;
+mod rare;
 mod rate;
 mod recvq;
 mod request;
@@ -29,7 +30,8 @@ mod tests;
 
 pub use config::{Config, EcnKind, FastOpen, Settings, Tunables};
 pub use cong::Congestion;
-pub use conn::{Connection, Event, FastOpenOutcome, Info, MemoryLevel, Read, Stats};
+pub use conn::{Connection, Event, FastOpenOutcome, Info, MemoryLevel, RareStats, Read, Stats};
+pub use rare::{Beginning, Rare};
 pub use request::{Request, RequestVerdict};
 pub use segment::{
     Cookie, Ecn, EcnBytes, Flags, Options, ParseError, Payload, SackBlock, Segment, SegmentOut, HEADER_LEN,

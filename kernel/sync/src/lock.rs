@@ -1,6 +1,7 @@
 //! Locks with a rank.
 
 use core::ops::{Deref, DerefMut};
+use order::Order;
 use std::sync::{self, PoisonError};
 
 /// The lock order of the whole kernel. A thread may take a lock only if its rank is greater than that of each lock
@@ -78,7 +79,25 @@ mod order {
         static HELD: Cell<u32> = const { Cell::new(0) };
     }
 
-    pub(super) fn take(rank: Rank) {
+    /// The rank that a lock has: nothing where nobody looks at it, for there are many locks.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Order(Rank);
+
+    impl Order {
+        pub(super) const fn new(rank: Rank) -> Self {
+            Self(rank)
+        }
+
+        pub(super) fn take(self) {
+            take(self.0);
+        }
+
+        pub(super) fn release(self) {
+            release(self.0);
+        }
+    }
+
+    fn take(rank: Rank) {
         let bit = 1u32 << rank as u8;
         let held = HELD.with(Cell::get);
         assert!(
@@ -88,35 +107,46 @@ mod order {
         HELD.with(|h| h.set(held | bit));
     }
 
-    pub(super) fn release(rank: Rank) {
+    fn release(rank: Rank) {
         HELD.with(|h| h.set(h.get() & !(1u32 << rank as u8)));
     }
 }
 
 #[cfg(not(debug_assertions))]
 mod order {
-    pub(super) fn take(_: super::Rank) {}
-    pub(super) fn release(_: super::Rank) {}
+    /// Nothing.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Order;
+
+    impl Order {
+        pub(super) const fn new(_: super::Rank) -> Self {
+            Self
+        }
+
+        pub(super) fn take(self) {}
+
+        pub(super) fn release(self) {}
+    }
 }
 
 /// A mutual exclusion lock with a rank. Never poisoned: a panic in the kernel is dealt with at the door.
 #[derive(Debug)]
 pub struct Mutex<T> {
-    rank: Rank,
+    order: Order,
     inner: sync::Mutex<T>,
 }
 
 /// Access to what a [`Mutex`] guards.
 #[derive(Debug)]
 pub struct MutexGuard<'a, T> {
-    rank: Rank,
+    order: Order,
     inner: sync::MutexGuard<'a, T>,
 }
 
 impl<T> Mutex<T> {
     /// A new lock.
     pub const fn new(rank: Rank, value: T) -> Self {
-        Self { rank, inner: sync::Mutex::new(value) }
+        Self { order: Order::new(rank), inner: sync::Mutex::new(value) }
     }
 
     /// Takes the lock, waiting for it.
@@ -124,8 +154,8 @@ impl<T> Mutex<T> {
     /// # Panics
     /// In debug builds, if the lock order is broken.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        order::take(self.rank);
-        MutexGuard { rank: self.rank, inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner) }
+        self.order.take();
+        MutexGuard { order: self.order, inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// Takes the lock if nobody has it.
@@ -135,8 +165,8 @@ impl<T> Mutex<T> {
             Err(sync::TryLockError::Poisoned(p)) => p.into_inner(),
             Err(sync::TryLockError::WouldBlock) => return None,
         };
-        order::take(self.rank);
-        Some(MutexGuard { rank: self.rank, inner })
+        self.order.take();
+        Some(MutexGuard { order: self.order, inner })
     }
 
     /// The value, without locking, for its only owner.
@@ -147,7 +177,7 @@ impl<T> Mutex<T> {
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        order::release(self.rank);
+        self.order.release();
     }
 }
 
@@ -168,28 +198,28 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 /// A lock for many readers or one writer, with a rank.
 #[derive(Debug)]
 pub struct RwLock<T> {
-    rank: Rank,
+    order: Order,
     inner: sync::RwLock<T>,
 }
 
 /// Shared access to what a [`RwLock`] guards.
 #[derive(Debug)]
 pub struct ReadGuard<'a, T> {
-    rank: Rank,
+    order: Order,
     inner: sync::RwLockReadGuard<'a, T>,
 }
 
 /// Exclusive access to what a [`RwLock`] guards.
 #[derive(Debug)]
 pub struct WriteGuard<'a, T> {
-    rank: Rank,
+    order: Order,
     inner: sync::RwLockWriteGuard<'a, T>,
 }
 
 impl<T> RwLock<T> {
     /// A new lock.
     pub const fn new(rank: Rank, value: T) -> Self {
-        Self { rank, inner: sync::RwLock::new(value) }
+        Self { order: Order::new(rank), inner: sync::RwLock::new(value) }
     }
 
     /// Takes the lock for reading.
@@ -197,8 +227,8 @@ impl<T> RwLock<T> {
     /// # Panics
     /// In debug builds, if the lock order is broken.
     pub fn read(&self) -> ReadGuard<'_, T> {
-        order::take(self.rank);
-        ReadGuard { rank: self.rank, inner: self.inner.read().unwrap_or_else(PoisonError::into_inner) }
+        self.order.take();
+        ReadGuard { order: self.order, inner: self.inner.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// Takes the lock for writing.
@@ -206,20 +236,20 @@ impl<T> RwLock<T> {
     /// # Panics
     /// In debug builds, if the lock order is broken.
     pub fn write(&self) -> WriteGuard<'_, T> {
-        order::take(self.rank);
-        WriteGuard { rank: self.rank, inner: self.inner.write().unwrap_or_else(PoisonError::into_inner) }
+        self.order.take();
+        WriteGuard { order: self.order, inner: self.inner.write().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
 impl<T> Drop for ReadGuard<'_, T> {
     fn drop(&mut self) {
-        order::release(self.rank);
+        self.order.release();
     }
 }
 
 impl<T> Drop for WriteGuard<'_, T> {
     fn drop(&mut self) {
-        order::release(self.rank);
+        self.order.release();
     }
 }
 

@@ -134,6 +134,10 @@ impl WaitQueue {
         let mut w = self.waiters.lock();
         let id = w.next_id;
         w.next_id += 1;
+        if w.entries.capacity() == 0 {
+            // Mostly there is one: an epoll item, or whoever waits.
+            w.entries.reserve_exact(1);
+        }
         w.entries.push(Entry { id, interest: interest | Events::ALWAYS, exclusive, waiter });
         self.len.store(w.entries.len(), Ordering::SeqCst);
         Registration(id)

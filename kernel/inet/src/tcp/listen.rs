@@ -356,11 +356,9 @@ impl TcpSocket {
             orphan: false,
             tuned: 0,
         };
-        let child = Self::with(&self.net, self.family, self.options.inherit(), self.inet.inherit(&self.net), inner);
         // As Linux has it: what the peer's segment came with.
-        let hops = if meta.src.is_ipv6() { &child.inet.multicast_hops6 } else { &child.inet.multicast_ttl };
-        hops.store(i32::from(meta.ttl), core::sync::atomic::Ordering::Relaxed);
-        child
+        let inet = self.inet.inherit(&self.net, meta.src.is_ipv6(), meta.ttl);
+        Self::with(&self.net, self.family, self.options.inherit(), inet, inner)
     }
 
     /// Does what its connection wants done.

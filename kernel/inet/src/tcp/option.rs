@@ -218,7 +218,7 @@ impl TcpSocket {
             SOL_IP | SOL_IPV6 => {
                 let bound = self.inner.lock().local.1 != 0;
                 let masked = without_ecn(level, name, value);
-                let done = self.inet.set(&self.net, level, name, masked.as_deref().unwrap_or(value), bound);
+                let done = self.inet.own().set(&self.net, level, name, masked.as_deref().unwrap_or(value), bound);
                 self.inner.lock().route = None;
                 return done;
             }
@@ -403,7 +403,7 @@ impl TcpSocket {
             SOL_IP | SOL_IPV6 => {
                 let tuple = self.inner.lock().tuple;
                 let route = tuple.and_then(|t| self.current_route(&t));
-                return self.inet.get(&self.net, level, name, route.as_ref());
+                return self.inet.get(&self.net, level, name, route.as_deref());
             }
             SOL_SOCKET => return Err(Errno::ENOPROTOOPT),
             // What IPv4's own answers for a level that nobody knows.

@@ -5,7 +5,7 @@ use super::notes::{self, Notes, Progress};
 use super::ports::Owner;
 use super::table::{Entry, Tuple};
 use super::work::{OutQueue, Work};
-use crate::options::InetOptions;
+use crate::options::SharedOptions;
 use crate::sock::errqueue;
 use crate::timestamp;
 use crate::tx::{IcmpError, PayloadParts, RxMeta};
@@ -65,7 +65,7 @@ pub(super) struct Inner {
     pub(super) released: bool,
     /// The options of the next connection.
     pub(super) settings: Arc<Settings>,
-    pub(super) route: Option<Route>,
+    pub(super) route: Option<Arc<Route>>,
     pub(super) defer_accept_secs: u32,
     /// `TCP_QUICKACK` was switched off before there was a connection.
     pub(super) no_quick_ack: bool,
@@ -105,7 +105,7 @@ pub(crate) struct TcpSocket {
     pub(super) family: u16,
     pub(super) ino: u64,
     pub(super) options: SockOptions,
-    pub(super) inet: InetOptions,
+    pub(super) inet: SharedOptions,
     pub(super) waiters: WaitQueue,
     pub(super) inner: Mutex<Inner>,
     pub(super) out: OutQueue,
@@ -143,7 +143,7 @@ impl TcpSocket {
             settings,
         };
         let options = SockOptions::new(inner.settings.sndbuf, inner.settings.rcvbuf);
-        let inet = InetOptions::new(net, family);
+        let inet = SharedOptions::new(net, family);
         Self::with(net, family, options, inet, inner)
     }
 
@@ -151,7 +151,7 @@ impl TcpSocket {
         net: &Arc<Net>,
         family: u16,
         options: SockOptions,
-        inet: InetOptions,
+        inet: SharedOptions,
         inner: Inner,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
@@ -266,13 +266,13 @@ impl TcpSocket {
     }
 
     /// The way to the peer, looked up anew if the old one is no longer right. Called holding no lock.
-    pub(super) fn current_route(&self, tuple: &Tuple) -> Option<Route> {
+    pub(super) fn current_route(&self, tuple: &Tuple) -> Option<Arc<Route>> {
         let cached = self.inner.lock().route.clone();
         if cached.as_ref().is_some_and(|r| self.net.route_valid(r)) {
             return cached;
         }
         let fresh = self.find_route(Some(tuple.local.0), tuple.remote.0, tuple.scope, (tuple.local.1, tuple.remote.1));
-        let fresh = fresh.ok();
+        let fresh = fresh.ok().map(|r| self.net.tcp.shared_route(r));
         self.inner.lock().route.clone_from(&fresh);
         fresh
     }
@@ -450,7 +450,9 @@ impl TcpSocket {
             let count = high - low + 1;
             // RFC 6056, section 3.3.3: where to begin depends on the peer, in a way that cannot be guessed.
             let offset = self.net.tcp_hash(&tuple(0), 0x6056) as u32;
-            let start = offset.wrapping_add(self.net.random_u32() & 7);
+            // And on what was found before, so that many connections to one peer do not look at each other's ports. As many as that
+            // makes no difference to who does not know the offset.
+            let start = offset.wrapping_add(self.net.tcp.next_port(offset, self.net.random_u32()));
             let mut found = None;
             for i in 0..count {
                 let p = (low + start.wrapping_add(i) % count) as u16;
@@ -475,10 +477,10 @@ impl TcpSocket {
         inner.shut = 0;
         let mut config = self.config(&tuple, &route, &inner.settings);
         if data.is_some() || inner.fast_open.connect {
-            config.fast_open = self.fast_open_wanted(&inner.fast_open, tuple.remote.0, &route);
+            config.fast_open = self.fast_open_wanted(&inner.fast_open, tuple.remote.0, &route).map(Box::new);
         }
         inner.forget_deferred();
-        inner.route = Some(route);
+        inner.route = Some(self.net.tcp.shared_route(route));
         let now = self.net.now();
         let along = data.map_or(0, |d| d.len().min(config.fast_open.as_ref().map_or(0, |f| f.data.into())));
         let mut connection = Box::new(Connection::connect(config, now));

@@ -154,8 +154,8 @@ impl TcpSocket {
             }
             return None;
         };
-        if let Some(stats) = work.stats {
-            self.count(&stats);
+        if let Some(mut stats) = work.stats {
+            self.count(&mut stats);
         }
         if work.out {
             self.out.drain(|batch| self.transmit(&tuple, batch));
@@ -196,7 +196,7 @@ impl TcpSocket {
             if tuple.scope != 0 {
                 tx.oif = tuple.scope;
             }
-            tx.route.clone_from(&route);
+            tx.route = route.as_deref().cloned();
             tx.stamp = stamp;
             if let Err(e) = self.net.ip_output_queued(tx) {
                 tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
@@ -225,16 +225,20 @@ impl TcpSocket {
         net.timers().disarm(self.timer);
     }
 
-    fn count(&self, s: &Stats) {
+    fn count(&self, s: &mut Stats) {
         let tcp = &self.net.snmp().tcp;
         let ext = &self.net.snmp().tcp_ext;
         macro_rules! add {
-            ($($mib:ident . $to:ident = $from:ident),* $(,)?) => {
-                $(if s.$from > 0 { $mib.$to.add(u64::from(s.$from)); })*
+            ($s:ident: $($mib:ident . $to:ident = $from:ident),* $(,)?) => {
+                $(if $s.$from > 0 { $mib.$to.add(u64::from($s.$from)); })*
             };
         }
-        add!(
+        add!(s:
             tcp.out_segs = out_segs,
+            ext.delayed_acks = delayed_acks,
+        );
+        let Some(s) = s.rare.changed() else { return };
+        add!(s:
             tcp.retrans_segs = retrans_segs,
             tcp.out_rsts = out_rsts,
             tcp.estab_resets = estab_resets,
@@ -254,7 +258,6 @@ impl TcpSocket {
             ext.tcp_challenge_ack = challenge_ack,
             ext.tcp_syn_challenge = syn_challenge,
             ext.paws_estab = paws_estab,
-            ext.delayed_acks = delayed_acks,
             ext.tcp_ofo_queue = ofo_queue,
             ext.tcp_dsack_old_sent = dsack_old_sent,
             ext.tcp_dsack_recv = dsack_recv,

@@ -29,7 +29,7 @@ pub struct Config {
     /// The ECN to offer, or to answer an offer by (`net.ipv4.tcp_ecn`).
     pub ecn: EcnKind,
     /// RFC 7413: what the SYN says, and how much data goes with it.
-    pub fast_open: Option<FastOpen>,
+    pub fast_open: Option<Box<FastOpen>>,
     /// The program's options; mostly all connections have the same.
     pub settings: Arc<Settings>,
     /// The settings of the namespace, which all its connections have.

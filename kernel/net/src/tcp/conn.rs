@@ -30,6 +30,7 @@ pub use user::Read;
 
 use super::config::{Config, Settings};
 use super::cong::{self, Congestion, Window, INITIAL_WINDOW};
+use super::rare::{Beginning, Nanos, Rare};
 use super::rate::Rate;
 use super::recvq::{OutOfOrder, RecvQueue};
 use super::request::Request;
@@ -82,10 +83,18 @@ bitflags::bitflags! {
 }
 
 /// Counts since the caller last asked, for `/proc/net/snmp` and `/proc/net/netstat`.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Default, Debug)]
 #[expect(missing_docs, reason = "each is named as in /proc/net/snmp and /proc/net/netstat")]
 pub struct Stats {
     pub out_segs: u32,
+    pub delayed_acks: u16,
+    pub rare: Rare<RareStats>,
+}
+
+/// Those of them that seldom change.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is named as in /proc/net/snmp and /proc/net/netstat")]
+pub struct RareStats {
     pub retrans_segs: u32,
     pub out_rsts: u16,
     pub estab_resets: u16,
@@ -105,7 +114,6 @@ pub struct Stats {
     pub challenge_ack: u16,
     pub syn_challenge: u16,
     pub paws_estab: u16,
-    pub delayed_acks: u16,
     pub ofo_queue: u16,
     pub dsack_old_sent: u16,
     pub dsack_recv: u16,
@@ -114,6 +122,38 @@ pub struct Stats {
     pub abort_on_close: u16,
     pub keepalive: u16,
     pub undo: u16,
+}
+
+impl Beginning for RareStats {
+    const BEGINNING: &'static Self = &Self {
+        retrans_segs: 0,
+        out_rsts: 0,
+        estab_resets: 0,
+        attempt_fails: 0,
+        timeouts: 0,
+        fast_retrans: 0,
+        loss_probes: 0,
+        loss_probe_recovery: 0,
+        spurious_rtos: 0,
+        loss_undo: 0,
+        mtup_success: 0,
+        mtup_fail: 0,
+        ofo_pruned: 0,
+        rcvq_drop: 0,
+        sack_recovery: 0,
+        reno_recovery: 0,
+        challenge_ack: 0,
+        syn_challenge: 0,
+        paws_estab: 0,
+        ofo_queue: 0,
+        dsack_old_sent: 0,
+        dsack_recv: 0,
+        abort_on_timeout: 0,
+        abort_on_data: 0,
+        abort_on_close: 0,
+        keepalive: 0,
+        undo: 0,
+    };
 }
 
 /// Where the sender stands after a loss.
@@ -288,12 +328,12 @@ struct Acking {
     /// Data goes both ways in turn: an acknowledgement may wait for the answer.
     pingpong: bool,
     /// Estimate of the time between segments; zero before the first.
-    ato: Duration,
+    ato: Nanos,
     last_data: Instant,
     /// Size of the peer's full segments.
     mss: u32,
     /// A duplicate to report (RFC 2883).
-    dsack: Option<(u64, u64)>,
+    dsack: Option<Box<(u64, u64)>>,
     last_invalid: Option<Instant>,
     last_challenge: Option<Instant>,
 }
@@ -445,7 +485,7 @@ impl Connection {
             quick: 0,
             short: false,
             pingpong: false,
-            ato: Duration::ZERO,
+            ato: Nanos::ZERO,
             last_data: now,
             mss: u32::from(cfg.advertised_mss.min(DEFAULT_MSS)),
             dsack: None,

@@ -11,6 +11,9 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
+    /// No positions.
+    pub(super) const NONE: Self = Self { map: BTreeMap::new(), len: 0 };
+
     /// Puts `start..end` in; answers the range that holds it now and how many positions are new.
     pub(super) fn insert(&mut self, start: u64, end: u64) -> ((u64, u64), u64) {
         if start >= end {

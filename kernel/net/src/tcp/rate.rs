@@ -1,6 +1,7 @@
 //! How fast data is delivered (draft-cheng-iccrg-delivery-rate-estimation): each transmission remembers how much had been
 //! delivered when it was sent; when it is acknowledged, what was delivered since, over the time that took, is a sample.
 
+use super::rare::Nanos;
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -56,7 +57,7 @@ pub(super) struct Rate {
     /// When so much is delivered, what was sent for want of more data is gone from the network; 0 if there is none.
     app_limited: u64,
     /// The sample that is shown: bytes, time, and whether the program was the limit.
-    shown: Option<(u64, Duration, bool)>,
+    shown: Option<(u64, Nanos, bool)>,
 }
 
 impl Rate {
@@ -106,10 +107,11 @@ impl Rate {
         let interval = sending.max(now.since(stamp.delivered_at));
         let rate = (interval >= min_rtt && !interval.is_zero()).then_some((delivered, interval));
         if let Some((bytes, time)) = rate {
-            let better =
-                self.shown.is_none_or(|(b, t, _)| u128::from(bytes) * t.as_nanos() >= u128::from(b) * time.as_nanos());
+            let better = self
+                .shown
+                .is_none_or(|(b, t, _)| u128::from(bytes) * t.get().as_nanos() >= u128::from(b) * time.as_nanos());
             if !stamp.app_limited || better {
-                self.shown = Some((bytes, time, stamp.app_limited));
+                self.shown = Some((bytes, time.into(), stamp.app_limited));
             }
         }
         Some(Measured { prior_delivered: stamp.delivered, rate, app_limited: stamp.app_limited })
@@ -117,7 +119,7 @@ impl Rate {
 
     /// The rate in bytes a second, and whether the program was the limit.
     pub(super) fn shown(&self) -> (u64, bool) {
-        self.shown.map_or((0, false), |(b, t, limited)| (per_second(b, t), limited))
+        self.shown.map_or((0, false), |(b, t, limited)| (per_second(b, t.get()), limited))
     }
 }
 

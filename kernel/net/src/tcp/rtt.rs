@@ -1,5 +1,6 @@
 //! Round trip time and the retransmission time-out (RFC 6298), within Linux's bounds.
 
+use super::rare::Nanos;
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -13,12 +14,13 @@ pub(super) const RTO_INIT: Duration = Duration::from_secs(1);
 /// The estimator.
 #[derive(Clone, Debug)]
 pub(super) struct Rtt {
-    srtt: Option<Duration>,
-    var: Duration,
-    min: Duration,
+    /// Zero before the first sample.
+    srtt: Nanos,
+    var: Nanos,
+    min: Nanos,
     min_at: Instant,
     backoff: u32,
-    rto: Duration,
+    rto: Nanos,
     /// Bounds of the time-out, in microseconds.
     bounds: (u32, u32),
 }
@@ -26,12 +28,12 @@ pub(super) struct Rtt {
 impl Rtt {
     pub(super) fn new(least: Duration, most: Duration) -> Self {
         let mut new = Self {
-            srtt: None,
-            var: Duration::ZERO,
-            min: Duration::MAX,
+            srtt: Nanos::ZERO,
+            var: Nanos::ZERO,
+            min: Nanos::MAX,
             min_at: Instant::ZERO,
             backoff: 0,
-            rto: RTO_INIT,
+            rto: RTO_INIT.into(),
             bounds: (0, 0),
         };
         new.bound(least, most);
@@ -57,28 +59,21 @@ impl Rtt {
     /// round trip time than the least one. `window`: how long a minimum counts.
     pub(super) fn sample(&mut self, now: Instant, rtt: Duration, window: Duration) {
         let rtt = rtt.max(Duration::from_micros(1));
-        match self.srtt {
-            None => {
-                self.srtt = Some(rtt);
-                self.var = rtt / 2;
-            }
-            Some(srtt) => {
-                let difference = srtt.abs_diff(rtt);
-                self.var = (self.var * 3 + difference) / 4;
-                self.srtt = Some((srtt * 7 + rtt) / 8);
-            }
-        }
-        if rtt <= self.min || now.since(self.min_at) > window {
-            self.min = rtt;
+        let (srtt, var) = match self.srtt() {
+            None => (rtt, rtt / 2),
+            Some(srtt) => ((srtt * 7 + rtt) / 8, (self.var() * 3 + srtt.abs_diff(rtt)) / 4),
+        };
+        (self.srtt, self.var) = (srtt.into(), var.into());
+        if rtt <= self.min.get() || now.since(self.min_at) > window {
+            self.min = rtt.into();
             self.min_at = now;
         }
-        let srtt = self.srtt.unwrap_or(rtt);
-        self.rto = (srtt + (self.var * 4).max(self.least())).min(self.most());
+        self.rto = (srtt + (var * 4).max(self.least())).min(self.most()).into();
     }
 
     /// The time-out now, doubled for each time it ran out.
     pub(super) fn rto(&self) -> Duration {
-        self.rto.saturating_mul(1 << self.backoff.min(16)).min(self.most())
+        self.rto.get().saturating_mul(1 << self.backoff.min(16)).min(self.most())
     }
 
     /// RFC 6298, section 5.5.
@@ -96,22 +91,22 @@ impl Rtt {
 
     /// After a handshake in which the SYN was retransmitted (RFC 6298, section 5.7).
     pub(super) fn restart_at(&mut self, rto: Duration) {
-        if self.srtt.is_none() {
-            self.rto = rto;
+        if self.srtt.is_zero() {
+            self.rto = rto.into();
         }
     }
 
     /// The smoothed round trip time, if there was a sample.
     pub(super) fn srtt(&self) -> Option<Duration> {
-        self.srtt
+        Some(self.srtt.get()).filter(|t| !t.is_zero())
     }
 
     pub(super) fn var(&self) -> Duration {
-        self.var
+        self.var.get()
     }
 
     pub(super) fn min(&self) -> Option<Duration> {
-        Some(self.min).filter(|m| *m != Duration::MAX)
+        Some(self.min).filter(|m| *m != Nanos::MAX).map(Nanos::get)
     }
 }
 

@@ -4,6 +4,7 @@
 //! the oldest transmission, and the records of a SACK block, so that no segment costs more than O(log n).
 
 use super::ranges::Ranges;
+use super::rare::{Beginning, Nanos, Rare};
 use super::rate::{Newest, SendStamp};
 use super::Tunables;
 use core::time::Duration;
@@ -65,16 +66,22 @@ pub(super) struct Scoreboard {
     records: BTreeMap<u64, Record>,
     /// Records that are not lost, oldest transmission first: (time, end, start).
     by_time: BTreeSet<(Instant, u64, u64)>,
+    in_flight: u64,
+    /// The newest transmission that was delivered: its time, its end, and how long it took (RFC 8985, section 5.2).
+    newest: Option<(Instant, u64, Nanos)>,
+    losses: Rare<Losses>,
+}
+
+/// What there is only after something was lost, or came out of order.
+#[derive(Clone, Debug)]
+struct Losses {
     lost: BTreeSet<u64>,
     sacked: Ranges,
-    in_flight: u64,
     lost_bytes: u64,
     /// Of those in flight: bytes that were sent again.
     resent: u64,
     /// Bytes that were ever marked as lost.
     lost_ever: u64,
-    /// The newest transmission that was delivered: its time, its end, and how long it took (RFC 8985, section 5.2).
-    newest: Option<(Instant, u64, Duration)>,
     /// How often something came after what was sent after it (RFC 8985, section 6.2, step 3), and by how many bytes at most.
     late: (u32, u64),
     reorder_steps: u32,
@@ -86,6 +93,21 @@ pub(super) struct Scoreboard {
     sack_acks: u64,
 }
 
+impl Beginning for Losses {
+    const BEGINNING: &'static Self = &Self {
+        lost: BTreeSet::new(),
+        sacked: Ranges::NONE,
+        lost_bytes: 0,
+        resent: 0,
+        lost_ever: 0,
+        late: (0, 0),
+        reorder_steps: 0,
+        reorder_persist: 0,
+        reorder_round: 0,
+        sack_acks: 0,
+    };
+}
+
 impl Scoreboard {
     /// Bytes in flight: sent, and neither delivered nor lost.
     pub(super) fn in_flight(&self) -> u64 {
@@ -93,21 +115,21 @@ impl Scoreboard {
     }
 
     pub(super) fn lost_bytes(&self) -> u64 {
-        self.lost_bytes
+        self.losses.lost_bytes
     }
 
     /// Bytes in flight that were sent again.
     pub(super) fn resent_bytes(&self) -> u64 {
-        self.resent
+        self.losses.resent
     }
 
     /// Bytes that were ever taken for lost.
     pub(super) fn lost_ever(&self) -> u64 {
-        self.lost_ever
+        self.losses.lost_ever
     }
 
     pub(super) fn sacked_bytes(&self) -> u64 {
-        self.sacked.len()
+        self.losses.sacked.len()
     }
 
     /// Is nothing outstanding?
@@ -117,22 +139,24 @@ impl Scoreboard {
 
     /// How often something came late.
     pub(super) fn reordering_seen(&self) -> u32 {
-        self.late.0
+        self.losses.late.0
     }
 
     /// So many duplicates stand for a loss: by how much things came late, at least the setting.
     pub(super) fn reordering(&self, mss: u64, t: &Tunables) -> u64 {
-        let degree = self.late.1.div_ceil(mss.max(1)).min(t.max_reordering.into());
+        let degree = self.losses.late.1.div_ceil(mss.max(1)).min(t.max_reordering.into());
         degree.max(t.reordering.into())
     }
 
     fn put(&mut self, start: u64, r: Record) {
         if r.lost {
-            self.lost_bytes += r.end - start;
-            self.lost.insert(start);
+            self.losses.lost_bytes += r.end - start;
+            self.losses.lost.insert(start);
         } else {
             self.in_flight += r.end - start;
-            self.resent += if r.retransmitted { r.end - start } else { 0 };
+            if r.retransmitted {
+                self.losses.resent += r.end - start;
+            }
             self.by_time.insert((r.sent_at, r.end, start));
         }
         self.records.insert(start, r);
@@ -141,11 +165,13 @@ impl Scoreboard {
     fn take(&mut self, start: u64) -> Option<Record> {
         let r = self.records.remove(&start)?;
         if r.lost {
-            self.lost_bytes -= r.end - start;
-            self.lost.remove(&start);
+            self.losses.lost_bytes -= r.end - start;
+            self.losses.lost.remove(&start);
         } else {
             self.in_flight -= r.end - start;
-            self.resent -= if r.retransmitted { r.end - start } else { 0 };
+            if r.retransmitted {
+                self.losses.resent -= r.end - start;
+            }
             self.by_time.remove(&(r.sent_at, r.end, start));
         }
         Some(r)
@@ -184,7 +210,7 @@ impl Scoreboard {
 
     /// The lost record that is to be sent next.
     pub(super) fn next_lost(&self) -> Option<(u64, u64)> {
-        let start = *self.lost.first()?;
+        let start = *self.losses.lost.first()?;
         self.records.get(&start).map(|r| (start, r.end))
     }
 
@@ -204,15 +230,15 @@ impl Scoreboard {
             d.lowest_original = Some(d.lowest_original.map_or(r.end, |e| e.min(r.end)));
             // The newest one waited least for its acknowledgement.
             d.rtt = Some(d.rtt.map_or(rtt, |x| x.min(rtt)));
-            if let Some(highest) = self.sacked.highest().filter(|h| r.end < *h) {
-                self.late = (self.late.0.saturating_add(1), self.late.1.max(highest - start));
+            if let Some(highest) = self.losses.sacked.highest().filter(|h| r.end < *h) {
+                self.losses.late = (self.losses.late.0.saturating_add(1), self.losses.late.1.max(highest - start));
             }
         } else if rtt < min_rtt {
             // The acknowledgement of the first transmission, most likely.
             return;
         }
         if self.newest.is_none_or(|(at, end, _)| (r.sent_at, r.end) > (at, end)) {
-            self.newest = Some((r.sent_at, r.end, rtt));
+            self.newest = Some((r.sent_at, r.end, rtt.into()));
         }
     }
 
@@ -226,11 +252,16 @@ impl Scoreboard {
             }
             self.deliver(start, now, min_rtt, &mut d);
         }
-        self.sacked.remove_below(ack);
-        self.sack_acks = 0;
+        if let Some(l) = self.losses.changed() {
+            l.sacked.remove_below(ack);
+            l.sack_acks = 0;
+            if self.records.is_empty() {
+                l.lost = BTreeSet::new();
+            }
+        }
         if self.records.is_empty() {
             // An empty map keeps a node, which an idle connection has no need of.
-            (self.records, self.by_time, self.lost) = Default::default();
+            (self.records, self.by_time) = Default::default();
         }
         d
     }
@@ -238,40 +269,41 @@ impl Scoreboard {
     /// The peer has `start..end`, which was sent.
     pub(super) fn sack(&mut self, start: u64, end: u64, now: Instant, min_rtt: Duration) -> Delivered {
         let mut d = Delivered::default();
-        for (from, to) in self.sacked.gaps(start, end) {
+        for (from, to) in self.losses.sacked.gaps(start, end) {
             self.split(from);
             self.split(to);
             // Highest first: what is below it is then seen as having come late.
             while let Some((&s, _)) = self.records.range(from..to).next_back() {
                 self.deliver(s, now, min_rtt, &mut d);
             }
-            self.sacked.insert(from, to);
+            self.losses.sacked.insert(from, to);
         }
         d
     }
 
     /// An acknowledgement brought news of SACK only.
     pub(super) fn note_sack_ack(&mut self) {
-        self.sack_acks += 1;
+        self.losses.sack_acks += 1;
     }
 
     /// The peer told us of something it got twice: wait longer before calling anything lost, by one step for each round
     /// trip in which that happens (RFC 8985, section 6.2, step 4).
     pub(super) fn note_spurious(&mut self, una: u64, nxt: u64) {
-        self.late.0 = self.late.0.max(1);
-        if una >= self.reorder_round {
-            self.reorder_round = nxt;
-            self.reorder_steps = (self.reorder_steps + 1).min(16);
-            self.reorder_persist = REORDER_PERSIST;
+        self.losses.late.0 = self.losses.late.0.max(1);
+        if una >= self.losses.reorder_round {
+            self.losses.reorder_round = nxt;
+            self.losses.reorder_steps = (self.losses.reorder_steps + 1).min(16);
+            self.losses.reorder_persist = REORDER_PERSIST;
         }
     }
 
     /// A recovery ended.
     pub(super) fn recovered(&mut self) {
-        self.sack_acks = 0;
-        self.reorder_persist = self.reorder_persist.saturating_sub(1);
-        if self.reorder_persist == 0 {
-            self.reorder_steps = 0;
+        let Some(l) = self.losses.changed() else { return };
+        l.sack_acks = 0;
+        l.reorder_persist = l.reorder_persist.saturating_sub(1);
+        if l.reorder_persist == 0 {
+            l.reorder_steps = 0;
         }
     }
 
@@ -290,13 +322,13 @@ impl Scoreboard {
         let Some((at, end, rtt)) = self.newest else { return (0, None) };
         let degree = self.reordering(mss, t);
         let enough = !t.no_dup_threshold
-            && (self.sack_acks >= degree
-                || self.sacked.count() as u64 >= degree
-                || self.sacked.len() > degree.saturating_sub(1) * mss);
-        let window = if self.late.0 == 0 && (recovering || enough) {
+            && (self.losses.sack_acks >= degree
+                || self.losses.sacked.count() as u64 >= degree
+                || self.losses.sacked.len() > degree.saturating_sub(1) * mss);
+        let window = if self.losses.late.0 == 0 && (recovering || enough) {
             Duration::ZERO
         } else {
-            let steps = if t.static_reorder_window { 0 } else { self.reorder_steps };
+            let steps = if t.static_reorder_window { 0 } else { self.losses.reorder_steps };
             (min_rtt / 4).saturating_mul(1 + steps).min(srtt)
         };
         let mut marked = 0;
@@ -304,7 +336,7 @@ impl Scoreboard {
             if (sent_at, e) >= (at, end) {
                 break;
             }
-            let due = sent_at + rtt + window;
+            let due = sent_at + rtt.get() + window;
             if due > now {
                 return (marked, Some(due));
             }
@@ -316,7 +348,7 @@ impl Scoreboard {
 
     fn mark(&mut self, start: u64) {
         if let Some(r) = self.take(start) {
-            self.lost_ever += r.end - start;
+            self.losses.lost_ever += r.end - start;
             self.put(start, Record { lost: true, ..r });
         }
     }
@@ -337,9 +369,9 @@ impl Scoreboard {
     /// The retransmission time-out ran out: all is lost that the peer did not say it has. If what it said cannot be
     /// true (`una` itself is SACKed), that is lost too (RFC 2018, section 8).
     pub(super) fn mark_all(&mut self, una: u64) {
-        if self.sacked.containing(una).is_some() {
-            let back: Vec<_> = self.sacked.iter().collect();
-            self.sacked.clear();
+        if self.losses.sacked.containing(una).is_some() {
+            let back: Vec<_> = self.losses.sacked.iter().collect();
+            self.losses.sacked.clear();
             for (s, e) in back {
                 let stamp = SendStamp::default();
                 self.put(s, Record { end: e, sent_at: Instant::ZERO, retransmitted: true, lost: true, stamp });
@@ -363,7 +395,7 @@ impl Scoreboard {
 
     /// Nothing was lost after all.
     pub(super) fn nothing_lost(&mut self) {
-        while let Some(&start) = self.lost.first() {
+        while let Some(&start) = self.losses.lost.first() {
             if let Some(r) = self.take(start) {
                 self.put(start, Record { lost: false, ..r });
             }
@@ -371,15 +403,19 @@ impl Scoreboard {
     }
 
     pub(super) fn has_sacks(&self) -> bool {
-        !self.sacked.is_empty()
+        !self.losses.sacked.is_empty()
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self { lost_ever: self.lost_ever, ..Self::default() };
+        let lost_ever = self.lost_ever();
+        *self = Self::default();
+        if lost_ever > 0 {
+            self.losses.lost_ever = lost_ever;
+        }
     }
 
     #[cfg(test)]
     pub(super) fn is_sacked(&self, position: u64) -> bool {
-        self.sacked.containing(position).is_some()
+        self.losses.sacked.containing(position).is_some()
     }
 }

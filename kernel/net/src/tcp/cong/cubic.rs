@@ -1,6 +1,7 @@
 //! CUBIC (RFC 9438), with HyStart++ to leave slow start before the queue overflows (RFC 9406).
 
 use super::{Acked, Congestion, Sample, Window};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -14,19 +15,41 @@ const BETA: f64 = 0.7;
 const RTT_THRESH_MIN: Duration = Duration::from_millis(4);
 const RTT_THRESH_MAX: Duration = Duration::from_millis(16);
 const RTT_DIVISOR: u32 = 8;
-const RTT_SAMPLES: u32 = 8;
+const RTT_SAMPLES: u8 = 8;
 const CSS_GROWTH_DIVISOR: u64 = 4;
-const CSS_ROUNDS: u32 = 5;
+const CSS_ROUNDS: u8 = 5;
+
+/// A round trip time in nanoseconds and one, so that there is room for none in four bytes. Beyond four seconds all are the
+/// same: the thresholds are milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Short(NonZeroU32);
+
+impl Short {
+    fn new(t: Duration) -> Self {
+        Self(u32::try_from(t.as_nanos() + 1).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
+    }
+
+    fn get(self) -> Duration {
+        Duration::from_nanos(u64::from(self.0.get()) - 1)
+    }
+}
+
+/// From this round trip time on, after rounds of `last`, there is a queue.
+fn threshold(last: Duration) -> Duration {
+    last + (last / RTT_DIVISOR).clamp(RTT_THRESH_MIN, RTT_THRESH_MAX)
+}
 
 /// HyStart++ (RFC 9406, section 4.2).
 #[derive(Default, Debug)]
 struct HyStart {
     round: u32,
-    round_min: Option<Duration>,
-    last_round_min: Option<Duration>,
-    samples: u32,
-    /// In conservative slow start: the round trip time at its beginning, and the rounds in it.
-    css: Option<(Duration, u32)>,
+    round_min: Option<Short>,
+    last_round_min: Option<Short>,
+    samples: u8,
+    /// Rounds in conservative slow start.
+    css_rounds: u8,
+    /// In conservative slow start: the round trip time at its beginning.
+    css: Option<Short>,
 }
 
 impl HyStart {
@@ -36,23 +59,24 @@ impl HyStart {
             self.round = ack.round;
             self.last_round_min = self.round_min.take();
             self.samples = 0;
-            if let Some((_, rounds)) = &mut self.css {
-                *rounds += 1;
-                if *rounds >= CSS_ROUNDS {
+            if self.css.is_some() {
+                self.css_rounds += 1;
+                if self.css_rounds >= CSS_ROUNDS {
                     return None;
                 }
             }
         }
-        if let Some(rtt) = ack.rtt {
+        if let Some(rtt) = ack.rtt.map(Short::new) {
             self.round_min = Some(self.round_min.map_or(rtt, |m| m.min(rtt)));
-            self.samples += 1;
+            self.samples = self.samples.saturating_add(1);
         }
         if let (true, Some(now)) = (self.samples >= RTT_SAMPLES, self.round_min) {
             match (self.css, self.last_round_min) {
                 // The delay was no queue.
-                (Some((baseline, _)), _) if now < baseline => self.css = None,
-                (None, Some(last)) if now >= last + (last / RTT_DIVISOR).clamp(RTT_THRESH_MIN, RTT_THRESH_MAX) => {
-                    self.css = Some((now, 0));
+                (Some(baseline), _) if now < baseline => self.css = None,
+                (None, Some(last)) if now.get() >= threshold(last.get()) => {
+                    self.css = Some(now);
+                    self.css_rounds = 0;
                 }
                 _ => {}
             }
@@ -71,7 +95,8 @@ pub(super) struct Cubic {
     prior: f64,
     /// The part of a segment by which the window should have grown.
     fraction: f64,
-    saved: Option<(f64, f64, Option<Instant>)>,
+    /// What to go back to if a loss was none.
+    saved: Option<Box<(f64, f64, Option<Instant>)>>,
     hystart: HyStart,
 }
 
@@ -139,7 +164,7 @@ impl Congestion for Cubic {
 
     fn on_loss(&mut self, w: &Window, _now: Instant) -> u64 {
         let cwnd = w.cwnd as f64 / w.mss.max(1) as f64;
-        self.saved = Some((self.w_max, self.k, self.epoch));
+        self.saved = Some(Box::new((self.w_max, self.k, self.epoch)));
         // RFC 9438, section 4.7: leave room for a newcomer.
         self.w_max = if cwnd < self.w_max { cwnd * (1.0 + BETA) / 2.0 } else { cwnd };
         self.prior = cwnd;
@@ -152,8 +177,8 @@ impl Congestion for Cubic {
     }
 
     fn on_undo(&mut self, _w: &mut Window, _s: &Sample) {
-        if let Some((w_max, k, epoch)) = self.saved.take() {
-            (self.w_max, self.k, self.epoch) = (w_max, k, epoch);
+        if let Some(saved) = self.saved.take() {
+            (self.w_max, self.k, self.epoch) = *saved;
         }
     }
 

@@ -147,8 +147,8 @@ impl Connection {
             });
             if l < r && (r <= ack || within_next) {
                 skip = 1;
-                self.stats.dsack_recv += 1;
-                self.total.dsack_dups += 1;
+                self.stats.rare.dsack_recv += 1;
+                self.total.repairs.dsack_dups += 1;
                 self.on_duplicate_report(now, l, r);
             }
         }

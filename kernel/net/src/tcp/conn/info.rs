@@ -2,11 +2,12 @@
 
 use super::ecn::Accurate;
 use super::{Connection, Recovery};
+use crate::tcp::rare::{Beginning, Rare};
 use core::time::Duration;
 use lkl_ops::Instant;
 
 /// Counts since the connection began.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Totals {
     pub(super) segs_in: u32,
     pub(super) segs_out: u32,
@@ -14,6 +15,12 @@ pub(super) struct Totals {
     pub(super) data_segs_out: u32,
     pub(super) bytes_acked: u64,
     pub(super) bytes_sent: u64,
+    pub(super) repairs: Rare<Repairs>,
+}
+
+/// Those of them that only bad paths change.
+#[derive(Clone, Debug)]
+pub(super) struct Repairs {
     pub(super) bytes_retrans: u64,
     pub(super) retrans: u32,
     pub(super) dsack_dups: u32,
@@ -22,6 +29,11 @@ pub(super) struct Totals {
     pub(super) rto_ms: u32,
     /// When the one began that is not over; zero: there is none.
     pub(super) rto_since: Instant,
+}
+
+impl Beginning for Repairs {
+    const BEGINNING: &'static Self =
+        &Self { bytes_retrans: 0, retrans: 0, dsack_dups: 0, rtos: (0, 0), rto_ms: 0, rto_since: Instant::ZERO };
 }
 
 /// The numbers of `struct tcp_info`, in its units but for the times.
@@ -148,7 +160,7 @@ impl Connection {
             snd_wscale: self.tx.scale,
             rcv_wscale: self.rx.scale,
             rto: self.rtt.rto(),
-            ato: self.ack.ato,
+            ato: self.ack.ato.get(),
             snd_mss: word(self.tx.mss),
             rcv_mss: self.ack.mss,
             unacked: segments(unacked),
@@ -168,7 +180,7 @@ impl Connection {
             reordering: word(board.reordering(mss, &self.cfg.tunables)),
             rcv_rtt: self.receiver_rtt().unwrap_or_default(),
             rcv_space: word(self.rx.space_max),
-            total_retrans: self.total.retrans,
+            total_retrans: self.total.repairs.retrans,
             bytes_acked: self.total.bytes_acked,
             bytes_received: self.rx.bytes,
             segs_out: self.total.segs_out,
@@ -187,15 +199,15 @@ impl Connection {
             delivered: segments(self.tx.rate.delivered),
             delivered_ce: segments(self.ecn.delivered_ce),
             bytes_sent: self.total.bytes_sent,
-            bytes_retrans: self.total.bytes_retrans,
-            dsack_dups: self.total.dsack_dups,
+            bytes_retrans: self.total.repairs.bytes_retrans,
+            dsack_dups: self.total.repairs.dsack_dups,
             reord_seen: board.reordering_seen(),
             snd_wnd: word(self.tx.wnd),
             rcv_wnd: word(self.rx.edge.saturating_sub(self.rx.nxt)),
             cwnd_limited: self.tx.cwnd_limited,
-            total_rto: self.total.rtos.0,
-            total_rto_recoveries: self.total.rtos.1,
-            total_rto_time: self.total.rto_ms,
+            total_rto: self.total.repairs.rtos.0,
+            total_rto_recoveries: self.total.repairs.rtos.1,
+            total_rto_time: self.total.repairs.rto_ms,
             received_ce: accurate.map_or(0, |a| a.came.wrapping_sub(START.came)),
             delivered_ecn_bytes: accurate.map_or([0; 3], |a| since_start(&a.told_bytes)),
             received_ecn_bytes: accurate.map_or([0; 3], |a| since_start(&a.bytes)),

@@ -55,7 +55,7 @@ impl Connection {
         }
         if s.has(Flags::RST) {
             if acks {
-                self.stats.attempt_fails += 1;
+                self.stats.rare.attempt_fails += 1;
                 self.die(Some(Errno::ECONNREFUSED));
             }
             return;
@@ -129,7 +129,7 @@ impl Connection {
         if let (true, Some((value, _))) = (self.ts.on, s.options.timestamps) {
             let old = seq_before(value, self.ts.recent) && now.since(self.ts.recent_at) < PAWS_AGE;
             if old && !s.has(Flags::RST) {
-                self.stats.paws_estab += 1;
+                self.stats.rare.paws_estab += 1;
                 self.refuse(now, seq, end, s);
                 return;
             }
@@ -160,7 +160,7 @@ impl Connection {
                 && self.tx.space.position(s.ack, self.tx.una) == self.tx.nxt;
             if !of_simultaneous_open {
                 // RFC 5961, section 4.2.
-                self.stats.syn_challenge += 1;
+                self.stats.rare.syn_challenge += 1;
                 self.challenge(now);
                 return;
             }
@@ -209,7 +209,7 @@ impl Connection {
             State::FinWait1 | State::FinWait2 => {
                 // Data that nobody will ever read (RFC 9293, section 3.6, as RFC 1122, section 4.2.2.13, has it).
                 if self.rx.shutdown && !payload.is_empty() && end - u64::from(fin) > self.rx.nxt {
-                    self.stats.abort_on_data += 1;
+                    self.stats.rare.abort_on_data += 1;
                     self.die(None);
                     self.pending.stray_reset = Some(s.ack);
                     return;
@@ -230,7 +230,7 @@ impl Connection {
     /// A segment that does not fit is answered by an acknowledgement, but not too often.
     fn refuse(&mut self, now: Instant, seq: u64, end: u64, s: &Segment) {
         if s.has(Flags::SYN) {
-            self.stats.syn_challenge += 1;
+            self.stats.rare.syn_challenge += 1;
             self.challenge(now);
             return;
         }
@@ -262,7 +262,7 @@ impl Connection {
         if self.no_challenges {
             return;
         }
-        self.stats.challenge_ack += 1;
+        self.stats.rare.challenge_ack += 1;
         self.ack.now = true;
     }
 
@@ -273,9 +273,9 @@ impl Connection {
             _ => Errno::ECONNRESET,
         };
         if self.state == State::SynReceived {
-            self.stats.attempt_fails += 1;
+            self.stats.rare.attempt_fails += 1;
         } else {
-            self.stats.estab_resets += 1;
+            self.stats.rare.estab_resets += 1;
         }
         self.die(Some(error));
     }

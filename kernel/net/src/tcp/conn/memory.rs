@@ -37,12 +37,12 @@ impl Connection {
         }
         if !self.rx.ooo.is_empty() {
             self.rx.ooo.clear();
-            self.stats.ofo_pruned += 1;
+            self.stats.rare.ofo_pruned += 1;
             if fits(self.memory()) {
                 return false;
             }
         }
-        self.stats.rcvq_drop += 1;
+        self.stats.rare.rcvq_drop += 1;
         true
     }
 

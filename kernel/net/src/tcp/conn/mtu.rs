@@ -118,7 +118,7 @@ impl Connection {
         m.probe = None;
         m.low = p.size;
         m.at = Some(now);
-        self.stats.mtup_success += 1;
+        self.stats.rare.mtup_success += 1;
         self.update_mss();
         // The window stays what it is in bytes, in whole segments.
         self.tx.win.cwnd = self.tx.win.cwnd.max(self.tx.mss);
@@ -133,7 +133,7 @@ impl Connection {
         }
         m.probe = None;
         m.high = p.size - 1;
-        self.stats.mtup_fail += 1;
+        self.stats.rare.mtup_fail += 1;
         self.tx.win.cwnd += self.tx.mss;
         self.tx.force_lost = true;
         true

@@ -20,7 +20,7 @@ impl Connection {
         self.stats.out_segs += n;
         self.total.segs_out += n;
         if out.header.has(Flags::RST) {
-            self.stats.out_rsts += 1;
+            self.stats.rare.out_rsts += 1;
         }
         Some(out)
     }
@@ -171,7 +171,7 @@ impl Connection {
             self.total.data_segs_out += 1;
             self.total.bytes_sent += out.payload_len() as u64;
             // An acknowledgement may wait for the next answer, too.
-            if now.since(self.ack.last_data) < self.ack.ato {
+            if now.since(self.ack.last_data) < self.ack.ato.get() {
                 self.ack.pingpong = true;
             }
         }
@@ -185,9 +185,9 @@ impl Connection {
         self.pace(now, end - start);
         self.tx.reduction.out += end - start;
         let bytes = out.payload_len() as u64;
-        self.stats.retrans_segs += 1;
-        self.total.retrans += 1;
-        self.total.bytes_retrans += bytes;
+        self.stats.rare.retrans_segs += 1;
+        self.total.repairs.retrans += 1;
+        self.total.repairs.bytes_retrans += bytes;
         let stamp = self.timestamp(now);
         if let Some(u) = &mut self.tx.undo {
             *u.resent.get_or_insert(0) += end - start;
@@ -213,7 +213,7 @@ impl Connection {
         }
         self.tx.force_lost = false;
         if self.tx.recovery == Recovery::Fast {
-            self.stats.fast_retrans += 1;
+            self.stats.rare.fast_retrans += 1;
         }
         Some(self.send_again(now, start, end))
     }

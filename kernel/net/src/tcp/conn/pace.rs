@@ -3,6 +3,7 @@
 
 use super::{Connection, Recovery};
 use crate::tcp::cong::{CaState, Sample, Start};
+use crate::tcp::rare::Nanos;
 use crate::tcp::rate::{per_second, SendStamp};
 use crate::tcp::scoreboard::Delivered;
 use core::time::Duration;
@@ -46,9 +47,9 @@ pub(super) enum Limit {
 pub(super) struct Chrono {
     now: Limit,
     since: Instant,
-    busy: Duration,
-    peer_window: Duration,
-    send_buffer: Duration,
+    busy: Nanos,
+    peer_window: Nanos,
+    send_buffer: Nanos,
 }
 
 impl Chrono {
@@ -70,7 +71,8 @@ impl Chrono {
     /// Time busy in all, limited by the peer's window, limited by our buffer.
     pub(super) fn times(mut self, now: Instant) -> (Duration, Duration, Duration) {
         self.switch(Limit::Idle, now);
-        (self.busy + self.peer_window + self.send_buffer, self.peer_window, self.send_buffer)
+        let (busy, peer_window, send_buffer) = (self.busy.get(), self.peer_window.get(), self.send_buffer.get());
+        (busy + peer_window + send_buffer, peer_window, send_buffer)
     }
 }
 

@@ -44,7 +44,7 @@ impl Connection {
         }
         let had_hole = !self.rx.ooo.is_empty();
         if seq > self.rx.nxt {
-            self.stats.ofo_queue += 1;
+            self.stats.rare.ofo_queue += 1;
             if let Some((l, r)) = self.rx.ooo.insert(seq, &data) {
                 self.note_duplicate(l, r);
             }
@@ -86,15 +86,15 @@ impl Connection {
     /// Remembers what came twice, for the next acknowledgement to report.
     pub(super) fn note_duplicate(&mut self, l: u64, r: u64) {
         if self.sack && self.cfg.tunables.dsack && l < r {
-            self.stats.dsack_old_sent += 1;
-            self.ack.dsack = Some((l, r));
+            self.stats.rare.dsack_old_sent += 1;
+            self.ack.dsack = Some(Box::new((l, r)));
         }
     }
 
     pub(super) fn enter_quick_ack(&mut self) {
         self.ack.quick = QUICK_ACKS;
         self.ack.pingpong = false;
-        self.ack.ato = DELACK_MIN;
+        self.ack.ato = DELACK_MIN.into();
     }
 
     /// Learns the peer's segment size and rhythm.
@@ -108,13 +108,13 @@ impl Connection {
         if self.ack.ato.is_zero() {
             let window = (self.rx.edge.saturating_sub(self.rx.nxt) / (2 * u64::from(self.ack.mss.max(1)))) as u32;
             self.ack.quick = self.ack.quick.max(window.clamp(2, QUICK_ACKS));
-            self.ack.ato = DELACK_MIN;
+            self.ack.ato = DELACK_MIN.into();
         } else {
             let gap = now.since(self.ack.last_data);
             if gap <= DELACK_MIN / 2 {
-                self.ack.ato = self.ack.ato / 2 + DELACK_MIN / 2;
-            } else if gap < self.ack.ato {
-                self.ack.ato = (self.ack.ato / 2 + gap).min(self.rtt.rto());
+                self.ack.ato = (self.ack.ato.get() / 2 + DELACK_MIN / 2).into();
+            } else if gap < self.ack.ato.get() {
+                self.ack.ato = (self.ack.ato.get() / 2 + gap).min(self.rtt.rto()).into();
             } else if gap > self.rtt.rto() {
                 // The sender was idle long enough to begin slowly again.
                 self.ack.quick = self.ack.quick.max(QUICK_ACKS);
@@ -139,7 +139,7 @@ impl Connection {
                 Some(srtt) if self.ack.pingpong => srtt.clamp(DELACK_MIN, DELACK_MAX),
                 _ => DELACK_MAX,
             };
-            let wait = self.ack.ato.clamp(DELACK_MIN, most).min(self.cfg.settings.delack_max);
+            let wait = self.ack.ato.get().clamp(DELACK_MIN, most).min(self.cfg.settings.delack_max);
             self.deadlines.delack = Some(now + wait);
         }
     }
@@ -211,7 +211,7 @@ impl Connection {
         };
         let mut used = 0;
         if let Some(d) = self.ack.dsack.take() {
-            put(d);
+            put(*d);
             used = 1;
         }
         if !self.rx.ooo.is_empty() {

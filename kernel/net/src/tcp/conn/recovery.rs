@@ -47,9 +47,9 @@ impl Connection {
     fn undo_loss(&mut self, now: Instant) {
         let Some(u) = self.tx.undo.take() else { return };
         if self.tx.recovery == Recovery::Timeout {
-            self.stats.loss_undo += 1;
+            self.stats.rare.loss_undo += 1;
         } else {
-            self.stats.undo += 1;
+            self.stats.rare.undo += 1;
         }
         if !self.tx.cc.controls() {
             self.tx.win.cwnd = self.tx.win.cwnd.max(u.cwnd);
@@ -134,7 +134,7 @@ impl Connection {
         } else if self.tx.una > probe.end {
             // What came after the probe is acknowledged, and nothing told of a duplicate: the original was lost.
             self.tx.tlp = None;
-            self.stats.loss_probe_recovery += 1;
+            self.stats.rare.loss_probe_recovery += 1;
             if self.tx.recovery == Recovery::Open {
                 self.tx.win.ssthresh = self.tx.cc.on_loss(&self.tx.win, now);
                 if !self.tx.cc.controls() {
@@ -152,7 +152,7 @@ impl Connection {
     /// say that it was spurious.
     fn check_spurious_timeout(&mut self, now: Instant, d: &Delivered, news: News) {
         if d.lowest_original.is_some_and(|end| end <= self.tx.high) {
-            self.stats.spurious_rtos += 1;
+            self.stats.rare.spurious_rtos += 1;
             self.undo_loss(now);
             return;
         }
@@ -266,9 +266,9 @@ impl Connection {
         self.tx.force_lost = true;
         self.deadlines.probe = None;
         if self.sack {
-            self.stats.sack_recovery += 1;
+            self.stats.rare.sack_recovery += 1;
         } else {
-            self.stats.reno_recovery += 1;
+            self.stats.rare.reno_recovery += 1;
         }
     }
 

@@ -27,7 +27,7 @@ impl Connection {
         let due = |d: &mut Option<Instant>| d.take_if(|at| *at <= now).is_some();
         if due(&mut self.deadlines.delack) && self.ack.pending {
             // The guess was too short: the program answers later than that.
-            self.ack.ato = self.ack.ato.saturating_mul(2).min(DELACK_MAX);
+            self.ack.ato = self.ack.ato.get().saturating_mul(2).min(DELACK_MAX).into();
             self.ack.pingpong = false;
             self.ack.now = true;
             self.stats.delayed_acks += 1;
@@ -100,7 +100,7 @@ impl Connection {
         if self.tx.board.is_empty() {
             return;
         }
-        self.stats.loss_probes += 1;
+        self.stats.rare.loss_probes += 1;
         let new = self.unsent() > 0 && self.tx.wnd > self.tx.nxt - self.tx.una;
         self.tx.tlp = Some(Tlp { end: self.tx.nxt, retransmission: !new });
         if new {
@@ -135,10 +135,11 @@ impl Connection {
 
     /// Something came through again.
     pub(super) fn end_timeouts(&mut self, now: Instant) {
-        let since = core::mem::take(&mut self.total.rto_since);
+        let Some(total) = self.total.repairs.changed() else { return };
+        let since = core::mem::take(&mut total.rto_since);
         if since > Instant::ZERO {
             let ms = u32::try_from(now.since(since).as_millis()).unwrap_or(u32::MAX);
-            self.total.rto_ms = self.total.rto_ms.saturating_add(ms);
+            total.rto_ms = total.rto_ms.saturating_add(ms);
         }
     }
 
@@ -151,10 +152,10 @@ impl Connection {
     }
 
     fn time_out(&mut self) {
-        self.stats.abort_on_timeout += 1;
+        self.stats.rare.abort_on_timeout += 1;
         let error = self.soft_error.take().unwrap_or(Errno::ETIMEDOUT);
         if matches!(self.state, State::SynSent | State::SynReceived) {
-            self.stats.attempt_fails += 1;
+            self.stats.rare.attempt_fails += 1;
         }
         self.die(Some(error));
     }
@@ -167,10 +168,10 @@ impl Connection {
         }
         let nothing = self.is_synchronised() && self.tx.board.is_empty() && self.tx.una > BASE;
         if !nothing {
-            self.total.rtos.0 = self.total.rtos.0.saturating_add(1);
+            self.total.repairs.rtos.0 = self.total.repairs.rtos.0.saturating_add(1);
             if self.tx.retries == 0 {
-                self.total.rtos.1 = self.total.rtos.1.saturating_add(1);
-                self.total.rto_since = now;
+                self.total.repairs.rtos.1 = self.total.repairs.rtos.1.saturating_add(1);
+                self.total.repairs.rto_since = now;
             }
         }
         let syn = self.fast.passive && self.tx.una == BASE;
@@ -181,15 +182,15 @@ impl Connection {
                 self.rtt.back_off();
             }
             self.pending.syn = true;
-            self.stats.retrans_segs += 1;
-            self.total.retrans += 1;
+            self.stats.rare.retrans_segs += 1;
+            self.total.repairs.retrans += 1;
             self.deadlines.rto = Some(now + self.rtt.rto());
             return;
         }
         if self.tx.board.is_empty() {
             return;
         }
-        self.stats.timeouts += 1;
+        self.stats.rare.timeouts += 1;
         // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
         let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
         self.tx.frto = self.cfg.tunables.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
@@ -292,7 +293,7 @@ impl Connection {
         }
         self.deadlines.keepalive = Some(now + interval);
         self.keep_probes += 1;
-        self.stats.keepalive += 1;
+        self.stats.rare.keepalive += 1;
         self.pending.probe = true;
     }
 }

@@ -343,7 +343,7 @@ impl Connection {
             State::Closed | State::TimeWait | State::Listen => {}
             State::SynSent => self.die(None),
             _ if unread || abort => {
-                self.stats.abort_on_close += 1;
+                self.stats.rare.abort_on_close += 1;
                 self.die_with_reset(None);
             }
             State::FinWait2 => self.limit_fin_wait(now),
@@ -381,7 +381,7 @@ impl Connection {
         }
         match self.state {
             State::SynSent | State::SynReceived if hard => {
-                self.stats.attempt_fails += 1;
+                self.stats.rare.attempt_fails += 1;
                 self.die(Some(errno));
             }
             _ => self.soft_error = Some(errno),
