@@ -353,6 +353,11 @@ pub trait SuperBlock: Send + Sync + Any {
         String::new()
     }
 
+    /// Has it become read-only by itself, as damage was found, or a write has failed?
+    fn stopped(&self) -> bool {
+        false
+    }
+
     /// Do names come and go by themselves (`proc`)? The VFS then asks for each one every time, and remembers none.
     fn names_change(&self) -> bool {
         false

@@ -122,9 +122,9 @@ impl Super {
         self.size_max
     }
 
-    /// Is it mounted read-only?
+    /// Is it mounted read-only, or has it become so?
     pub fn read_only(&self) -> bool {
-        self.read_only.load(Ordering::Acquire)
+        self.read_only.load(Ordering::Acquire) || self.raw.stopped()
     }
 
     /// Only the mark: who changes it remounts the file system, and syncs before.
@@ -291,7 +291,7 @@ impl Super {
         self.write_back_older(None, Instant::FAR_FUTURE);
         // Others may have begun before, with files that were not in the list any more.
         drop(self.write_backs.write());
-        let synced = if self.read_only() { Ok(()) } else { self.raw.sync() };
+        let synced = if self.read_only.load(Ordering::Acquire) { Ok(()) } else { self.raw.sync() };
         self.errors.check(&self.told).and(synced)
     }
 

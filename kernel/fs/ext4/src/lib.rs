@@ -51,11 +51,13 @@ pub use file::space::Space;
 pub use inode::Time;
 pub use mount::Options;
 pub use name::{New, Rename, SetAttr};
+pub use sb::OnError;
 pub use vfs::{ExtType, EXT2, EXT3, EXT4};
 pub use xattr::change::SetMode;
 pub use xattr::VALUE_MAX;
 
 use cache::Cache;
+use core::sync::atomic::AtomicBool;
 use inode::{Inode, TimeField};
 use journal::Journal;
 use lkl_abi::{Errno, Result};
@@ -77,8 +79,12 @@ pub struct Ext4 {
     /// Inodes without a name that are still in use.
     orphans: HashSet<u32>,
     read_only: bool,
-    /// A commit has failed.
+    /// A commit has failed, or damage was found that nothing may be written after.
     failed: bool,
+    /// The same, for who does not hold the lock.
+    stopped: Arc<AtomicBool>,
+    /// What happens when damage is found.
+    on_error: OnError,
     journal: Option<Journal>,
     /// Blocks of the journal.
     journal_blocks: u64,
@@ -185,12 +191,14 @@ impl Ext4 {
         let seeds = sb.uuid.iter().chain(seed);
         let generation = seeds.fold(u64::from(sb.mnt_count), |g, &b| g.rotate_left(9) ^ u64::from(b));
         Self {
+            on_error: sb.on_error,
             sb,
             cache,
             verified: HashSet::new(),
             orphans: HashSet::new(),
             read_only,
             failed: false,
+            stopped: Arc::default(),
             journal: None,
             journal_blocks: 0,
             transaction: Transaction::default(),

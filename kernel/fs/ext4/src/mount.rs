@@ -7,8 +7,9 @@ use crate::error::{corrupt, refuse};
 use crate::features::{Compat, Incompat};
 use crate::inode::Time;
 use crate::journal::Journal;
-use crate::sb::{at, Superblock, STATE_CLEAN, STATE_ERRORS, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::sb::{at, OnError, Superblock, STATE_CLEAN, STATE_ERRORS, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 use crate::Ext4;
+use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::{Errno, Result};
 use lkl_ops::Disk;
 use std::sync::Arc;
@@ -31,11 +32,20 @@ pub struct Options {
     pub seed: [u8; 16],
     /// Do not replay the journal; only to read.
     pub no_replay: bool,
+    /// What happens when damage is found; `None`: as the superblock says.
+    pub on_error: Option<OnError>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_only: false, memory: 16 << 20, now: Time::default(), seed: [0; 16], no_replay: false }
+        Self {
+            read_only: false,
+            memory: 16 << 20,
+            now: Time::default(),
+            seed: [0; 16],
+            no_replay: false,
+            on_error: None,
+        }
     }
 }
 
@@ -56,6 +66,7 @@ impl Ext4 {
         }
         let cache = Cache::new(disk, sb.block_size, sb.blocks_count, options.memory);
         let mut fs = Self::new(sb, cache, options.read_only, &options.seed);
+        fs.set_on_error(options.on_error);
         if !(options.no_replay && options.read_only) {
             fs.recover(options.now)?;
         }
@@ -63,6 +74,38 @@ impl Ext4 {
             fs.open_for_writing(options.now)?;
         }
         Ok(fs)
+    }
+
+    /// What happens from now on when damage is found; `None`: as the superblock says.
+    pub(crate) fn set_on_error(&mut self, on_error: Option<OnError>) {
+        self.on_error = on_error.unwrap_or(self.sb.on_error);
+    }
+
+    /// Damage was found: notes it in the superblock, and does what `errors=` says. What earlier operations have changed and no commit
+    /// has made durable is lost if nothing more is written, as on Linux.
+    pub(crate) fn damaged(&mut self) {
+        // e2fsck looks at what has errors even if it was unmounted.
+        self.sb.state |= STATE_ERRORS;
+        self.state |= STATE_ERRORS;
+        self.sb.errors.add(self.now.sec);
+        if self.on_error == OnError::Continue || self.failed {
+            return;
+        }
+        if !self.read_only {
+            if let Err(e) = self.write_superblock(false) {
+                tracing::error!(target: "lkl::ext4", error = ?e, "the superblock cannot be written");
+            }
+            tracing::error!(target: "lkl::ext4", "damaged: read-only from now on");
+            self.stop();
+        }
+        assert!(self.on_error != OnError::Panic, "ext4: damaged, and mounted with errors=panic");
+    }
+
+    /// Nothing is written from now on.
+    pub(crate) fn stop(&mut self) {
+        self.failed = true;
+        self.read_only = true;
+        self.stopped.store(true, Relaxed);
     }
 
     /// Says on the disk that it is mounted, and finishes what a crash has interrupted.
@@ -228,7 +271,11 @@ impl Ext4 {
             self.verified.clear();
             let mut raw = [0; SUPERBLOCK_SIZE];
             self.cache.read_through(&mut raw, SUPERBLOCK_OFFSET)?;
+            let (errors, state) = (self.sb.errors, self.sb.state);
             self.sb = Superblock::parse(&raw, disk.size())?;
+            // They were written past the journal, so what that has of them may be older.
+            self.sb.errors = errors;
+            self.sb.state |= state & STATE_ERRORS;
             if !replayed.fast.is_empty() {
                 self.replay_fast(&replayed.fast, replayed.end, now)?;
             }

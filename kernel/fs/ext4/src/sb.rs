@@ -2,7 +2,7 @@
 //!
 //! Source: `fs/ext4/ext4.h` names its fields; the layout is that of the kernel's documentation, "ext4: Data Structures and Algorithms".
 
-use crate::bytes::{cut, le16, le32, le64, put_le16, put_le32, put_u8, u8_at};
+use crate::bytes::{cut, le16, le32, le64, put_bytes, put_le16, put_le32, put_u8, u8_at};
 use crate::csum::crc32c;
 use crate::error::{corrupt, refuse};
 use crate::features::{self, Compat, Incompat, RoCompat};
@@ -19,8 +19,89 @@ pub(crate) const STATE_CLEAN: u16 = 1;
 /// `s_state`: errors were found.
 pub(crate) const STATE_ERRORS: u16 = 2;
 
+/// What happens when damage is found (`errors=`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnError {
+    /// It is noted in the superblock.
+    Continue,
+    /// Nothing more is written.
+    RemountReadOnly,
+    /// The kernel panics. No superblock is believed that says so, only the mount option.
+    Panic,
+}
+
+/// The errors that were found, as the superblock has them (`s_error_count` and what follows it).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct ErrorRecord {
+    pub(crate) count: u32,
+    /// In seconds.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) first_code: u8,
+    pub(crate) last_code: u8,
+    /// The first one since the mount is a new one, whose place, which is not known, is not that of those before.
+    pub(crate) is_first: bool,
+}
+
+/// `EXT4_ERR_EFSCORRUPTED`: what is on the disk cannot be.
+const CODE_CORRUPTED: u8 = 5;
+
+/// Where the superblock keeps what is known of the place of an error: inode, block, function, line.
+const FIRST_PLACE: (usize, usize) = (0x19c, 0x30);
+const LAST_PLACE: (usize, usize) = (0x1d0, 0x30);
+
+impl ErrorRecord {
+    fn parse(raw: &[u8]) -> Self {
+        let time = |lo, hi| i64::from(le32(raw, lo)) | i64::from(u8_at(raw, hi)) << 32;
+        Self {
+            count: le32(raw, at::ERROR_COUNT),
+            first: time(at::FIRST_ERROR, at::FIRST_ERROR_HI),
+            last: time(at::LAST_ERROR, at::LAST_ERROR_HI),
+            first_code: u8_at(raw, at::FIRST_CODE),
+            last_code: u8_at(raw, at::LAST_CODE),
+            is_first: false,
+        }
+    }
+
+    /// One more piece of damage was found.
+    pub(crate) fn add(&mut self, now: i64) {
+        if self.first == 0 {
+            (self.first, self.first_code, self.is_first) = (now, CODE_CORRUPTED, true);
+        }
+        (self.last, self.last_code) = (now, CODE_CORRUPTED);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn store(&self, raw: &mut [u8]) {
+        // Without a change, what e2fsck and others may read stays.
+        if *self == (Self { is_first: self.is_first, ..Self::parse(raw) }) {
+            return;
+        }
+        put_le32(raw, at::ERROR_COUNT, self.count);
+        for (lo, hi, time) in
+            [(at::FIRST_ERROR, at::FIRST_ERROR_HI, self.first), (at::LAST_ERROR, at::LAST_ERROR_HI, self.last)]
+        {
+            put_le32(raw, lo, time as u32);
+            put_u8(raw, hi, (time >> 32) as u8);
+        }
+        put_u8(raw, at::FIRST_CODE, self.first_code);
+        put_u8(raw, at::LAST_CODE, self.last_code);
+        if self.is_first {
+            put_bytes(raw, FIRST_PLACE.0, &[0; FIRST_PLACE.1]);
+        }
+        put_bytes(raw, LAST_PLACE.0, &[0; LAST_PLACE.1]);
+    }
+}
+
 /// Byte offsets of fields that are written.
 pub(crate) mod at {
+    pub(crate) const ERROR_COUNT: usize = 0x194;
+    pub(crate) const FIRST_ERROR: usize = 0x198;
+    pub(crate) const LAST_ERROR: usize = 0x1cc;
+    pub(crate) const FIRST_ERROR_HI: usize = 0x278;
+    pub(crate) const LAST_ERROR_HI: usize = 0x279;
+    pub(crate) const FIRST_CODE: usize = 0x27a;
+    pub(crate) const LAST_CODE: usize = 0x27b;
     pub(crate) const FREE_BLOCKS: usize = 0xc;
     pub(crate) const FREE_INODES: usize = 0x10;
     pub(crate) const MTIME: usize = 0x2c;
@@ -80,6 +161,9 @@ pub(crate) struct Superblock {
     pub(crate) csum_seed: u32,
     pub(crate) groups: u32,
     pub(crate) mnt_count: u16,
+    pub(crate) errors: ErrorRecord,
+    /// `s_errors`
+    pub(crate) on_error: OnError,
 }
 
 impl Superblock {
@@ -210,6 +294,12 @@ impl Superblock {
             csum_seed,
             groups,
             mnt_count: le16(raw, at::MNT_COUNT),
+            errors: ErrorRecord::parse(raw),
+            on_error: match le16(raw, 0x3c) {
+                1 => OnError::Continue,
+                // Also for one that asks for a panic: that is not for an image to say.
+                _ => OnError::RemountReadOnly,
+            },
         })
     }
 
@@ -246,6 +336,7 @@ impl Superblock {
         put_le32(raw, at::LAST_ORPHAN, self.last_orphan);
         put_le32(raw, at::WTIME, now as u32);
         put_u8(raw, at::WTIME_HI, (now >> 32) as u8);
+        self.errors.store(raw);
         self.seal(raw);
     }
 

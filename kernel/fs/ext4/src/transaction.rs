@@ -4,7 +4,7 @@
 use crate::bytes::{cut, set_bits};
 use crate::cache::write_sorted;
 use crate::inode::Time;
-use crate::sb::{Superblock, STATE_ERRORS, SUPERBLOCK_SIZE};
+use crate::sb::{Superblock, SUPERBLOCK_SIZE};
 use crate::Ext4;
 use lkl_abi::{Errno, Result};
 use std::collections::{BTreeSet, HashMap};
@@ -74,9 +74,7 @@ impl Ext4 {
                 self.cache.rollback();
                 self.take_back();
                 if e == Errno::EUCLEAN {
-                    // e2fsck looks at what has errors even if it was unmounted.
-                    self.sb.state |= STATE_ERRORS;
-                    self.state |= STATE_ERRORS;
+                    self.damaged();
                 }
                 Err(e)
             }
@@ -170,8 +168,7 @@ impl Ext4 {
         };
         if let Err(e) = result {
             tracing::error!(target: "lkl::ext4", error = ?e, "a commit failed: read-only from now on");
-            self.failed = true;
-            self.read_only = true;
+            self.stop();
             return Err(e);
         }
         Ok(())

@@ -8,8 +8,9 @@ mod promises;
 
 use crate::inode::Time;
 use crate::mount::Options;
-use crate::sb::{Superblock, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::sb::{OnError, Superblock, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 use crate::{Ext4, New};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use inode::Ext4Inode;
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
@@ -108,7 +109,10 @@ impl ExtType {
             match word {
                 "noload" | "norecovery" => own.no_replay = true,
                 // What is always so.
-                "acl" | "user_xattr" | "delalloc" | "barrier" | "barrier=1" | "data=ordered" | "errors=remount-ro" => {}
+                "acl" | "user_xattr" | "delalloc" | "barrier" | "barrier=1" | "data=ordered" => {}
+                "errors=continue" => own.on_error = Some(OnError::Continue),
+                "errors=remount-ro" => own.on_error = Some(OnError::RemountReadOnly),
+                "errors=panic" => own.on_error = Some(OnError::Panic),
                 _ => {
                     tracing::error!(target: "lkl::ext4", "not mounted: unknown option {word}");
                     return Err(Errno::EINVAL);
@@ -145,7 +149,9 @@ impl FileSystem for ExtType {
             return Err(crate::error::refuse(format_args!("it has features that {} has not", self.name)));
         }
         let fs = Ext4::mount(Arc::new(Device(device.clone())), &own)?;
-        Ok(Arc::new_cyclic(|this| Mounted { this: this.clone(), fs: Mutex::new(Rank::FsOperation, fs), device }))
+        let stopped = fs.stopped.clone();
+        let fs = Mutex::new(Rank::FsOperation, fs);
+        Ok(Arc::new_cyclic(|this| Mounted { this: this.clone(), fs, device, stopped }))
     }
 }
 
@@ -154,9 +160,21 @@ struct Mounted {
     this: std::sync::Weak<Self>,
     fs: Mutex<Ext4>,
     device: Arc<BlockDevice>,
+    /// Nothing is written any more, since damage was found or a write has failed.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Mounted {
+    /// Looks at something; damage that is found is noted.
+    fn look<T>(&self, run: impl FnOnce(&mut Ext4) -> Result<T>) -> Result<T> {
+        let mut fs = self.fs.lock();
+        let done = run(&mut fs);
+        if matches!(done, Err(Errno::EUCLEAN)) {
+            fs.damaged();
+        }
+        done
+    }
+
     /// What a new file is to be, in the terms of the format half; `xattrs` are those it gets from the start.
     fn new_inode<'a>(new: &'a NewInode<'a>) -> New<'a> {
         New {
@@ -177,7 +195,7 @@ impl SuperBlock for Mounted {
 
     fn inode(&self, ino: u64) -> Result<Arc<dyn Inode>> {
         let ino = number(ino)?;
-        let attr = self.fs.lock().file_attr(ino)?;
+        let attr = self.look(|fs| fs.file_attr(ino))?;
         let this = self.this.upgrade().ok_or(Errno::ESTALE)?;
         Ok(Arc::new(Ext4Inode::new(this, ino, &attr)))
     }
@@ -208,9 +226,16 @@ impl SuperBlock for Mounted {
     fn remount(&self, options: &MountOptions) -> Result<()> {
         let own = ExtType::options(options)?;
         let mut fs = self.fs.lock();
+        let on_error = own.on_error.or(Some(fs.on_error));
         if fs.is_read_only() == own.read_only {
+            fs.set_on_error(on_error);
             return Ok(());
         }
+        if self.stopped.load(Relaxed) {
+            // Only e2fsck, or the replay of the next mount, makes it one that may be written.
+            return Err(Errno::EROFS);
+        }
+        let own = Options { on_error, ..own };
         if !own.read_only && self.device.read_only() {
             return Err(Errno::EROFS);
         }
@@ -219,8 +244,26 @@ impl SuperBlock for Mounted {
             return Err(Errno::EBUSY);
         }
         fs.unmount()?;
-        *fs = Ext4::mount(Arc::new(Device(self.device.clone())), &own)?;
+        let fresh = Ext4::mount(Arc::new(Device(self.device.clone())), &own)?;
+        *fs = Ext4 { stopped: self.stopped.clone(), ..fresh };
         Ok(())
+    }
+
+    fn stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    fn show_options(&self) -> String {
+        let fs = self.fs.lock();
+        if fs.on_error == fs.sb.on_error {
+            return String::new();
+        }
+        match fs.on_error {
+            OnError::Continue => ",errors=continue",
+            OnError::RemountReadOnly => ",errors=remount-ro",
+            OnError::Panic => ",errors=panic",
+        }
+        .to_owned()
     }
 
     fn unmount(&self) -> Result<()> {

@@ -130,7 +130,7 @@ impl Inode for Ext4Inode {
     }
 
     fn flags(&self) -> Result<FileFlags> {
-        let attr = self.mounted.fs.lock().attr(self.ino)?;
+        let attr = self.mounted.look(|fs| fs.attr(self.ino))?;
         Ok(FileFlags { flags: attr.flags, project: attr.project })
     }
 
@@ -163,18 +163,18 @@ impl Inode for Ext4Inode {
     }
 
     fn lookup(&self, name: &[u8]) -> Result<u64> {
-        self.mounted.fs.lock().lookup(self.ino, name).map(u64::from)
+        self.mounted.look(|fs| fs.lookup(self.ino, name)).map(u64::from)
     }
 
     fn parent(&self) -> Result<u64> {
-        self.mounted.fs.lock().lookup(self.ino, b"..").map(u64::from)
+        self.mounted.look(|fs| fs.lookup(self.ino, b"..")).map(u64::from)
     }
 
     fn readdir(&self, cookie: u64, entry: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         let mut from = cookie;
         let mut told = false;
         loop {
-            let some = self.mounted.fs.lock().read_dir(self.ino, from);
+            let some = self.mounted.look(|fs| fs.read_dir(self.ino, from));
             let some = match some {
                 Ok(some) => some,
                 // What was listed counts; the next call tells what is wrong.
@@ -242,11 +242,11 @@ impl Inode for Ext4Inode {
     }
 
     fn read_link(&self) -> Result<Vec<u8>> {
-        self.mounted.fs.lock().read_link(self.ino)
+        self.mounted.look(|fs| fs.read_link(self.ino))
     }
 
     fn read(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let parts = self.mounted.fs.lock().plan_read(self.ino, offset, buf)?;
+        let parts = self.mounted.look(|fs| fs.plan_read(self.ino, offset, buf))?;
         // Nobody takes the blocks away meanwhile: the file's own lock is held for reading.
         for part in parts {
             let Some(buf) = buf.get_mut(part.at..part.at + part.len) else { return Err(Errno::EIO) };
@@ -260,6 +260,7 @@ impl Inode for Ext4Inode {
 
     fn reserve(&self, offset: u64, len: u64) -> Result<()> {
         let mut fs = self.mounted.fs.lock();
+        fs.writable()?;
         let runs = fs.missing(self.ino, offset, len)?;
         let mut state = self.state.lock();
         let new: Vec<(u64, u64)> = runs.iter().flat_map(|r| state.promises.missing(r.0, r.1)).collect();
@@ -342,7 +343,7 @@ impl Inode for Ext4Inode {
     }
 
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        self.mounted.fs.lock().xattr(self.ino, name)
+        self.mounted.look(|fs| fs.xattr(self.ino, name))
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], how: XattrSet, now: Timestamp) -> Result<()> {
@@ -359,7 +360,7 @@ impl Inode for Ext4Inode {
     }
 
     fn list_xattrs(&self) -> Result<Vec<Vec<u8>>> {
-        self.mounted.fs.lock().xattr_list(self.ino)
+        self.mounted.look(|fs| fs.xattr_list(self.ino))
     }
 
     fn as_any(&self) -> &dyn Any {

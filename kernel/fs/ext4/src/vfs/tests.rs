@@ -194,3 +194,74 @@ fn many_threads() {
     fs.unmount().unwrap();
     fsck(&disk);
 }
+
+/// An image with a directory whose only block is damaged, also in the journal.
+fn damaged() -> Vec<u8> {
+    let disk = Arc::new(MemDisk::new(image("-t ext4 -b 1024 -O metadata_csum")));
+    let fs = EXT4.mount(&options(&disk, false)).unwrap();
+    let root = fs.inode(fs.root()).unwrap();
+    let dir = fs.inode(root.create(b"dir", &new(InodeKind::Directory)).unwrap()).unwrap();
+    dir.create(b"this one is the mark", &new(InodeKind::Regular)).unwrap();
+    fs.unmount().unwrap();
+    let mut bytes = disk.contents();
+    for block in bytes.chunks_mut(1024) {
+        if let Some(at) = block.windows(20).position(|w| w == b"this one is the mark") {
+            block[at] = b'T';
+        }
+    }
+    bytes
+}
+
+/// What dumpe2fs says of a field of the superblock.
+fn said(disk: &MemDisk, field: &str) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    std::fs::write(&path, disk.contents()).unwrap();
+    let text = run("dumpe2fs", &["-h", path.to_str().unwrap()]).1;
+    text.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':')).map(|v| v.trim().to_owned())
+}
+
+#[test]
+fn damage_is_noted_and_stops_writing_if_asked_for() {
+    for (data, stops) in [("errors=continue", false), ("", false), ("errors=remount-ro", true)] {
+        let disk = Arc::new(MemDisk::new(damaged()));
+        assert_eq!((said(&disk, "FS Error count"), said(&disk, "Filesystem state")), (None, Some("clean".into())));
+        let fs = EXT4.mount(&MountOptions { data: data.into(), ..options(&disk, false) }).unwrap();
+        assert_eq!(fs.show_options(), if stops { ",errors=remount-ro" } else { "" });
+        let root = fs.inode(fs.root()).unwrap();
+        let dir = fs.inode(root.lookup(b"dir").unwrap()).unwrap();
+        assert_eq!((root.create(b"before", &new(InodeKind::Regular)).is_ok(), fs.stopped()), (true, false));
+        assert_eq!(dir.lookup(b"anything"), Err(Errno::EUCLEAN));
+        let after = root.create(b"after", &new(InodeKind::Regular));
+        assert_eq!((fs.stopped(), after.err()), (stops, stops.then_some(Errno::EROFS)), "{data}");
+        let writable = fs.remount(&MountOptions { data: data.into(), ..options(&disk, false) });
+        let file = fs.inode(root.lookup(b"before").unwrap()).unwrap();
+        let refused = stops.then_some(Errno::EROFS);
+        assert_eq!((file.reserve(0, 4096).err(), writable.err()), (refused, refused), "{data}");
+        drop((file, dir, root));
+        assert_eq!(fs.unmount().err(), stops.then_some(Errno::EIO));
+        assert_eq!(said(&disk, "FS Error count").as_deref(), Some("1"), "{data}");
+        let state = said(&disk, "Filesystem state").unwrap();
+        assert!(state.contains("with errors"), "{data}: {state}");
+
+        // The journal that comes back is older than what was written past it.
+        let fs = EXT4.mount(&options(&disk, false)).unwrap();
+        let root = fs.inode(fs.root()).unwrap();
+        assert_eq!(root.lookup(b"after").is_ok(), !stops, "{data}");
+        drop(root);
+        fs.unmount().unwrap();
+        assert_eq!(said(&disk, "FS Error count").as_deref(), Some("1"), "{data}");
+        assert_eq!(said(&disk, "First error err").as_deref(), Some("EFSCORRUPTED"), "{data}");
+    }
+}
+
+#[test]
+fn damage_panics_if_asked_for() {
+    let disk = Arc::new(MemDisk::new(damaged()));
+    let fs = EXT4.mount(&MountOptions { data: "errors=panic".into(), ..options(&disk, false) }).unwrap();
+    let root = fs.inode(fs.root()).unwrap();
+    let dir = fs.inode(root.lookup(b"dir").unwrap()).unwrap();
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dir.lookup(b"anything")));
+    assert!(found.is_err());
+    assert_eq!(said(&disk, "FS Error count").as_deref(), Some("1"));
+}
