@@ -10,7 +10,7 @@
 //! ([`Heap::is_short`]), until enough has been given back.
 
 use crate::sys::host;
-use crate::thread;
+use crate::thread::{self, Thread};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::hint;
@@ -32,20 +32,33 @@ const RESERVE: usize = 16 << 20;
 /// With so many bytes in the free lists calls go on.
 const ENOUGH: isize = 4 << 20;
 
+/// The greatest size whose class is looked up, in bytes.
+const SMALL: usize = 1024;
+
+/// The classes of the multiples of [`MIN`], from 0 to [`SMALL`].
+static SMALL_CLASSES: [u8; SMALL / MIN + 1] = {
+    let mut classes = [0; SMALL / MIN + 1];
+    let mut i = 0;
+    while i < classes.len() {
+        classes[i] = class_of(i * MIN) as u8;
+        i += 1;
+    }
+    classes
+};
+
 /// The class of a size, which is at most [`MAX`].
-fn class_of(size: usize) -> usize {
-    let size = size.max(MIN);
-    let log = (usize::BITS - 1 - (size - 1).leading_zeros()) as usize;
-    if size == MIN {
+const fn class_of(size: usize) -> usize {
+    if size <= MIN {
         return 0;
     }
+    let log = (usize::BITS - 1 - (size - 1).leading_zeros()) as usize;
     // `2^log < size <= 2^(log+1)`: quarters of 2^log.
     let quarter = (size - 1 - (1 << log)) >> (log - 2);
     (log - MIN.trailing_zeros() as usize) * 4 + quarter + 1
 }
 
 /// The size of a class's blocks, in bytes.
-fn size_of_class(class: usize) -> usize {
+const fn size_of_class(class: usize) -> usize {
     if class == 0 {
         return MIN;
     }
@@ -56,7 +69,15 @@ fn size_of_class(class: usize) -> usize {
 
 /// The size and alignment that a layout is served with: blocks of a class are aligned to the greatest power of two
 /// that divides the class's size, so a greater alignment is got by rounding the size up to it.
+#[inline]
 fn class_for(layout: &Layout) -> Option<usize> {
+    if layout.align() <= MIN && layout.size() <= SMALL {
+        return Some(SMALL_CLASSES[layout.size().div_ceil(MIN)].into());
+    }
+    class_for_others(layout)
+}
+
+fn class_for_others(layout: &Layout) -> Option<usize> {
     let align = layout.align().max(MIN);
     if align > PAGE {
         return None;
@@ -79,7 +100,20 @@ impl Spin {
     }
 
     pub(crate) fn lock(&self) {
-        let me = if thread::is_ours() { Self::LIBRARY } else { Self::PROGRAM };
+        self.lock_as(thread::current());
+    }
+
+    /// [`Spin::lock`], for the calling thread, which is `t`.
+    #[inline]
+    fn lock_as(&self, t: &Thread) {
+        let me = if t.is_ours() { Self::LIBRARY } else { Self::PROGRAM };
+        if self.0.compare_exchange_weak(Self::FREE, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.wait_as(me);
+        }
+    }
+
+    #[cold]
+    fn wait_as(&self, me: u8) {
         let mut spins = 0u32;
         while self.0.compare_exchange_weak(Self::FREE, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while self.0.load(Ordering::Relaxed) != Self::FREE {
@@ -139,19 +173,20 @@ unsafe impl Sync for Heap {}
 
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
 
-thread_local! {
-    static SHARD: core::cell::Cell<usize> = const { core::cell::Cell::new(usize::MAX) };
+/// The calling thread's shard.
+#[inline]
+fn shard_of(t: &Thread) -> usize {
+    match t.shard.get() {
+        0 => first_shard(t),
+        n => n as usize - 1,
+    }
 }
 
-fn shard_index() -> usize {
-    SHARD
-        .try_with(|s| {
-            if s.get() == usize::MAX {
-                s.set(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
-            }
-            s.get()
-        })
-        .unwrap_or(0)
+#[cold]
+fn first_shard(t: &Thread) -> usize {
+    let shard = NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    t.shard.set(shard as u32 + 1);
+    shard
 }
 
 /// Maps fresh memory; null if there is none.
@@ -240,14 +275,6 @@ impl Heap {
         }
     }
 
-    /// While memory is short: so many bytes came back to the free lists.
-    #[inline]
-    fn came_back(&self, bytes: isize) {
-        if self.short.load(Ordering::Relaxed) {
-            self.back.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
-
     /// Takes every lock, so that a child of `fork` finds the lists whole.
     pub(crate) fn freeze(&self) {
         for s in &self.shards {
@@ -301,9 +328,11 @@ impl Heap {
         at as *mut u8
     }
 
+    #[inline]
     fn take(&self, class: usize) -> *mut u8 {
-        let shard = &self.shards[shard_index()];
-        shard.lock.lock();
+        let t = thread::current();
+        let shard = &self.shards[shard_of(t)];
+        shard.lock.lock_as(t);
         // SAFETY: under the lock; the list's blocks are free and hold the link.
         let block = unsafe {
             let head = &mut (*shard.lists.get())[class];
@@ -314,10 +343,17 @@ impl Heap {
             block
         };
         shard.lock.unlock();
-        if !block.is_null() {
-            self.came_back(-(size_of_class(class) as isize));
-            return block.cast();
+        if block.is_null() {
+            return self.take_elsewhere(shard, class);
         }
+        if self.short.load(Ordering::Relaxed) {
+            self.back.fetch_sub(size_of_class(class) as isize, Ordering::Relaxed);
+        }
+        block.cast()
+    }
+
+    #[cold]
+    fn take_elsewhere(&self, shard: &Shard, class: usize) -> *mut u8 {
         match self.steal(shard, class) {
             block if block.is_null() => self.carve(size_of_class(class)),
             block => block.cast(),
@@ -360,11 +396,15 @@ impl Heap {
         null_mut()
     }
 
+    #[inline]
     fn give(&self, class: usize, block: *mut u8) {
-        let shard = &self.shards[shard_index()];
+        let t = thread::current();
+        let shard = &self.shards[shard_of(t)];
         let block: *mut Free = block.cast();
-        self.came_back(size_of_class(class) as isize);
-        shard.lock.lock();
+        if self.short.load(Ordering::Relaxed) {
+            self.back.fetch_add(size_of_class(class) as isize, Ordering::Relaxed);
+        }
+        shard.lock.lock_as(t);
         // SAFETY: under the lock; the block is ours again, at least 16 bytes and aligned for a pointer.
         unsafe {
             let head = &mut (*shard.lists.get())[class];

@@ -73,7 +73,7 @@ impl Keeper {
 
     /// Rings the eventfd of a member's thread.
     fn ring(&self, event: &Arc<AtomicI32>) {
-        if thread::is_ours() {
+        if thread::current().is_ours() {
             sys::ring(event.load(Ordering::Acquire));
             return;
         }

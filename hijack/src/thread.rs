@@ -1,10 +1,9 @@
 //! What the library knows of each thread of the program.
 //!
-//! Plain cells in static thread-local storage: no destructor, no allocation, fit for signal handlers. What must be let
+//! Plain cells in static thread-local storage, all zero at first: no destructor, no allocation, fit for signal handlers. What must be let
 //! go when the thread ends (its [`Caller`](crate::door::Caller)) is kept behind a pthread key.
 
 use core::cell::Cell;
-use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// One thread.
@@ -25,43 +24,69 @@ pub(crate) struct Thread {
     pub(crate) cancelled: AtomicBool,
     /// Who it is in the kernel.
     pub(crate) caller: Cell<*mut crate::door::Caller>,
-    /// The connection of the child to which it is about to lend its memory; -1 for none.
-    pub(crate) child: Cell<i32>,
+    /// One more than the connection of the child to which it is about to lend its memory; 0 for none.
+    child: Cell<i32>,
     /// Where the child to which it lends its memory has gone: a directory on an image, or the host's if empty; null if nowhere.
     pub(crate) spawn_cwd: Cell<*mut Vec<u8>>,
     /// The environment that it gave to the last `execve` that failed.
     pub(crate) env: Cell<*mut crate::exec::Env>,
+    /// One more than its shard of the heap; 0 as long as it has none.
+    pub(crate) shard: Cell<u32>,
+}
+
+impl Thread {
+    /// Is it one of the library's own?
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.depth.get() >= OURS
+    }
+
+    /// The connection of the child to which it is about to lend its memory; -1 for none.
+    pub(crate) fn child(&self) -> i32 {
+        self.child.get() - 1
+    }
+
+    /// Puts another one in its place, and answers the old one.
+    pub(crate) fn replace_child(&self, connection: i32) -> i32 {
+        self.child.replace(connection + 1) - 1
+    }
 }
 
 /// The depth of the library's own threads.
 const OURS: u32 = 1 << 16;
 
-thread_local! {
-    static THREAD: Thread = const {
-        Thread {
-            depth: Cell::new(0),
-            spawning: Cell::new(false),
-            lent_depth: Cell::new(0),
-            deferred: Cell::new(0),
-            ran: Cell::new(false),
-            no_restart: Cell::new(false),
-            cancelled: AtomicBool::new(false),
-            caller: Cell::new(null_mut()),
-            child: Cell::new(-1),
-            spawn_cwd: Cell::new(null_mut()),
-            env: Cell::new(null_mut()),
-        }
-    };
-}
+// In the block that libc makes for each thread with the program's own (the "initial-exec" model): its address is the thread pointer
+// and an offset. `thread_local!` would call the loader for it, in each call and for each block of the heap; a library
+// that is loaded before the program starts need not.
+core::arch::global_asm!(
+    ".pushsection .tbss.lkl_hijack_thread, \"awT\", @nobits",
+    ".balign {align}",
+    ".hidden lkl_hijack_thread",
+    ".globl lkl_hijack_thread",
+    ".type lkl_hijack_thread, @object",
+    ".size lkl_hijack_thread, {size}",
+    "lkl_hijack_thread:",
+    ".zero {size}",
+    ".popsection",
+    align = const align_of::<Thread>(),
+    size = const size_of::<Thread>(),
+);
 
 /// The calling thread. It lives as long as the thread: the answer must not be given to another one.
-#[inline]
+#[inline(always)]
 pub(crate) fn current() -> &'static Thread {
-    THREAD.with(|t| {
-        // SAFETY: a thread-local without a destructor is there until its thread is gone, and the callers of this
-        // function do not pass it on.
-        unsafe { &*core::ptr::from_ref(t) }
-    })
+    let at: *const Thread;
+    // SAFETY: the address of the thread's own block, which is zero at first: a `Thread` of which nothing is known. It is
+    // there until the thread is gone, and the callers of this function do not pass it on.
+    unsafe {
+        core::arch::asm!(
+            "mov {at}, qword ptr [rip + lkl_hijack_thread@gottpoff]",
+            "add {at}, qword ptr fs:[0]",
+            at = out(reg) at,
+            options(pure, nomem, nostack)
+        );
+        &*at
+    }
 }
 
 /// While it lives, the thread is inside the library.
@@ -87,10 +112,6 @@ impl Drop for Inside {
     }
 }
 
-/// Is the calling thread one of the library's own?
-pub(crate) fn is_ours() -> bool {
-    current().depth.get() >= OURS
-}
 
 /// Makes the calling thread one of the library's own: its calls are always the host's.
 pub(crate) fn make_ours() {

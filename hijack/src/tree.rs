@@ -275,13 +275,13 @@ pub(crate) fn before_spawn(t: &Thread) {
     PARENT.store(true, Ordering::Release);
     if (fds::any_kernel() || cwd::ours()) && any() {
         let _marked = fds::tag::all();
-        t.child.set(announce().unwrap_or(-1));
+        t.replace_child(announce().unwrap_or(-1));
     }
 }
 
 /// That child is another program by now, or has ended.
 pub(crate) fn after_spawn(t: &Thread) {
-    let_go(t.child.replace(-1));
+    let_go(t.replace_child(-1));
     cwd::child_has_gone(t);
 }
 
@@ -314,7 +314,7 @@ pub(crate) fn passed(t: &Thread) -> Option<[i32; 2]> {
         return None;
     }
     let connection = if t.spawning.get() {
-        t.child.get()
+        t.child()
     } else {
         if fds::any_kernel() && window_or_direct().is_ok() {
             let _marked = fds::tag::all();

@@ -226,7 +226,7 @@ extern "C" fn before_child() {
 
 /// That child is another program now, or there is none.
 fn after_child(t: &'static Thread) {
-    if t.child.get() >= 0 {
+    if t.child() >= 0 {
         let inside = Inside::enter(t);
         tree::after_spawn(t);
         drop(inside);

@@ -214,7 +214,7 @@ pub(crate) struct FirstNumbers;
 
 impl FirstNumbers {
     fn who() -> &'static dyn Descriptors {
-        if thread::is_ours() {
+        if thread::current().is_ours() {
             &Numbers
         } else {
             &HostNumbers
