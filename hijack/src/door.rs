@@ -26,6 +26,7 @@ use lkl_abi::{Errno, Result};
 use lkl_host::{Config, RealHost, Slept, ThreadParker};
 use lkl_kernel::{unpark, Kernel, PollFd, PollRegistration, Process, Task};
 use lkl_ops::{Descriptors, Instant};
+use lkl_sync::Events;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -407,14 +408,41 @@ impl Caller {
         }
     }
 
-    /// What an epoll instance has to tell.
+    /// Puts a waiter for the thread on an epoll instance, for as long as the answer lives.
     ///
     /// # Errors
     /// `EBADF`, `EINVAL`
-    pub(crate) fn epoll_ready(&self, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+    pub(crate) fn epoll_watch(&self, epfd: i32) -> Result<Watch<'_>> {
         match self {
-            Self::Direct { instance, task, .. } => instance.kernel.epoll_ready(task, epfd, max),
-            Self::Remote(client) => client.epoll_ready(epfd, max),
+            Self::Direct { instance, task, .. } => {
+                instance.kernel.epoll_watch(task, epfd, unpark(task.parker())).map(Watch::Direct)
+            }
+            Self::Remote(_) => {
+                let mut us = [PollFd { fd: epfd, events: Events::IN, revents: Events::EMPTY }];
+                self.watch(&mut us).map(|(_ready, watch)| watch)
+            }
+        }
+    }
+
+    /// Gives what an epoll instance has to tell, `max` events at most, to `sink`. `waiting`: after [`Caller::epoll_watch`].
+    ///
+    /// # Errors
+    /// `EBADF`, `EINVAL`
+    pub(crate) fn epoll_ready(
+        &self,
+        epfd: i32,
+        max: usize,
+        waiting: bool,
+        mut sink: impl FnMut(u32, u64),
+    ) -> Result<()> {
+        match self {
+            Self::Direct { instance, task, .. } => {
+                instance.kernel.epoll_ready(task, epfd, max, waiting, sink).map(drop)
+            }
+            Self::Remote(client) => {
+                client.epoll_ready(epfd, max)?.into_iter().for_each(|(events, data)| sink(events, data));
+                Ok(())
+            }
         }
     }
 
@@ -609,7 +637,7 @@ pub(crate) fn wake(fd: i32) {
     match instance() {
         Some(i) => {
             if let Ok(file) = i.process.file(fd) {
-                file.file().wait_queue().wake(lkl_sync::Events::READ);
+                file.file().wait_queue().wake(Events::READ);
             }
         }
         None => {

@@ -112,7 +112,6 @@ impl Drop for Inside {
     }
 }
 
-
 /// Makes the calling thread one of the library's own: its calls are always the host's.
 pub(crate) fn make_ours() {
     current().depth.set(OURS);

@@ -38,7 +38,7 @@ pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<
     let host = RealHost::new(hooks).map_err(|e| ConfigError::new("NET_TAP", "", format!("no eventfd: {e}")))?;
     let kernel = Kernel::boot_with(host.clone(), options);
     let weak = Arc::downgrade(&kernel);
-    host.serve(move || weak.upgrade().and_then(|kernel| kernel.service()));
+    host.serve(move |enough| weak.upgrade().and_then(|kernel| kernel.service_until(enough)));
     tracing::info!("kernel booted");
     if let Some(net) = &config.net {
         bring_up(&kernel, &host, net)?;

@@ -248,7 +248,7 @@ impl ThreadParker {
         let theirs = all.len();
         all.extend_from_slice(fds);
         loop {
-            let next = host.run_service();
+            let next = host.run_service(&|| self.word.load(SeqCst) & TOKEN != 0);
             if deadline.is_some_and(|d| d <= host.now()) {
                 return self.take(self.word.swap(0, SeqCst)).unwrap_or(Slept::TimedOut);
             }

@@ -90,8 +90,8 @@ fn move_high(fd: RawFd) -> RawFd {
     }
 }
 
-/// What serves the kernel: answers its next deadline.
-pub(crate) type Service = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
+/// What serves the kernel: answers its next deadline. It is given what says that the caller need not wait any more.
+pub(crate) type Service = Box<dyn Fn(&dyn Fn() -> bool) -> Option<Instant> + Send + Sync>;
 
 /// The word of who drives, and what goes with it.
 pub(crate) struct State {
@@ -177,8 +177,9 @@ impl RealHost {
         }))
     }
 
-    /// Says what serves the kernel. The first call counts. It is not called while nobody sleeps for it.
-    pub fn serve(&self, service: impl Fn() -> Option<Instant> + Send + Sync + 'static) {
+    /// Says what serves the kernel. The first call counts. It is not called while nobody sleeps for it. It is given a function
+    /// that tells whether who serves has what he waits for, so that the rest can be left to the next one.
+    pub fn serve(&self, service: impl Fn(&dyn Fn() -> bool) -> Option<Instant> + Send + Sync + 'static) {
         let _first = self.service.set(Box::new(service));
     }
 
@@ -270,9 +271,9 @@ impl RealHost {
     }
 
     /// Serves the kernel; answers until when it is fine to sleep, as far as the kernel is concerned.
-    pub(crate) fn run_service(&self) -> Instant {
+    pub(crate) fn run_service(&self, enough: &dyn Fn() -> bool) -> Instant {
         self.state.rearmed.store(u64::MAX, SeqCst);
-        let next = self.service.get().and_then(|service| service()).unwrap_or(Instant::FAR_FUTURE);
+        let next = self.service.get().and_then(|service| service(enough)).unwrap_or(Instant::FAR_FUTURE);
         self.state.promised.store(next.as_nanos(), SeqCst);
         next
     }

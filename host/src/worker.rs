@@ -74,7 +74,7 @@ fn drive(host: &RealHost, me: u32) {
     let mut rung = true;
     while !s.stop.load(SeqCst) {
         s.rounds.fetch_add(1, SeqCst);
-        let mut until = host.run_service();
+        let mut until = host.run_service(&|| false);
         if s.workers.load(SeqCst) != me {
             return;
         }

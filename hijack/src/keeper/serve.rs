@@ -149,13 +149,14 @@ impl Session<'_> {
             }
             op::READY => {
                 let mut at = a[1];
-                let found = self.kernel.epoll_ready(&self.task, a[0] as i32, a[2] as usize)?;
-                for (events, data) in &found {
-                    process.mem().write(at, &u64::from(*events).to_ne_bytes())?;
-                    process.mem().write(at.wrapping_add(8), &data.to_ne_bytes())?;
-                    at = at.wrapping_add(16);
-                }
-                Ok(found.len() as u64)
+                let (mut written, waiting) = (Ok(()), self.watch.is_some());
+                let found =
+                    self.kernel.epoll_ready(&self.task, a[0] as i32, a[2] as usize, waiting, |events, data| {
+                        let pair = (u128::from(data) << 64 | u128::from(events)).to_ne_bytes();
+                        written = written.and_then(|()| process.mem().write(at, &pair));
+                        at = at.wrapping_add(pair.len() as u64);
+                    })?;
+                written.map(|()| found as u64)
             }
             op::PATH => {
                 let file = process.file(a[0] as i32)?;

@@ -12,9 +12,7 @@ use crate::xlate::{self, EPOLL_EVENT};
 use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{nr, Errno, Result};
 use lkl_host::Slept;
-use lkl_kernel::PollFd;
 use lkl_ops::{Instant, UserMem};
-use lkl_sync::Events;
 use smallvec::SmallVec;
 
 /// Most events of a call, however many are asked for.
@@ -73,6 +71,8 @@ const FEW: usize = 16;
 struct Found {
     bytes: SmallVec<[u8; FEW * EPOLL_EVENT]>,
     max: usize,
+    /// The thread has a waiter on the instance.
+    waiting: bool,
 }
 
 impl Found {
@@ -85,12 +85,12 @@ impl Found {
     }
 
     fn take_kernels(&mut self, c: &Caller, epfd: i32) -> Result<()> {
-        for (events, data) in c.epoll_ready(epfd, self.room())? {
-            let at = self.bytes.len();
-            self.bytes.resize(at + EPOLL_EVENT, 0);
-            xlate::put_epoll_event(&mut self.bytes[at..], events, data);
-        }
-        Ok(())
+        let (room, waiting) = (self.room(), self.waiting);
+        c.epoll_ready(epfd, room, waiting, |events, data| {
+            let mut event = [0; EPOLL_EVENT];
+            xlate::put_epoll_event(&mut event, events, data);
+            self.bytes.extend_from_slice(&event);
+        })
     }
 
     fn take_hosts(&mut self, epfd: i32) -> Result<()> {
@@ -137,8 +137,8 @@ fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>
     if found.len() > 0 || over(deadline, c) {
         return Ok(());
     }
-    let mut us = [PollFd { fd: epfd, events: Events::IN, revents: Events::EMPTY }];
-    let (_ready, _watch) = c.watch(&mut us)?;
+    let _watch = c.epoll_watch(epfd)?;
+    found.waiting = true;
     loop {
         collect(c, epfd, found)?;
         if found.len() > 0 {
@@ -193,7 +193,7 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
             Ok(mask) => mask,
             Err(e) => return errno(e),
         };
-        let mut found = Found { bytes: SmallVec::new(), max: room };
+        let mut found = Found { bytes: SmallVec::new(), max: room, waiting: false };
         let mut result = sleep_for(c, epfd, &mut found, deadline).map(|()| found.len());
         if found.len() > 0 && mem::Own.write(to, &found.bytes).is_err() {
             // Another thread has taken the memory away.

@@ -28,7 +28,7 @@ fn toy(device: bool) -> Arc<Toy> {
         waiters: Mutex::new(Vec::new()),
     });
     let weak = Arc::downgrade(&toy);
-    host.serve(move || weak.upgrade().and_then(|t| t.service()));
+    host.serve(move |_| weak.upgrade().and_then(|t| t.service()));
     if device {
         host.watch(toy.pipe.0.as_raw_fd());
     }

@@ -160,8 +160,13 @@ impl Epoll {
     }
 
     /// Takes up to `max` events, giving each to `sink`; it stops when `sink` fails, and answers that only if nothing
-    /// was given before. Answers the count.
-    pub(crate) fn harvest(&self, max: usize, mut sink: impl FnMut(u32, u64) -> Result<()>) -> Result<usize> {
+    /// was given before. Answers the count. `waiting`: the caller is among the waiters of the instance.
+    pub(crate) fn harvest(
+        &self,
+        max: usize,
+        waiting: bool,
+        mut sink: impl FnMut(u32, u64) -> Result<()>,
+    ) -> Result<usize> {
         // Files that are kept from closing under the lock; dropped after it.
         let mut held: SmallVec<[Arc<OpenFile>; 8]> = SmallVec::new();
         let mut again: SmallVec<[Arc<Item>; 8]> = SmallVec::new();
@@ -209,7 +214,7 @@ impl Epoll {
             !ready.list.is_empty()
         };
         drop(interest);
-        if more && count > 0 {
+        if more && count > 0 && self.queue.waiters() > usize::from(waiting) {
             // For another thread that waits for the same instance.
             self.queue.wake(Events::READ);
         }
@@ -370,28 +375,33 @@ pub(crate) fn control(
 }
 
 impl Kernel {
-    /// What the epoll instance `epfd` has to tell now: up to `max` pairs of events and the `data` given with them.
-    /// Edge-triggered and one-shot entries are used up by it, as by `epoll_wait`. Never blocks. To wait for more, use
-    /// [`Kernel::epoll_watch`], or put `epfd` in a [`Kernel::poll_set`].
+    /// What the epoll instance `epfd` has to tell now: gives up to `max` pairs of events and the `data` given with them to `sink`, and
+    /// answers how many. Edge-triggered and one-shot entries are used up by it, as by `epoll_wait`. Never blocks. To wait for more, use
+    /// [`Kernel::epoll_watch`], or put `epfd` in a [`Kernel::poll_set`]; `waiting` says that the caller has done so.
     ///
     /// # Errors
     /// `EBADF`, `EINVAL` if it is not an epoll instance.
-    pub fn epoll_ready(&self, task: &Task, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+    pub fn epoll_ready(
+        &self,
+        task: &Task,
+        epfd: i32,
+        max: usize,
+        waiting: bool,
+        mut sink: impl FnMut(u32, u64),
+    ) -> Result<usize> {
         if self.oopsed() {
             return Err(Errno::EIO);
         }
         let file = task.process().file(epfd)?;
         let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
-        let mut found = Vec::new();
         if max == 0 || !epoll.maybe_ready() {
-            return Ok(found);
+            return Ok(0);
         }
         self.guard("epoll_ready", || {
-            epoll.harvest(max, |events, data| {
-                found.push((events, data));
+            epoll.harvest(max, waiting, |events, data| {
+                sink(events, data);
                 Ok(())
             })
-        })?;
-        Ok(found)
+        })
     }
 }

@@ -113,11 +113,17 @@ impl Kernel {
     /// Reads the devices and does what is due. Answers when it wants to be called next at the latest. Any thread may
     /// call it, several at once too.
     pub fn service(&self) -> Option<Instant> {
+        self.service_until(&|| false)
+    }
+
+    /// The same, for a caller who waits for something: once `enough` says that it has come, no device need be read any more that had
+    /// nothing else lately. What is left there is for the next call.
+    pub fn service_until(&self, enough: &dyn Fn() -> bool) -> Option<Instant> {
         if self.oopsed() {
             return None;
         }
         let serve = || {
-            let net = self.net.service();
+            let net = self.net.service_until(enough);
             let files = self.vfs.get().and_then(|vfs| vfs.service(self.now()));
             Ok(net.into_iter().chain(files).min())
         };

@@ -72,9 +72,11 @@ impl Drop for PollRegistration {
                 let file = w.file.file();
                 file.wait_queue().deregister(r);
                 // A wake-up that was meant for one waiter only and that this one did not use is passed on.
-                let unused = file.poll() & w.events;
-                if w.exclusive && !unused.is_empty() {
-                    file.wait_queue().wake(unused);
+                if w.exclusive && file.wait_queue().waiters() > 0 {
+                    let unused = file.poll() & w.events;
+                    if !unused.is_empty() {
+                        file.wait_queue().wake(unused);
+                    }
                 }
             }
         }

@@ -225,6 +225,15 @@ impl Rig {
         fd as u64
     }
 
+    /// What an epoll instance has to tell, `max` events at most.
+    pub(crate) fn epoll_ready(&self, epfd: u64, max: usize) -> Vec<(u32, u64)> {
+        let mut found = Vec::new();
+        let count =
+            self.kernel.epoll_ready(&self.task, epfd as i32, max, false, |events, data| found.push((events, data)));
+        assert_eq!(count, Ok(found.len()));
+        found
+    }
+
     /// Another thread of the process.
     pub(crate) fn thread(&self) -> (Task, Arc<Bed>) {
         let bed = Bed::new(&self.clock, false);

@@ -19,6 +19,7 @@ mod input;
 mod ip;
 mod link;
 mod linkcfg;
+mod local;
 mod loopback;
 mod mcast;
 mod ndisc;

@@ -1,7 +1,7 @@
 //! Links: `lo` and the Ethernet devices, their state and counters.
 
 use crate::sysctl::{Ipv4Conf, Ipv6Conf, NeighConf};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
 use lkl_abi::if_::{ARPHRD_ETHER, ARPHRD_LOOPBACK, IFF_LOOPBACK, IFF_LOWER_UP, IFF_RUNNING, IFF_UP};
 use lkl_abi::if_link::{IF_OPER_DOWN, IF_OPER_UNKNOWN, IF_OPER_UP};
 use lkl_ops::{Features, NetDev};
@@ -62,6 +62,8 @@ pub struct Link {
     pub(crate) features: Features,
     /// Held by who reads the device, so that frames stay in order.
     pub(crate) reading: AtomicBool,
+    /// How often in a row it had one frame when it was read (`Net::read_devices`).
+    pub(crate) lone: AtomicU8,
     /// How many members want all frames (`PACKET_MR_PROMISC`).
     pub(crate) promiscuity: AtomicU32,
     pub(crate) allmulti: AtomicU32,
@@ -88,6 +90,7 @@ impl Link {
             dev,
             features,
             reading: AtomicBool::new(false),
+            lone: AtomicU8::new(0),
             promiscuity: AtomicU32::new(0),
             allmulti: AtomicU32::new(0),
             groups: Mutex::new(Rank::PacketTable, HashMap::new()),

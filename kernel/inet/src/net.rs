@@ -76,6 +76,7 @@ pub struct Net {
     pub(crate) fib: RwLock<Fib>,
     /// Changes whenever routes found before may be wrong.
     pub(crate) generation: AtomicU64,
+    pub(crate) local: crate::local::LocalCache,
     sinks: RwLock<Vec<Arc<dyn NetEventSink>>>,
     neigh_alarm: Alarm,
     config_alarm: Alarm,
@@ -122,6 +123,7 @@ impl Net {
                 config: RwLock::new(Rank::NetConfig, Config::default()),
                 fib: RwLock::new(Rank::Routes, Fib::default()),
                 generation: AtomicU64::new(1),
+                local: crate::local::LocalCache::default(),
                 sinks: RwLock::new(Rank::Leaf, Vec::new()),
                 neigh_alarm,
                 config_alarm,
@@ -258,7 +260,12 @@ impl Net {
     /// Reads the devices, runs the loopback queue and the timers; answers the next deadline. Callable from several
     /// threads at once.
     pub fn service(&self) -> Option<Instant> {
-        let busy = self.read_devices();
+        self.service_until(&|| false)
+    }
+
+    /// The same; a device is left as it is once `enough` says so, if it is likely to have nothing else.
+    pub fn service_until(&self, enough: &dyn Fn() -> bool) -> Option<Instant> {
+        let busy = self.read_devices(enough);
         self.run_loopback();
         self.timers.run(self.now());
         self.run_loopback();

@@ -80,7 +80,8 @@ impl Net {
 
     /// Cached routes are no longer valid.
     pub(crate) fn routes_changed(&self) {
-        self.generation.fetch_add(1, Relaxed);
+        let before = self.generation.fetch_add(1, Relaxed);
+        self.local.begin(before + 1);
     }
 
     pub(crate) fn insert_route(&self, route: Arc<RouteEntry>, mode: AddMode) -> Result<()> {
@@ -167,9 +168,24 @@ impl Net {
 
     /// What table `local` says of an address: [`Kind::Local`], [`Kind::Broadcast`], ...
     pub fn local_kind(&self, ip: IpAddr) -> Option<Kind> {
+        let IpAddr::V4(ip4) = ip else { return self.look_local(ip).map(|(kind, _)| kind) };
+        // Read first: an answer of older routes must not pass for one of newer ones.
+        let generation = self.generation.load(Relaxed);
+        if let Some(known) = self.local.get(ip4, generation) {
+            return known;
+        }
+        let found = self.look_local(ip);
+        if !found.is_some_and(|(_, expires)| expires) {
+            self.local.put(ip4, generation, found.map(|(kind, _)| kind));
+        }
+        found.map(|(kind, _)| kind)
+    }
+
+    /// Looks an address up in table `local`; says also whether that can become wrong by itself.
+    fn look_local(&self, ip: IpAddr) -> Option<(Kind, bool)> {
         let fib = self.fib.read();
         let found = fib.lookup_in(TABLE_LOCAL, &Key::to(ip), &|_: u32| Some((true, String::new())), self.now())?;
-        found.ok().map(|f| f.route.kind)
+        found.ok().map(|f| (f.route.kind, f.route.expires.is_some()))
     }
 
     /// The routes that an address brings with it.

@@ -6,6 +6,7 @@
 use crate::wire::ethernet::Mac;
 use core::net::IpAddr;
 use core::time::Duration;
+use foldhash::quality::RandomState;
 use lkl_ops::Instant;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -180,7 +181,7 @@ struct Slot<P> {
 /// The neighbours of all interfaces, with packets of type `P` waiting.
 pub struct Table<P> {
     config: Config,
-    slots: HashMap<Key, Slot<P>>,
+    slots: HashMap<Key, Slot<P>, RandomState>,
     due: BTreeSet<(Instant, Key)>,
     /// Spreads the reachable time.
     seed: u32,
@@ -204,7 +205,7 @@ pub struct Advert {
 impl<P> Table<P> {
     /// An empty table. `seed` spreads its timings.
     pub fn new(config: Config, seed: u32) -> Self {
-        Self { config, slots: HashMap::new(), due: BTreeSet::new(), seed: seed | 1, dropped: 0 }
+        Self { config, slots: HashMap::default(), due: BTreeSet::new(), seed: seed | 1, dropped: 0 }
     }
 
     /// The settings.

@@ -154,6 +154,11 @@ impl WaitQueue {
         drop(gone);
     }
 
+    /// How many waiters there are.
+    pub fn waiters(&self) -> usize {
+        self.len.load(Ordering::SeqCst)
+    }
+
     /// Calls the waiters that are interested in any of `ready`.
     pub fn wake(&self, ready: Events) {
         self.wake_any(ready);

@@ -81,7 +81,7 @@ impl Instance {
         let host = RealHost::new(Hooks { clock, ..Hooks::default() })?;
         let kernel = Kernel::boot_with(host.clone(), options);
         let weak = Arc::downgrade(&kernel);
-        host.serve(move || weak.upgrade().and_then(|kernel| kernel.service()));
+        host.serve(move |enough| weak.upgrade().and_then(|kernel| kernel.service_until(enough)));
         let process = kernel.process(PID, Arc::new(OwnMemory), Arc::new(Lowest::new()));
         Ok(Arc::new(Self {
             kernel,

@@ -209,9 +209,12 @@ fn epoll_wait(cx: &Ctx<'_>, epfd: u64, events: u64, max: u64, timeout: Option<Du
         busy: cx.kernel.busy_poll(),
         ..Blocking::on(cx.task.parker())
     };
+    let mut tries = 0;
     let result = block_on(how, epoll.queue(), Events::READ, || {
         let mut at = events;
-        let count = epoll.harvest(max, |events, data| {
+        tries += 1;
+        // It waits from the second time on.
+        let count = epoll.harvest(max, tries > 1, |events, data| {
             let mut raw = [0; EPOLL_EVENT_SIZE];
             let (head, tail) = raw.split_at_mut(EPOLL_EVENT_DATA);
             head.get_mut(..4).ok_or(Errno::EFAULT)?.copy_from_slice(&events.to_ne_bytes());

@@ -82,7 +82,7 @@ fn tcp_of_both_versions() {
         let event = [&(EPOLLIN | EPOLLRDHUP).to_ne_bytes()[..], &[0; 4], &9u64.to_ne_bytes()].concat();
         let event = net.rig.mem.put(&event);
         net.rig.call(nr::EPOLL_CTL, &[epfd, u64::from(EPOLL_CTL_ADD), server, event]).unwrap();
-        let ready = || net.rig.kernel.epoll_ready(&net.rig.task, epfd as i32, 4).unwrap();
+        let ready = || net.rig.epoll_ready(epfd, 4);
         assert_eq!(ready(), []);
         net.send(client, b"hello").unwrap();
         assert_eq!(ready(), [(EPOLLIN, 9)]);

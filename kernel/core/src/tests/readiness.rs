@@ -140,9 +140,9 @@ fn an_epoll_instance_can_be_in_a_set() {
         assert_eq!(rig.task.parker().park(None), lkl_ops::Woken::Unparked);
     });
     assert_eq!(set.check(&mut fds), 1);
-    assert_eq!(rig.kernel.epoll_ready(&rig.task, epfd as i32, 10), Ok(vec![(1, 42)]));
+    assert_eq!(rig.epoll_ready(epfd, 10), [(1, 42)]);
     lamp.set(0);
-    assert_eq!(rig.kernel.epoll_ready(&rig.task, epfd as i32, 10), Ok(vec![]));
+    assert_eq!(rig.epoll_ready(epfd, 10), []);
 }
 
 #[test]

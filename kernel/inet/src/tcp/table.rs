@@ -5,11 +5,12 @@ use super::socket::TcpSocket;
 use crate::options::Beginnings;
 use crate::sysctl::Sysctl;
 use crate::{FlowKey, Net, Route};
-use core::hash::{BuildHasher, Hasher};
+use core::hash::{BuildHasher, Hash, Hasher};
 use core::sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{Relaxed, Release},
 };
+use foldhash::quality;
 use lkl_abi::{Errno, Result};
 use lkl_net::tcp::{Settings, TimeWait, Tunables};
 use lkl_ops::Instant;
@@ -20,12 +21,26 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 /// Both ends of a connection. IPv4-mapped addresses are kept as IPv4.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tuple {
     pub(super) local: (IpAddr, u16),
     pub(super) remote: (IpAddr, u16),
     /// The link that a link-local peer is on, else 0.
     pub(super) scope: u32,
+}
+
+impl Hash for Tuple {
+    /// In few words: it is done for each segment.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let number = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        let ports = u64::from(self.local.1) << 48 | u64::from(self.remote.1) << 32 | u64::from(self.scope);
+        state.write_u128(number(self.local.0));
+        state.write_u128(number(self.remote.0));
+        state.write_u64(ports);
+    }
 }
 
 impl Tuple {
@@ -154,8 +169,8 @@ impl Tuple {
 /// A shard of the table.
 #[derive(Default)]
 pub(super) struct Entries {
-    v4: HashMap<V4, Entry>,
-    other: HashMap<Tuple, Entry>,
+    v4: HashMap<V4, Entry, quality::RandomState>,
+    other: HashMap<Tuple, Entry, quality::RandomState>,
 }
 
 impl Entries {
@@ -191,6 +206,8 @@ type Listeners = HashMap<u16, Vec<(IpAddr, Arc<TcpSocket>)>>;
 /// The TCP sockets of a namespace.
 pub struct TcpTable {
     shards: Vec<Shard>,
+    /// Says which shard.
+    places: quality::RandomState,
     hasher: RandomState,
     listeners: RwLock<Listeners>,
     pub(super) ports: Mutex<Ports>,
@@ -214,6 +231,7 @@ impl Default for TcpTable {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::new(Rank::Demux, Entries::default())).collect(),
+            places: quality::RandomState::default(),
             hasher: RandomState::new(),
             listeners: RwLock::new(Rank::Demux, HashMap::new()),
             ports: Mutex::new(Rank::Ports, Ports::default()),
@@ -272,8 +290,8 @@ impl TcpTable {
 
     fn shard(&self, tuple: &Tuple) -> &Shard {
         let hash = match tuple.v4() {
-            Some(key) => self.hasher.hash_one(key),
-            None => self.hasher.hash_one(tuple),
+            Some(key) => self.places.hash_one(key),
+            None => self.places.hash_one(tuple),
         };
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
@@ -370,7 +388,7 @@ impl Net {
         // the secret of this namespace and by that of the table.
         let mut h = self.tcp.hasher.build_hasher();
         h.write_u64(self.secret ^ salt);
-        core::hash::Hash::hash(tuple, &mut h);
+        tuple.hash(&mut h);
         h.finish()
     }
 

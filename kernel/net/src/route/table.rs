@@ -5,8 +5,9 @@
 
 use super::{mask, Kind, Prefix, Route};
 use core::net::IpAddr;
+use foldhash::HashMap;
 use lkl_abi::{Errno, Result};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How a route is added (`NLM_F_*`).
