@@ -158,7 +158,9 @@ fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>
     }
 }
 
-/// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
+/// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`. A function of its own, for other calls must do with the little stack that a thread of
+/// the program may have, and this one has room for events.
+#[inline(never)]
 pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, mask_size: u64) -> isize {
     if max <= 0 || max as usize > i32::MAX as usize / EPOLL_EVENT {
         return errno(Errno::EINVAL);

@@ -5,8 +5,9 @@
 
 use crate::lock::{Mutex, Rank};
 use core::sync::atomic::{AtomicU64, Ordering};
+use foldhash::HashMap;
 use lkl_ops::Instant;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 /// Who has deadlines.

@@ -10,7 +10,6 @@ use lkl_abi::Errno;
 use lkl_net::tcp::{Connection, Event, SegmentOut, State, Stats, TimeWait};
 use lkl_ops::Instant;
 use lkl_sync::{Events, Mutex, Rank, TimerTarget};
-use smallvec::SmallVec;
 use std::sync::Weak;
 
 /// The most payload that one packet carries through the stack.
@@ -55,10 +54,17 @@ impl OutQueue {
         self.sending.store(false, SeqCst);
     }
 
-    fn put(&self, segments: impl IntoIterator<Item = SegmentOut>) {
+    /// Puts in what `next` gives; answers whether that was anything.
+    fn fill(&self, mut next: impl FnMut() -> Option<SegmentOut>) -> bool {
+        // Most often there is nothing.
+        let Some(first) = next() else { return false };
         let mut all = self.segments.lock();
-        all.extend(segments);
+        all.push(first);
+        while let Some(segment) = next() {
+            all.push(segment);
+        }
         self.len.store(all.len(), SeqCst);
+        true
     }
 
     /// Has `send` called with what was put in, unless another thread is at it: that one will see it.
@@ -95,14 +101,7 @@ impl TcpSocket {
     pub(super) fn collect(&self, inner: &mut Inner, now: Instant) -> Work {
         let mut work = Work { tuple: inner.tuple, ..Work::default() };
         let Phase::Connection(c) = &mut inner.phase else { return work };
-        let mut out: SmallVec<[SegmentOut; 4]> = SmallVec::new();
-        while let Some(segment) = c.poll_transmit(now, MAX_GSO) {
-            out.push(segment);
-        }
-        if !out.is_empty() {
-            self.out.put(out);
-            work.out = true;
-        }
+        work.out = self.out.fill(|| c.poll_transmit(now, MAX_GSO));
         let held = c.memory();
         self.net.tcp.charge(core::mem::replace(&mut inner.charged, held), held);
         let events = c.take_events();
