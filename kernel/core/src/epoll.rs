@@ -15,6 +15,7 @@ mod tests;
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
 use crate::process::Task;
+use foldhash::HashMap;
 use item::Item;
 use lkl_abi::epoll::{
     EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLWAKEUP, EPOLL_CTL_ADD,
@@ -26,7 +27,7 @@ use lkl_file::{File, IovReader, IovWriter};
 use lkl_sync::{Events, Mutex, Rank, WaitQueue};
 use smallvec::SmallVec;
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// How deep instances may be nested.
@@ -60,7 +61,7 @@ pub(crate) struct Epoll {
 impl Epoll {
     pub(crate) fn new(ino: u64) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            interest: Mutex::new(Rank::EpollInterest, HashMap::new()),
+            interest: Mutex::new(Rank::EpollInterest, HashMap::default()),
             ready: Mutex::new(Rank::EpollReady, Ready::default()),
             queue: WaitQueue::new(),
             ino,

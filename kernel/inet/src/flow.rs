@@ -278,10 +278,8 @@ impl Net {
 
     /// A hash of a flow that others cannot foresee.
     pub(crate) fn flow_hash(&self, src: Option<IpAddr>, dst: IpAddr, ports: (u16, u16), proto: u8) -> u32 {
-        use core::hash::{Hash, Hasher};
-        let mut h = std::hash::DefaultHasher::new();
-        (self.secret, src, dst, ports, proto).hash(&mut h);
-        h.finish() as u32
+        use core::hash::BuildHasher;
+        self.flows.hash_one((src, dst, ports, proto)) as u32
     }
 
     /// The flow label of a flow, as Linux sets it on connected sockets (`net.ipv6.auto_flowlabels`).

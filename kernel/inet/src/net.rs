@@ -85,6 +85,8 @@ pub struct Net {
     next_ino: AtomicU64,
     /// Makes hashes and identifications hard to guess.
     pub(crate) secret: u64,
+    /// Hashes flows.
+    pub(crate) flows: foldhash::quality::RandomState,
     pub(crate) ids: crate::output::Ids,
     pub(crate) pmtu: crate::pmtu::PmtuCache,
     pub(crate) neigh: crate::neigh::NeighTable,
@@ -131,6 +133,7 @@ impl Net {
                 multicast_alarm,
                 next_ino: AtomicU64::new(1 << 16),
                 secret: u64::from_ne_bytes(secret),
+                flows: foldhash::quality::RandomState::default(),
                 ids: crate::output::Ids::new(1),
                 pmtu: crate::pmtu::PmtuCache::default(),
                 neigh: crate::neigh::NeighTable::default(),

@@ -7,6 +7,7 @@ use crate::tx::{IcmpError, RxMeta};
 use crate::{Net, SockInfo};
 use bytes::Bytes;
 use core::sync::atomic::Ordering::Relaxed;
+use foldhash::quality::RandomState;
 use lkl_abi::{Errno, Result};
 use lkl_file::File;
 use lkl_net::bpf::Ancillary;
@@ -22,11 +23,11 @@ type List = Vec<Weak<DatagramSocket>>;
 #[derive(Default)]
 struct Tables {
     /// All sockets by port: conflicts, groups.
-    ports: HashMap<u16, List>,
+    ports: HashMap<u16, List, RandomState>,
     /// Unconnected sockets by address and port.
-    bound: HashMap<(IpAddr, u16), List>,
+    bound: HashMap<(IpAddr, u16), List, RandomState>,
     /// Connected sockets by both ends: ours, the peer's.
-    connected: HashMap<(IpAddr, u16, IpAddr, u16), List>,
+    connected: HashMap<(IpAddr, u16, IpAddr, u16), List, RandomState>,
 }
 
 /// The UDP sockets of a namespace.
@@ -44,7 +45,7 @@ pub(crate) fn socket(net: &Arc<Net>, family: u16) -> Arc<dyn File> {
     DatagramSocket::new(net, Flavor::Udp, family, crate::ip::IPPROTO_UDP)
 }
 
-fn remove<K: core::hash::Hash + Eq>(map: &mut HashMap<K, List>, key: &K, socket: &DatagramSocket) {
+fn remove<K: core::hash::Hash + Eq>(map: &mut HashMap<K, List, RandomState>, key: &K, socket: &DatagramSocket) {
     if let Some(list) = map.get_mut(key) {
         list.retain(|s| !core::ptr::eq(s.as_ptr(), socket));
         if list.is_empty() {

@@ -63,7 +63,7 @@ fn sysrq() {
     std::panic::set_hook(hook);
     assert_eq!(result, Err(Errno::EIO));
     assert!(rig.kernel.oopsed());
-    assert_eq!(rig.kernel.epoll_ready(&rig.task, ep as i32, 1), Err(Errno::EIO));
+    assert_eq!(rig.kernel.epoll_ready(&rig.task, ep as i32, 1, false, |_, _| {}), Err(Errno::EIO));
 }
 
 #[test]

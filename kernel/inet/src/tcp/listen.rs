@@ -9,6 +9,7 @@ use super::table::{Entry, Tuple};
 use crate::tx::RxMeta;
 use bytes::Bytes;
 use core::time::Duration;
+use foldhash::quality::RandomState;
 use lkl_net::tcp::{Connection, Request, RequestVerdict, Segment, SegmentOut, Settings};
 use lkl_ops::Instant;
 use lkl_sync::Events;
@@ -18,12 +19,12 @@ use std::sync::Arc;
 /// What a listening socket keeps.
 pub(super) struct Listener {
     backlog: usize,
-    requests: HashMap<Tuple, Request>,
+    requests: HashMap<Tuple, Request, RandomState>,
     due: BTreeSet<(Instant, u64)>,
     /// By a number of their own, since tuples have no order.
-    numbers: HashMap<u64, Tuple>,
+    numbers: foldhash::HashMap<u64, Tuple>,
     next_number: u64,
-    number_of: HashMap<Tuple, u64>,
+    number_of: HashMap<Tuple, u64, RandomState>,
     ready: VecDeque<Arc<TcpSocket>>,
     /// When a SYN was last answered by a cookie.
     pub(super) overflowed: Option<Instant>,
@@ -33,11 +34,11 @@ impl Listener {
     pub(super) fn new(backlog: usize) -> Self {
         Self {
             backlog,
-            requests: HashMap::new(),
+            requests: HashMap::default(),
             due: BTreeSet::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             next_number: 0,
-            number_of: HashMap::new(),
+            number_of: HashMap::default(),
             ready: VecDeque::new(),
             overflowed: None,
         }

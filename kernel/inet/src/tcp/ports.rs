@@ -1,7 +1,8 @@
 //! Who has which port. Shared by rules of `SO_REUSEADDR` and `SO_REUSEPORT` (`man 7 socket`), as Linux has them.
 
+use foldhash::HashMap;
 use lkl_abi::{Errno, Result};
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 /// One user of a port.
@@ -89,7 +90,7 @@ impl Users {
     fn insert(&mut self, id: u64, owner: Owner) {
         match self {
             Self::One(i, old) if *i == id => *old = owner,
-            Self::One(i, old) => *self = Self::Many(HashMap::from([(*i, *old), (id, owner)])),
+            Self::One(i, old) => *self = Self::Many(HashMap::from_iter([(*i, *old), (id, owner)])),
             Self::Many(all) => {
                 all.insert(id, owner);
             }
