@@ -168,24 +168,22 @@ impl Net {
         pkt.dst = crate::ip::unmap(pkt.dst);
         pkt.src = crate::ip::unmap(pkt.src);
         let v6 = pkt.dst.is_ipv6();
-        let route = match pkt.route.take() {
-            Some(r) if self.route_valid(&r) => r,
-            _ => match self.route_output(&flow_key(&pkt)) {
-                Ok(r) => r,
-                Err(e) => {
-                    if v6 {
-                        self.snmp().ip6.out_no_routes.inc();
-                    } else {
-                        self.snmp().ip.out_no_routes.inc();
-                    }
-                    return Err(e);
-                }
-            },
+        let known = pkt.route.take().filter(|r| self.route_valid(r));
+        let found;
+        let route: &Route = match &known {
+            Some(r) => r,
+            None => {
+                found = self.route_output(&flow_key(&pkt)).inspect_err(|_| {
+                    let s = self.snmp();
+                    if v6 { &s.ip6.out_no_routes } else { &s.ip.out_no_routes }.inc();
+                })?;
+                &found
+            }
         };
         if route.kind == Kind::Broadcast && !pkt.broadcast {
             return Err(Errno::EACCES);
         }
-        self.count_out(v6, &route, pkt.transport_len());
+        self.count_out(v6, route, pkt.transport_len());
         let multicast = route.kind == Kind::Multicast;
         let default_ttl = || match (multicast, route.hop_limit) {
             (true, _) => 1,
@@ -207,7 +205,7 @@ impl Net {
         };
         if route.is_local() || route.link.dev.is_none() {
             let kind = if multicast { PacketType::Multicast } else { PacketType::Host };
-            return self.send_ip(&ip, &pkt, &route, &Way::Loop, kind);
+            return self.send_ip(&ip, &pkt, route, &Way::Loop, kind);
         }
         if multicast || route.kind == Kind::Broadcast {
             let kind = if multicast { PacketType::Multicast } else { PacketType::Broadcast };
@@ -226,9 +224,9 @@ impl Net {
                 return Ok(());
             }
             let mac = if multicast { ethernet::multicast_mac(ip.dst) } else { ethernet::BROADCAST };
-            return self.send_ip(&ip, &pkt, &route, &Way::Mac(&route.link, mac), kind);
+            return self.send_ip(&ip, &pkt, route, &Way::Mac(&route.link, mac), kind);
         }
-        self.send_ip(&ip, &pkt, &route, &Way::Neighbour(&route.link, route.next_hop()), PacketType::Host)
+        self.send_ip(&ip, &pkt, route, &Way::Neighbour(&route.link, route.next_hop()), PacketType::Host)
     }
 
     /// Hands up what [`Net::ip_output_queued`] left. Called holding no lock.

@@ -5,6 +5,7 @@ use crate::timestamp::TxStamp;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// When a packet may be fragmented (`IP_MTU_DISCOVER`, `IPV6_MTU_DISCOVER`; `man 7 ip`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -63,7 +64,7 @@ pub struct IpTx {
     /// When it may be fragmented.
     pub pmtu: PmtuDisc,
     /// A route found before; looked up anew if it is no longer valid or absent.
-    pub route: Option<Route>,
+    pub route: Option<Arc<Route>>,
     /// Transport header.
     pub header: HeaderBytes,
     /// What follows it.

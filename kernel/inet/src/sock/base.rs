@@ -59,7 +59,7 @@ pub(crate) struct DatagramSocket {
     pub(crate) waiters: WaitQueue,
     binding: RwLock<Binding>,
     /// The way to the peer of a connected socket.
-    pub(crate) route: Mutex<Option<Route>>,
+    pub(crate) route: Mutex<Option<Arc<Route>>>,
     pub(crate) cork: Mutex<Option<Cork>>,
     pub(crate) queue: Mutex<ReceiveQueue>,
     pub(crate) errors: Mutex<ErrorQueue>,
@@ -474,7 +474,7 @@ impl Socket for DatagramSocket {
         b.remote = Some((route.dst, port));
         b.scope = oif;
         self.enter(b)?;
-        *self.route.lock() = Some(route);
+        *self.route.lock() = Some(Arc::new(route));
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use lkl_net::checksum::Sum;
 use lkl_net::route::Kind;
 use lkl_net::wire::{icmp, ipv4, udp};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A datagram that is being put together (`MSG_MORE`, `UDP_CORK`).
 pub(crate) struct Cork {
@@ -142,7 +143,7 @@ impl DatagramSocket {
         Ok(Target { ip, port, oif, flow_label, connected: false, dont_route, confirm, zerocopy })
     }
 
-    fn route_to(&self, to: &Target, control: &SendControl) -> Result<Route> {
+    fn route_to(&self, to: &Target, control: &SendControl) -> Result<Arc<Route>> {
         let b = self.binding();
         let asked = SendControl { stamps: None, stamp_number: None, ..*control };
         let plain = to.connected && asked == SendControl::default();
@@ -170,7 +171,7 @@ impl DatagramSocket {
                 return Err(Errno::EINVAL);
             }
         }
-        let route = self.net.route_output(&key)?;
+        let route = Arc::new(self.net.route_output(&key)?);
         if route.kind == Kind::Broadcast && !self.options.broadcast.load(Relaxed) {
             return Err(Errno::EACCES);
         }
@@ -207,7 +208,14 @@ impl DatagramSocket {
     }
 
     /// A packet with what the options and control messages say.
-    fn packet(&self, to: &Target, control: &SendControl, route: &Route, header: HeaderBytes, sum: Option<u16>) -> IpTx {
+    fn packet(
+        &self,
+        to: &Target,
+        control: &SendControl,
+        route: &Arc<Route>,
+        header: HeaderBytes,
+        sum: Option<u16>,
+    ) -> IpTx {
         let mut tx = IpTx::new(route.src, route.dst, self.protocol, header, sum);
         tx.oif = route.oif();
         self.inet.apply(&self.options, &mut tx);
@@ -246,7 +254,7 @@ impl DatagramSocket {
         TxStamp::new(socket, flags, key)
     }
 
-    fn send_udp(&self, to: &Target, control: &SendControl, route: &Route, data: Bytes) -> Result<()> {
+    fn send_udp(&self, to: &Target, control: &SendControl, route: &Arc<Route>, data: Bytes) -> Result<()> {
         let v6 = route.dst.is_ipv6();
         let segment = control.segment.unwrap_or(self.segment.load(Relaxed) as u16);
         if segment > 0 && data.len() > usize::from(segment) {
@@ -275,7 +283,7 @@ impl DatagramSocket {
         result
     }
 
-    fn send_udp_one(&self, to: &Target, control: &SendControl, route: &Route, data: Bytes) -> Result<()> {
+    fn send_udp_one(&self, to: &Target, control: &SendControl, route: &Arc<Route>, data: Bytes) -> Result<()> {
         let v6 = route.dst.is_ipv6();
         let b = self.binding();
         let header =
@@ -298,7 +306,7 @@ impl DatagramSocket {
     }
 
     /// An echo request; the kernel fills in identifier and checksum.
-    fn send_ping(&self, to: &Target, control: &SendControl, route: &Route, data: &Bytes) -> Result<()> {
+    fn send_ping(&self, to: &Target, control: &SendControl, route: &Arc<Route>, data: &Bytes) -> Result<()> {
         let v6 = route.dst.is_ipv6();
         let Some(h) = icmp::Header::parse(data) else { return Err(Errno::EINVAL) };
         let echo = if v6 { icmp::v6::ECHO_REQUEST } else { icmp::v4::ECHO };
@@ -313,7 +321,7 @@ impl DatagramSocket {
         self.net.ip_output(tx)
     }
 
-    fn send_raw(&self, to: &Target, control: &SendControl, route: &Route, data: Bytes) -> Result<()> {
+    fn send_raw(&self, to: &Target, control: &SendControl, route: &Arc<Route>, data: Bytes) -> Result<()> {
         let v6 = route.dst.is_ipv6();
         let made = if v6 { &self.inet.hdrincl6 } else { &self.inet.hdrincl }.load(Relaxed) != 0;
         if made {
@@ -365,7 +373,7 @@ impl DatagramSocket {
     }
 
     /// Fills in what the kernel does of a header that the program made (`man 7 raw`).
-    fn complete_header(&self, route: &Route, data: &Bytes) -> Result<Bytes> {
+    fn complete_header(&self, route: &Arc<Route>, data: &Bytes) -> Result<Bytes> {
         let mut p = data.to_vec();
         let header_len = usize::from(p.first().copied().unwrap_or(0) & 0xf) * 4;
         if p.len() < ipv4::HEADER_LEN || header_len < ipv4::HEADER_LEN || header_len > p.len() {

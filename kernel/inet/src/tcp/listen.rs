@@ -7,24 +7,32 @@ use super::fastopen::{FastOpenVerdict, Wishes};
 use super::socket::{Inner, Phase, Rare, TcpSocket};
 use super::table::{Entry, Tuple};
 use crate::tx::RxMeta;
+use crate::Route;
 use bytes::Bytes;
 use core::time::Duration;
 use foldhash::quality::RandomState;
 use lkl_net::tcp::{Connection, Request, RequestVerdict, Segment, SegmentOut, Settings};
 use lkl_ops::Instant;
 use lkl_sync::Events;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+
+/// A connection being made.
+struct Pending {
+    request: Request,
+    /// Its own, since tuples have no order.
+    number: u64,
+    /// The way to the peer.
+    route: Arc<Route>,
+}
 
 /// What a listening socket keeps.
 pub(super) struct Listener {
     backlog: usize,
-    requests: HashMap<Tuple, Request, RandomState>,
-    due: BTreeSet<(Instant, u64)>,
-    /// By a number of their own, since tuples have no order.
-    numbers: foldhash::HashMap<u64, Tuple>,
+    requests: HashMap<Tuple, Pending, RandomState>,
+    /// When something is to be done about them, with their numbers.
+    due: BTreeMap<(Instant, u64), Tuple>,
     next_number: u64,
-    number_of: HashMap<Tuple, u64, RandomState>,
     ready: VecDeque<Arc<TcpSocket>>,
     /// When a SYN was last answered by a cookie.
     pub(super) overflowed: Option<Instant>,
@@ -35,10 +43,8 @@ impl Listener {
         Self {
             backlog,
             requests: HashMap::default(),
-            due: BTreeSet::new(),
-            numbers: HashMap::default(),
+            due: BTreeMap::new(),
             next_number: 0,
-            number_of: HashMap::default(),
             ready: VecDeque::new(),
             overflowed: None,
         }
@@ -61,7 +67,7 @@ impl Listener {
     }
 
     pub(super) fn requests(&self) -> impl Iterator<Item = (&Tuple, &Request)> {
-        self.requests.iter()
+        self.requests.iter().map(|(tuple, pending)| (tuple, &pending.request))
     }
 
     pub(super) fn push_ready(&mut self, child: Arc<TcpSocket>) {
@@ -90,22 +96,17 @@ impl Listener {
         }
     }
 
-    fn insert(&mut self, tuple: Tuple, request: Request) {
+    fn insert(&mut self, tuple: Tuple, request: Request, route: Arc<Route>) {
         self.next_number += 1;
-        let n = self.next_number;
-        self.numbers.insert(n, tuple);
-        self.number_of.insert(tuple, n);
-        self.due.insert((request.deadline(), n));
-        self.requests.insert(tuple, request);
+        let number = self.next_number;
+        self.due.insert((request.deadline(), number), tuple);
+        self.requests.insert(tuple, Pending { request, number, route });
     }
 
-    fn remove(&mut self, tuple: &Tuple) -> Option<Request> {
-        let request = self.requests.remove(tuple)?;
-        if let Some(n) = self.number_of.remove(tuple) {
-            self.numbers.remove(&n);
-            self.due.remove(&(request.deadline(), n));
-        }
-        Some(request)
+    fn remove(&mut self, tuple: &Tuple) -> Option<Pending> {
+        let pending = self.requests.remove(tuple)?;
+        self.due.remove(&(pending.request.deadline(), pending.number));
+        Some(pending)
     }
 }
 
@@ -167,11 +168,12 @@ impl TcpSocket {
         let Some(me) = self.me.upgrade() else { return };
         let ext = &self.net.snmp().tcp_ext;
         // The route is looked up before the lock is taken.
-        let key = tuple.flow();
-        let Ok(route) = self.net.route_output(&key) else {
+        let ports = (tuple.local.1, tuple.remote.1);
+        let Ok(route) = self.find_route(Some(tuple.local.0), tuple.remote.0, tuple.scope, ports) else {
             ext.listen_drops.inc();
             return;
         };
+        let route = self.net.tcp.shared_route(route);
         let mut inner = self.inner.lock();
         let now = self.net.now();
         let settings = inner.settings.clone();
@@ -227,16 +229,17 @@ impl TcpSocket {
         if self.net.tcp.put_new(tuple, Entry::Request(me)).is_err() {
             return;
         }
-        l.insert(tuple, request);
+        l.insert(tuple, request, route.clone());
         drop(inner);
         self.arm(due);
-        self.answer(&tuple, answer);
+        self.answer(&tuple, answer, route);
     }
 
     /// Sends a segment of the handshake with the options of this socket.
-    pub(super) fn answer(&self, tuple: &Tuple, out: SegmentOut) {
+    pub(super) fn answer(&self, tuple: &Tuple, out: SegmentOut, route: Arc<Route>) {
         self.net.snmp().tcp.out_segs.inc();
         let mut tx = super::packet(tuple.local.0, tuple.remote.0, out);
+        tx.route = Some(route);
         self.inet.apply(&self.options, &mut tx);
         if tuple.scope != 0 {
             tx.oif = tuple.scope;
@@ -261,12 +264,13 @@ impl TcpSocket {
         let addr_locked = inner.addr_locked;
         let Phase::Listen(l) = &mut inner.phase else { return Some(payload) };
         let full = l.is_full();
-        let Some(request) = l.requests.get_mut(tuple) else { return Some(payload) };
+        let Some(Pending { request, route, .. }) = l.requests.get_mut(tuple) else { return Some(payload) };
         match request.on_segment(now, header, payload.len(), defer) {
             RequestVerdict::Drop => {}
             RequestVerdict::Answer(out) => {
+                let route = route.clone();
                 drop(inner);
-                self.answer(tuple, out);
+                self.answer(tuple, out, route);
             }
             RequestVerdict::Forget => {
                 l.remove(tuple);
@@ -295,15 +299,16 @@ impl TcpSocket {
                     tracing::debug!(target: "lkl::drop", "a handshake of {}: nobody accepts", meta.src);
                     return None;
                 }
-                let mut request = l.remove(tuple)?;
+                let Pending { mut request, route, .. } = l.remove(tuple)?;
                 let saved = request.take_saved_syn();
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
                 let child = self.child(tuple, connection, settings, addr_locked, meta, Wishes::default());
-                if saved.is_some() {
-                    let rare = Rare { save_syn: true, saved_syn: saved, ..Rare::default() };
-                    // Nobody else knows it yet.
-                    if let Some(mut inner) = child.inner.try_lock() {
+                // Nobody else knows it yet.
+                if let Some(mut inner) = child.inner.try_lock() {
+                    inner.route = Some(route);
+                    if saved.is_some() {
+                        let rare = Rare { save_syn: true, saved_syn: saved, ..Rare::default() };
                         inner.rare = Some(Box::new(rare));
                     }
                 }
@@ -388,37 +393,38 @@ impl TcpSocket {
 
     /// SYN-ACKs that were not answered are sent again, or given up.
     pub(super) fn requests_expire(&self, now: Instant) -> Option<Instant> {
-        let mut answers: Vec<(Tuple, SegmentOut)> = Vec::new();
+        let mut answers = Vec::new();
         let mut gone = Vec::new();
         let mut inner = self.inner.lock();
         let defer = self.deferral(inner.defer_accept_secs);
         let Phase::Listen(l) = &mut inner.phase else { return None };
-        while let Some(&(at, n)) = l.due.first() {
+        while let Some((&(at, n), &tuple)) = l.due.first_key_value() {
             if at > now {
                 break;
             }
             l.due.pop_first();
-            let Some(tuple) = l.numbers.get(&n).copied() else { continue };
-            let Some(request) = l.requests.get_mut(&tuple) else { continue };
+            let pending = l.requests.get_mut(&tuple).filter(|p| p.number == n);
+            let Some(Pending { request, route, .. }) = pending else { continue };
             let (answer, keep) = request.on_timer(now, defer);
+            let route = route.clone();
             let next = request.deadline().max(now + Duration::from_millis(1));
             if keep {
-                l.due.insert((request.deadline().max(next), n));
+                l.due.insert((request.deadline().max(next), n), tuple);
             } else {
                 l.remove(&tuple);
                 gone.push(tuple);
             }
-            answers.extend(answer.map(|a| (tuple, a)));
+            answers.extend(answer.map(|a| (tuple, a, route)));
         }
-        let next = l.due.first().map(|(at, _)| *at);
+        let next = l.due.first_key_value().map(|((at, _), _)| *at);
         drop(inner);
         for tuple in gone {
             self.net.tcp.remove(&tuple, Some(core::ptr::from_ref(self).cast()));
         }
-        for (tuple, answer) in answers {
+        for (tuple, answer, route) in answers {
             self.net.snmp().tcp.retrans_segs.inc();
             self.net.snmp().tcp_ext.tcp_syn_retrans.inc();
-            self.answer(&tuple, answer);
+            self.answer(&tuple, answer, route);
         }
         next
     }

@@ -22,7 +22,7 @@ impl TcpSocket {
     pub(super) fn answer_by_cookie(
         &self,
         tuple: &Tuple,
-        route: &Route,
+        route: &Arc<Route>,
         settings: &Arc<Settings>,
         syn: &Segment,
         now: Instant,
@@ -33,7 +33,7 @@ impl TcpSocket {
         let ext = &self.net.snmp().tcp_ext;
         ext.tcp_req_q_full_do_cookies.inc();
         ext.syncookies_sent.inc();
-        self.answer(tuple, out);
+        self.answer(tuple, out, route.clone());
     }
 
     /// An acknowledgement came that is for nothing known: if it has a cookie, it makes a connection. Answers whether there

@@ -195,7 +195,7 @@ impl TcpSocket {
             if tuple.scope != 0 {
                 tx.oif = tuple.scope;
             }
-            tx.route = route.as_deref().cloned();
+            tx.route.clone_from(&route);
             tx.stamp = stamp;
             if let Err(e) = self.net.ip_output_queued(tx) {
                 tracing::debug!(target: "lkl::drop", "a TCP segment to {} cannot be sent: {e}", tuple.remote.0);
