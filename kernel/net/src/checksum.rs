@@ -33,13 +33,15 @@ impl Sum {
             }
             sum += part;
         }
-        let mut words = chunks.remainder().chunks_exact(2);
+        let mut words = chunks.remainder().chunks_exact(4);
         for w in &mut words {
-            sum += u64::from(u16::from_ne_bytes([w[0], w[1]]));
+            sum += u64::from(u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
         }
-        if let [last] = words.remainder() {
-            sum += u64::from(u16::from_ne_bytes([*last, 0]));
+        let mut last = [0; 4];
+        for (to, from) in last.iter_mut().zip(words.remainder()) {
+            *to = *from;
         }
+        sum += u64::from(u32::from_ne_bytes(last));
         Self(self.0 + u64::from(u16::from_be(fold(sum))))
     }
 

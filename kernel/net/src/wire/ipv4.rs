@@ -1,7 +1,7 @@
 //! IPv4 headers (RFC 791).
 
 use super::{array, be16};
-use crate::checksum::{checksum, Sum};
+use crate::checksum::Sum;
 use core::net::Ipv4Addr;
 
 /// Bytes of a header without options.
@@ -100,21 +100,23 @@ impl Header {
     /// Appends it, with its checksum, to `out`. `header_len` must be that of the header with `options`, whose length
     /// is a multiple of four.
     pub fn emit(&self, options: &[u8], out: &mut Vec<u8>) {
-        let at = out.len();
         let frag = (self.fragment_offset / 8) as u16
             | if self.dont_fragment { DF } else { 0 }
             | if self.more_fragments { MF } else { 0 };
-        out.push(0x40 | ((HEADER_LEN + options.len()) / 4) as u8);
-        out.push(self.tos);
-        out.extend_from_slice(&(self.total_len as u16).to_be_bytes());
-        out.extend_from_slice(&self.id.to_be_bytes());
-        out.extend_from_slice(&frag.to_be_bytes());
-        out.extend_from_slice(&[self.ttl, self.protocol, 0, 0]);
-        out.extend_from_slice(&self.src.octets());
-        out.extend_from_slice(&self.dst.octets());
+        let mut h = [0; HEADER_LEN];
+        h[0] = 0x40 | ((HEADER_LEN + options.len()) / 4) as u8;
+        h[1] = self.tos;
+        h[2..4].copy_from_slice(&(self.total_len as u16).to_be_bytes());
+        h[4..6].copy_from_slice(&self.id.to_be_bytes());
+        h[6..8].copy_from_slice(&frag.to_be_bytes());
+        h[8] = self.ttl;
+        h[9] = self.protocol;
+        h[12..16].copy_from_slice(&self.src.octets());
+        h[16..20].copy_from_slice(&self.dst.octets());
+        let sum = Sum::new().add(&h).add_at(HEADER_LEN, options).finish();
+        h[10..12].copy_from_slice(&sum.to_be_bytes());
+        out.extend_from_slice(&h);
         out.extend_from_slice(options);
-        let sum = checksum(&out[at..]);
-        out[at + 10..at + 12].copy_from_slice(&sum.to_be_bytes());
     }
 }
 

@@ -19,7 +19,11 @@ impl Connection {
     /// When [`Connection::on_timer`] wants to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let d = &self.deadlines;
-        [d.rto, d.probe, d.reorder, d.persist, d.delack, d.keepalive, d.fin, d.pace].into_iter().flatten().min()
+        // Most are not set: as numbers they are compared without a branch for each.
+        let nanos = |at: Option<Instant>| at.map_or(u64::MAX, Instant::as_nanos);
+        let all = [d.rto, d.probe, d.reorder, d.persist, d.delack, d.keepalive, d.fin, d.pace];
+        let first = all.iter().fold(u64::MAX, |first, at| first.min(nanos(*at)));
+        (first != u64::MAX).then(|| Instant::from_nanos(first))
     }
 
     /// Does what is due at `now`; what is to be sent is then asked for by [`Connection::poll_transmit`].
