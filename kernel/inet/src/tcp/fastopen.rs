@@ -1,6 +1,7 @@
 //! Fast Open (RFC 7413) around the connection: cookies made and checked, cookies remembered, and the calls
 //! (`net.ipv4.tcp_fastopen`, `MSG_FASTOPEN`, `TCP_FASTOPEN*`).
 
+use super::listen::Beginning;
 use super::socket::{Inner, Phase, TcpSocket};
 use super::table::{Entry, Tuple};
 use crate::tx::RxMeta;
@@ -176,8 +177,9 @@ impl TcpSocket {
         let settings = inner.settings.clone();
         let fin = syn.has(Flags::FIN);
         let connection = Connection::accept_fast(request, settings.clone(), payload.clone(), fin, now);
-        let place = Wishes::waiting(waiting.clone());
-        let child = self.child(tuple, connection, settings, inner.addr_locked, meta, place);
+        let fast_open = Wishes::waiting(waiting.clone());
+        let from = Beginning { addr_locked: inner.addr_locked, fast_open, ..Beginning::default() };
+        let child = self.child(tuple, connection, settings, meta, from);
         if self.net.tcp.put_new(*tuple, Entry::Connection(child.clone())).is_err() {
             return FastOpenVerdict::Ignore;
         }

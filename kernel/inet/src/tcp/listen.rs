@@ -26,6 +26,17 @@ struct Pending {
     route: Arc<Route>,
 }
 
+/// What a connection has from how it was made.
+#[derive(Default)]
+pub(super) struct Beginning {
+    /// The listening socket is bound to an address.
+    pub(super) addr_locked: bool,
+    pub(super) fast_open: Wishes,
+    pub(super) route: Option<Arc<Route>>,
+    /// For `TCP_SAVED_SYN`.
+    pub(super) saved_syn: Option<Box<[u8]>>,
+}
+
 /// What a listening socket keeps.
 pub(super) struct Listener {
     backlog: usize,
@@ -303,15 +314,8 @@ impl TcpSocket {
                 let saved = request.take_saved_syn();
                 let mut connection = Connection::accept(&request, settings.clone(), now);
                 connection.on_segment(now, header, payload);
-                let child = self.child(tuple, connection, settings, addr_locked, meta, Wishes::default());
-                // Nobody else knows it yet.
-                if let Some(mut inner) = child.inner.try_lock() {
-                    inner.route = Some(route);
-                    if saved.is_some() {
-                        let rare = Rare { save_syn: true, saved_syn: saved, ..Rare::default() };
-                        inner.rare = Some(Box::new(rare));
-                    }
-                }
+                let from = Beginning { addr_locked, route: Some(route), saved_syn: saved, ..Beginning::default() };
+                let child = self.child(tuple, connection, settings, meta, from);
                 l.ready.push_back(child.clone());
                 self.net.tcp.put(*tuple, Entry::Connection(child.clone()));
                 drop(inner);
@@ -338,27 +342,27 @@ impl TcpSocket {
         tuple: &Tuple,
         c: Connection,
         settings: Arc<Settings>,
-        addr_locked: bool,
         meta: &RxMeta,
-        fast_open: Wishes,
+        from: Beginning,
     ) -> Arc<Self> {
+        let saved = |syn| Box::new(Rare { save_syn: true, saved_syn: Some(syn), ..Rare::default() });
         let inner = Inner {
             phase: Phase::Connection(Box::new(c)),
             local: tuple.local,
-            addr_locked,
+            addr_locked: from.addr_locked,
             port_locked: false,
             tuple: Some(*tuple),
             hashed: true,
             released: false,
             settings,
-            route: None,
+            route: from.route,
             defer_accept_secs: 0,
             no_quick_ack: false,
             old_port: 0,
             shut: 0,
-            fast_open,
+            fast_open: from.fast_open,
             charged: 0,
-            rare: None,
+            rare: from.saved_syn.map(saved),
             orphan: false,
             tuned: 0,
         };

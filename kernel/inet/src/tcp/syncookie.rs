@@ -1,5 +1,6 @@
 //! A listening socket under a flood of SYNs: it answers by cookies and keeps nothing (`net.ipv4.tcp_syncookies`).
 
+use super::listen::Beginning;
 use super::socket::{Phase, TcpSocket};
 use super::table::{Entry, Tuple};
 use crate::tx::RxMeta;
@@ -75,7 +76,8 @@ impl TcpSocket {
         }
         let mut connection = Connection::accept(&request, settings.clone(), now);
         connection.on_segment(now, ack, payload.clone());
-        let child = self.child(tuple, connection, settings, addr_locked, meta, Default::default());
+        let from = Beginning { addr_locked, ..Beginning::default() };
+        let child = self.child(tuple, connection, settings, meta, from);
         if self.net.tcp.put_new(*tuple, Entry::Connection(child.clone())).is_err() {
             return true;
         }
