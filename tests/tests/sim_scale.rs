@@ -1,6 +1,7 @@
 //! Many connections, and peers that mean no good: memory stays bounded, and others are served.
 
-use lkl_abi::Errno;
+use lkl_abi::epoll::EPOLL_EVENT_SIZE;
+use lkl_abi::{nr, Errno};
 use lkl_tests::crowd::{crowd, listener, talks};
 use lkl_tests::machine::{addresses, INET, NONBLOCK};
 use lkl_tests::wire::{Segment, Stub, ACK, SYN};
@@ -125,4 +126,71 @@ fn orphans_are_limited() {
     // Those that are left are given up in time.
     world.run_for(Duration::from_secs(400));
     assert_eq!(net.tcp_table().orphans(), 0);
+}
+
+/// An `epoll_wait` that does not wait: the descriptors that are ready.
+fn ready(m: &Machine, epoll: i32, most: usize) -> Vec<i32> {
+    let at = m.put(&[]);
+    let n = m.call(nr::EPOLL_PWAIT, [epoll as u64, at, most as u64, 0, 0, 0]).expect("epoll_pwait");
+    let events = m.get(n as usize * EPOLL_EVENT_SIZE);
+    events
+        .chunks_exact(EPOLL_EVENT_SIZE)
+        .filter_map(|e| e.get(8..12)?.try_into().ok())
+        .map(i32::from_le_bytes)
+        .collect()
+}
+
+/// Puts a descriptor into an epoll instance, to be told when it can be read.
+fn watch(m: &Machine, epoll: i32, fd: i32) {
+    let at = m.put(&[1u32.to_le_bytes(), [0; 4], fd.to_le_bytes(), [0; 4]].concat());
+    m.call(nr::EPOLL_CTL, [epoll as u64, 1, fd as u64, at, 0, 0]).expect("epoll_ctl");
+}
+
+/// A hundred thousand connections of one process do nothing, ten thousand more talk at once, all in one epoll instance. What is
+/// done for a call or a segment does not depend on how many there are: that would take hours here.
+#[test]
+fn a_hundred_thousand_idle() {
+    const IDLE: usize = 100_000;
+    const ACTIVE: usize = 10_000;
+    let world = World::new(5);
+    let m = Machine::new(&world);
+    let epoll = m.call(nr::EPOLL_CREATE1, [0; 6]).expect("epoll_create1") as i32;
+    let all = crowd(&m, &world, 1000, IDLE + ACTIVE);
+    for &(_, server) in &all {
+        watch(&m, epoll, server);
+    }
+    // Those that talk are spread among those that do not.
+    let (active, idle): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(i, _)| i % 11 == 0);
+    assert_eq!((active.len(), idle.len()), (ACTIVE, IDLE));
+    for round in 0..3u8 {
+        for (_, (client, _)) in &active {
+            assert_eq!(m.send(*client, &[round], 0), Ok(1));
+        }
+        world.settle();
+        let mut served = 0;
+        while served < ACTIVE {
+            let some = ready(&m, epoll, 512);
+            assert!(!some.is_empty(), "{served} of {ACTIVE} are told of in round {round}");
+            for fd in some {
+                assert_eq!(m.recv(fd, 10, 0), Ok(vec![round]));
+                assert_eq!(m.send(fd, &[round, 1], 0), Ok(2));
+                served += 1;
+            }
+        }
+        world.settle();
+        assert!(ready(&m, epoll, 512).is_empty());
+        for (_, (client, _)) in &active {
+            assert_eq!(m.recv(*client, 10, 0), Ok(vec![round, 1]));
+        }
+    }
+    // Nobody was forgotten, and each can be closed.
+    for (_, pair) in idle.iter().step_by(1000) {
+        talks(&m, &world, **pair);
+    }
+    for (client, server) in all {
+        m.close(client).expect("close");
+        m.close(server).expect("close");
+    }
+    world.run_for(Duration::from_secs(70));
+    assert!(m.kernel.net().tcp_sockets().is_empty(), "all are gone");
 }
