@@ -405,13 +405,14 @@ CASE(blocked_and_closed)
     pthread_join(k.thread, 0);
 }
 
-/* poll and epoll_wait while another thread closes what they wait for. */
+/* poll and epoll_wait while another thread closes what they wait for. That one prints what they answer, so that lines keep their order. */
+static int answered, answered_errno, answered_events;
+
 static void *in_poll(void *arg)
 {
     struct pollfd f = {*(int *)arg, POLLIN, 0};
-    int n = poll(&f, 1, 300);
-    printf("poll %d", n);
-    t_bits("", f.revents);
+    answered = poll(&f, 1, 300);
+    answered_events = f.revents;
     return 0;
 }
 
@@ -420,9 +421,10 @@ static int instance;
 static void *in_epoll(void *arg)
 {
     struct epoll_event e = {0};
-    int n = epoll_wait(instance, &e, 1, 300);
     (void)arg;
-    printf("epoll_wait %d %s %x\n", n, n < 0 ? t_errno(errno) : "", n > 0 ? e.events : 0);
+    answered = epoll_wait(instance, &e, 1, 300);
+    answered_errno = errno;
+    answered_events = answered > 0 ? (int)e.events : 0;
     return 0;
 }
 
@@ -442,6 +444,12 @@ CASE(polled_and_closed)
             if (sends)
                 OK(send(p[1], "abc", 3, MSG_NOSIGNAL));
             pthread_join(t, 0);
+            if (how == 0) {
+                printf("poll %d", answered);
+                t_bits("", answered_events);
+            } else {
+                printf("epoll_wait %d %s %x\n", answered, answered < 0 ? t_errno(answered_errno) : "", answered_events);
+            }
             close(instance);
             close(p[1]);
         }
