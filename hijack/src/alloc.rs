@@ -58,7 +58,7 @@ const fn class_of(size: usize) -> usize {
 }
 
 /// The size of a class's blocks, in bytes.
-const fn size_of_class(class: usize) -> usize {
+fn size_of_class(class: usize) -> usize {
     if class == 0 {
         return MIN;
     }
@@ -275,6 +275,14 @@ impl Heap {
         }
     }
 
+    /// While memory is short: so many blocks of a class came back to the free lists.
+    #[inline]
+    fn count(&self, class: usize, blocks: isize) {
+        if self.short.load(Ordering::Relaxed) {
+            self.back.fetch_add(blocks * size_of_class(class) as isize, Ordering::Relaxed);
+        }
+    }
+
     /// Takes every lock, so that a child of `fork` finds the lists whole.
     pub(crate) fn freeze(&self) {
         for s in &self.shards {
@@ -346,9 +354,7 @@ impl Heap {
         if block.is_null() {
             return self.take_elsewhere(shard, class);
         }
-        if self.short.load(Ordering::Relaxed) {
-            self.back.fetch_sub(size_of_class(class) as isize, Ordering::Relaxed);
-        }
+        self.count(class, -1);
         block.cast()
     }
 
@@ -401,9 +407,7 @@ impl Heap {
         let t = thread::current();
         let shard = &self.shards[shard_of(t)];
         let block: *mut Free = block.cast();
-        if self.short.load(Ordering::Relaxed) {
-            self.back.fetch_add(size_of_class(class) as isize, Ordering::Relaxed);
-        }
+        self.count(class, 1);
         shard.lock.lock_as(t);
         // SAFETY: under the lock; the block is ours again, at least 16 bytes and aligned for a pointer.
         unsafe {

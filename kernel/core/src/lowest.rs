@@ -101,10 +101,6 @@ impl Lowest {
     pub fn with_limit(limit: i32) -> Self {
         Self { used: Mutex::new(Rank::Leaf, Used::default()), limit: AtomicI32::new(limit) }
     }
-
-    fn has(&self, fd: i32) -> bool {
-        index(fd).is_some_and(|n| self.used.lock().all.contains(n))
-    }
 }
 
 impl Descriptors for Lowest {
@@ -117,7 +113,7 @@ impl Descriptors for Lowest {
     }
 
     fn dup(&self, fd: i32, min: i32, cloexec: bool) -> Result<i32> {
-        if !self.has(fd) {
+        if !index(fd).is_some_and(|n| self.used.lock().all.contains(n)) {
             return Err(Errno::EBADF);
         }
         self.alloc(FileKind::File, min, cloexec)
@@ -125,10 +121,11 @@ impl Descriptors for Lowest {
 
     fn dup_to(&self, fd: i32, to: i32, cloexec: bool) -> Result<()> {
         let to = Some(to).filter(|to| *to < self.limit.load(Relaxed)).and_then(index).ok_or(Errno::EBADF)?;
-        if !self.has(fd) {
+        let mut used = self.used.lock();
+        if !index(fd).is_some_and(|n| used.all.contains(n)) {
             return Err(Errno::EBADF);
         }
-        self.used.lock().put(to, cloexec);
+        used.put(to, cloexec);
         Ok(())
     }
 

@@ -179,12 +179,10 @@ impl TcpSocket {
         let Some(me) = self.me.upgrade() else { return };
         let ext = &self.net.snmp().tcp_ext;
         // The route is looked up before the lock is taken.
-        let ports = (tuple.local.1, tuple.remote.1);
-        let Ok(route) = self.find_route(Some(tuple.local.0), tuple.remote.0, tuple.scope, ports) else {
+        let Ok(route) = self.route_of(&tuple) else {
             ext.listen_drops.inc();
             return;
         };
-        let route = self.net.tcp.shared_route(route);
         let mut inner = self.inner.lock();
         let now = self.net.now();
         let settings = inner.settings.clone();

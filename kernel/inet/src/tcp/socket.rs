@@ -271,10 +271,16 @@ impl TcpSocket {
         if cached.as_ref().is_some_and(|r| self.net.route_valid(r)) {
             return cached;
         }
-        let fresh = self.find_route(Some(tuple.local.0), tuple.remote.0, tuple.scope, (tuple.local.1, tuple.remote.1));
-        let fresh = fresh.ok().map(|r| self.net.tcp.shared_route(r));
+        let fresh = self.route_of(tuple).ok();
         self.inner.lock().route.clone_from(&fresh);
         fresh
+    }
+
+    /// Looks up the way to the peer, which is shared with the connections that have the same.
+    pub(super) fn route_of(&self, tuple: &Tuple) -> Result<Arc<Route>> {
+        let ports = (tuple.local.1, tuple.remote.1);
+        let route = self.find_route(Some(tuple.local.0), tuple.remote.0, tuple.scope, ports)?;
+        Ok(self.net.tcp.shared_route(route))
     }
 
     pub(super) fn find_route(&self, src: Option<IpAddr>, dst: IpAddr, oif: u32, ports: (u16, u16)) -> Result<Route> {
