@@ -142,7 +142,7 @@ if [ $# -eq 0 ]; then
     exit 125
 fi
 
-out=$root/target/release
+out=$root/target/lto
 library=$out/liblkl-hijack.so
 stamp=$out/.lkl-hijack-built
 sources=$out/.lkl-hijack-sources
@@ -184,7 +184,7 @@ build() {
         quiet=
     fi
     # shellcheck disable=SC2086 # one word or none
-    if ! (cd "$root" && CARGO_BUILD_DEP_INFO_BASEDIR=$root exec cargo build $quiet --release -p lkl-hijack --target-dir "$root/target") >&2; then
+    if ! (cd "$root" && CARGO_BUILD_DEP_INFO_BASEDIR=$root exec cargo build $quiet --profile lto -p lkl-hijack --target-dir "$root/target") >&2; then
         echo "$me: the build failed" >&2
         return 1
     fi

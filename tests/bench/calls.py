@@ -49,8 +49,8 @@ def calls(bench, sides):
 
 def capi(bench):
     """The C API beside the host's getpid."""
-    done = subprocess.run(["cargo", "build", "-q", "--release", "-p", "lkl"], cwd=ROOT)
-    library = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "liblkl.a"
+    done = subprocess.run(["cargo", "build", "-q", "--profile", "lto", "-p", "lkl"], cwd=ROOT)
+    library = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "lto" / "liblkl.a"
     if done.returncode != 0 or not (ROOT / library).exists():
         raise Trouble("liblkl does not build")
     link = ["-I", ROOT / "host/capi/include", ROOT / library, "-lpthread", "-ldl", "-lm", "-lrt"]

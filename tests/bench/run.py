@@ -119,7 +119,9 @@ def library(what):
         subprocess.run(["git", "-C", str(ROOT), "worktree", "add", "--quiet", "--force", "--detach", tree, commit], check=True)
         try:
             words = ["cargo", "build", "-q", "--release", "-p", "lkl-hijack", "--target-dir", str(place / "target")]
-            if subprocess.run(words, cwd=tree).returncode != 0:
+            # As the profile "lto" has it, which older revisions do not know.
+            profile = {"CARGO_PROFILE_RELEASE_LTO": "thin", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "4"}
+            if subprocess.run(words, cwd=tree, env=os.environ | profile).returncode != 0:
                 raise Trouble(f"{what} does not build")
             to.parent.mkdir(exist_ok=True)
             shutil.copy(place / "target" / "release" / "liblkl_hijack.so", to)

@@ -361,7 +361,7 @@ class Lab:
             # Where the user can read them, wherever the sources are.
             os.mkdir(self.path("bin"))
             shutil.copy(WRAPPER, self.path("bin"))
-            built = os.path.join(ROOT, "target", "release", "liblkl-hijack.so")
+            built = os.path.join(ROOT, "target", "lto", "liblkl-hijack.so")
             shutil.copy(os.environ.get("LKL_HIJACK_LIBRARY") or built, self.path("bin"))
         shutil.chown(self.dir, user)
         return self
