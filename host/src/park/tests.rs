@@ -87,6 +87,46 @@ fn ms(time: u64) -> Duration {
 }
 
 #[test]
+fn a_busy_thread_serves_the_device_now_and_then() {
+    let toy = toy(true);
+    let p = toy.parker();
+    // It has driven, so the worker keeps away for a moment.
+    p.sleep(&mut [], Some(toy.host.now() + ms(1)), None, Duration::ZERO);
+    toy.frame();
+    for _ in 0..PASSES {
+        p.passed_by();
+    }
+    assert_eq!(toy.got.load(SeqCst), 1);
+    // Sleeping serves it, too: the count begins anew.
+    for _ in 1..PASSES {
+        p.passed_by();
+    }
+    // The first one finds that the frame has come.
+    for _ in 0..2 {
+        p.sleep(&mut [], Some(toy.host.now() + ms(1)), None, Duration::ZERO);
+    }
+    let serviced = toy.serviced.load(SeqCst);
+    p.passed_by();
+    assert_eq!(p.passes.load(Relaxed), 1);
+    assert!(toy.serviced.load(SeqCst) <= serviced + 1, "at most by the worker");
+    // Nobody else is disturbed who drives already.
+    let other = toy.parker();
+    let sleeps = {
+        let toy = toy.clone();
+        thread::spawn(move || other.sleep(&mut [], Some(toy.host.now() + ms(200)), None, Duration::ZERO))
+    };
+    while toy.host.state.driver.load(SeqCst) != crate::real::CALLER {
+        thread::yield_now();
+    }
+    let drives = toy.host.state.drives.load(SeqCst);
+    for _ in 0..2 * PASSES {
+        p.passed_by();
+    }
+    assert_eq!(toy.host.state.drives.load(SeqCst), drives);
+    sleeps.join().unwrap();
+}
+
+#[test]
 fn a_token_is_kept() {
     let t = toy(false);
     let p = t.parker();

@@ -44,6 +44,31 @@ fn key(fd: i32, file: &Arc<OpenFile>) -> Key {
 #[derive(Default)]
 struct Ready {
     list: VecDeque<Arc<Item>>,
+    /// About how many of them are no longer in the interest list. They are passed over, and swept out when they are the most: a crowd that
+    /// is closed one by one must not be searched for each.
+    dead: usize,
+}
+
+impl Ready {
+    fn pop(&mut self) -> Option<Arc<Item>> {
+        while let Some(item) = self.list.pop_front() {
+            item.queued.swap(false);
+            if !item.is_dead() {
+                return Some(item);
+            }
+            self.dead = self.dead.saturating_sub(1);
+        }
+        None
+    }
+
+    /// An item that may be on the list is dead.
+    fn bury(&mut self, item: &Item) {
+        self.dead += usize::from(item.queued.get());
+        if self.dead * 2 > self.list.len() {
+            self.list.retain(|i| !i.is_dead() || !i.queued.swap(false));
+            self.dead = 0;
+        }
+    }
 }
 
 /// An epoll instance.
@@ -151,13 +176,10 @@ impl Epoll {
         self.retire(item);
     }
 
-    /// Marks an item that is no longer in the interest list, and takes it off the ready list.
+    /// Marks an item that is no longer in the interest list, so that nobody is told of it.
     fn retire(&self, item: &Arc<Item>) {
         item.kill();
-        let mut ready = self.ready.lock();
-        if item.queued.swap(false) {
-            ready.list.retain(|i| !Arc::ptr_eq(i, item));
-        }
+        self.ready.lock().bury(item);
     }
 
     /// Takes up to `max` events, giving each to `sink`; it stops when `sink` fails, and answers that only if nothing
@@ -177,12 +199,7 @@ impl Epoll {
         let mut budget = self.ready.lock().list.len();
         while budget > 0 && count < max {
             budget -= 1;
-            let item = {
-                let mut ready = self.ready.lock();
-                let Some(item) = ready.list.pop_front() else { break };
-                item.queued.swap(false);
-                item
-            };
+            let Some(item) = self.ready.lock().pop() else { break };
             let Some(file) = item.file() else { continue };
             let now = item.poll(&**file.file());
             held.push(file);
@@ -283,7 +300,7 @@ impl File for Epoll {
             return Events::EMPTY;
         }
         // No lock is held while a file is asked: it may be an instance itself.
-        let items: SmallVec<[Arc<Item>; 8]> = self.ready.lock().list.iter().cloned().collect();
+        let items: SmallVec<[Arc<Item>; 8]> = self.ready.lock().list.iter().filter(|i| !i.is_dead()).cloned().collect();
         let ready = items.iter().any(|i| i.file().is_some_and(|f| i.poll(&**f.file()) != 0));
         if ready {
             Events::READ

@@ -28,6 +28,10 @@ pub trait Parker: Send + Sync {
         self.park(deadline)
     }
 
+    /// The owner has made a call that might have slept and did not need to; it holds no lock. An implementation may serve the kernel now
+    /// and then: a thread that always has something to do never sleeps, and what arrives must not pile up meanwhile.
+    fn passed_by(&self) {}
+
     /// Wakes the owner. Callable from any thread, also by the owner itself, and under locks: it must not call back
     /// into the kernel.
     fn unpark(&self);

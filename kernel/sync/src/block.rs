@@ -52,6 +52,7 @@ pub fn block_on<T>(
 ) -> Result<T> {
     let first = try_op();
     if how.nonblock || !matches!(first, Err(Errno::EAGAIN)) {
+        how.parker.passed_by();
         return first;
     }
     let registration = queue.register(Arc::new(Unpark(how.parker.clone())), events, how.exclusive);

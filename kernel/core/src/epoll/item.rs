@@ -21,6 +21,10 @@ impl Queued {
     pub(super) fn swap(&self, on: bool) -> bool {
         self.0.swap(on, SeqCst)
     }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(SeqCst)
+    }
 }
 
 pub(crate) struct Item {

@@ -157,6 +157,33 @@ fn an_entry_lives_as_long_as_its_open_file() {
 }
 
 #[test]
+fn a_crowd_that_goes_is_swept_out() {
+    let ep = Ep::new();
+    let lamps: Vec<_> = (0..100).map(|_| ep.lamp()).collect();
+    for (lamp, fd) in &lamps {
+        ep.add(*fd, EPOLLIN);
+        lamp.set(EPOLLIN);
+    }
+    let file = ep.rig.task.process().file(ep.epfd as i32).unwrap();
+    let listed = || super::as_epoll(&file).unwrap().ready.lock().list.len();
+    for (gone, (_, fd)) in lamps.iter().enumerate() {
+        assert_eq!(ep.ready(200).len(), 100 - gone);
+        ep.ctl(EPOLL_CTL_DEL, *fd, 0).unwrap();
+        // What has gone is never more than half of it, whether or not somebody waits meanwhile.
+        assert!(listed() <= 2 * (99 - gone), "{gone}: {}", listed());
+    }
+    assert_eq!(ep.ready(8), []);
+    // Without one look between.
+    for (_, fd) in &lamps {
+        ep.add(*fd, EPOLLIN);
+    }
+    for (gone, (_, fd)) in lamps.iter().enumerate() {
+        ep.ctl(EPOLL_CTL_DEL, *fd, 0).unwrap();
+        assert!(listed() <= 2 * (99 - gone), "{gone}: {}", listed());
+    }
+}
+
+#[test]
 fn closing_the_instance_lets_go_of_the_files() {
     let ep = Ep::new();
     let (lamp, fd) = ep.lamp();
