@@ -24,7 +24,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::{Config, RealHost, Slept, ThreadParker};
-use lkl_kernel::{unpark, Kernel, PollFd, PollRegistration, Process, Task};
+use lkl_kernel::{unpark, EpollAt, EpollEvent, Kernel, PollFd, PollRegistration, Process, Task};
 use lkl_ops::{Descriptors, Instant};
 use lkl_sync::Events;
 use std::collections::BTreeMap;
@@ -327,6 +327,14 @@ impl Watch<'_> {
     }
 }
 
+/// Which epoll instance is meant.
+fn at<'a>(epfd: i32, watch: Option<&'a Watch<'_>>) -> EpollAt<'a> {
+    match watch {
+        Some(Watch::Direct(set)) => EpollAt::Watched(set),
+        _ => EpollAt::Number(epfd),
+    }
+}
+
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if let Self::Remote(client) = self {
@@ -424,25 +432,37 @@ impl Caller {
         }
     }
 
-    /// Gives what an epoll instance has to tell, `max` events at most, to `sink`. `waiting`: after [`Caller::epoll_watch`].
+    /// Gives what an epoll instance has to tell, `max` events at most, to `sink`. `watch`: of [`Caller::epoll_watch`], whose instance it is
+    /// then, whatever is at `epfd` by now.
     ///
     /// # Errors
     /// `EBADF`, `EINVAL`
     pub(crate) fn epoll_ready(
         &self,
         epfd: i32,
+        watch: Option<&Watch<'_>>,
         max: usize,
-        waiting: bool,
-        mut sink: impl FnMut(u32, u64),
+        mut sink: impl FnMut(EpollEvent),
     ) -> Result<()> {
         match self {
             Self::Direct { instance, task, .. } => {
-                instance.kernel.epoll_ready(task, epfd, max, waiting, sink).map(drop)
+                instance.kernel.epoll_ready(task, at(epfd, watch), max, sink).map(drop)
             }
             Self::Remote(client) => {
-                client.epoll_ready(epfd, max)?.into_iter().for_each(|(events, data)| sink(events, data));
+                client.epoll_ready(epfd, watch.is_some(), max)?.into_iter().for_each(&mut sink);
                 Ok(())
             }
+        }
+    }
+
+    /// The host has seen that the epoll instance which is in that of `epfd` (or `watch`) by the number `fd` is ready: what is to be told of it.
+    ///
+    /// # Errors
+    /// `ENOENT`: there is none. `EBADF`, `EINVAL`
+    pub(crate) fn epoll_inner(&self, epfd: i32, watch: Option<&Watch<'_>>, fd: i32) -> Result<Option<EpollEvent>> {
+        match self {
+            Self::Direct { instance, task, .. } => instance.kernel.epoll_inner(task, at(epfd, watch), fd),
+            Self::Remote(client) => client.epoll_inner(epfd, watch.is_some(), fd),
         }
     }
 

@@ -70,6 +70,11 @@ pub(crate) fn any() -> bool {
     MEETING.load(Ordering::Acquire) >= 0
 }
 
+/// Is there nobody any more who keeps the kernel?
+pub(crate) fn ended() -> bool {
+    message::hung_up(MEETING.load(Ordering::Acquire))
+}
+
 /// The process with the kernel has a keeper now.
 pub(crate) fn begun(ends: crate::keeper::Ends) {
     MEETING.store(ends.meeting, Ordering::Release);
@@ -274,7 +279,7 @@ pub(crate) fn after_fork_child() {
 pub(crate) fn before_spawn(t: &Thread) {
     PARENT.store(true, Ordering::Release);
     if (fds::any_kernel() || cwd::ours()) && any() {
-        let _marked = fds::tag::all();
+        let _marked = fds::tag::all(MEETING.load(Ordering::Acquire));
         t.replace_child(announce().unwrap_or(-1));
     }
 }
@@ -317,7 +322,7 @@ pub(crate) fn passed(t: &Thread) -> Option<[i32; 2]> {
         t.child()
     } else {
         if fds::any_kernel() && window_or_direct().is_ok() {
-            let _marked = fds::tag::all();
+            let _marked = fds::tag::all(MEETING.load(Ordering::Acquire));
         }
         match STANDING.load(Ordering::Acquire) {
             standing::MEMBER | standing::EXPECTED => CONNECTION.load(Ordering::Acquire),
@@ -351,8 +356,8 @@ pub(crate) fn arrive(value: &[u8], wanted: &str) -> core::result::Result<bool, S
     meet(fds::privatise(meeting));
     let mut words = vec![kind::EXEC];
     let most = message::BYTES / 16 - 1;
-    for (fd, id) in fds::tag::find().into_iter().take(most) {
-        fds::set(fd, state::KERNEL);
+    for (fd, kind, id) in fds::tag::find().into_iter().take(most) {
+        fds::set(fd, kind);
         words.extend([fd as u64, id]);
     }
     if !cwd.is_empty() {

@@ -129,7 +129,7 @@ pub(crate) fn stat(generic: &[u8; STAT_SIZE]) -> [u8; STAT_SIZE] {
 pub(crate) const EPOLL_EVENT: usize = 12;
 
 /// `struct epoll_event`, packed: events and data.
-pub(crate) fn epoll_event(b: &[u8; EPOLL_EVENT]) -> (u32, u64) {
+pub(crate) fn epoll_event(b: &[u8]) -> (u32, u64) {
     let events = u32::from_ne_bytes([b[0], b[1], b[2], b[3]]);
     let data = u64::from_ne_bytes([b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11]]);
     (events, data)

@@ -296,11 +296,9 @@ CASE(fork_signals)
     ended("broken pipe", c);
 }
 
-static int exec_with(int fd, int how)
+static int exec_as(char *name, char *var, int how)
 {
-    char number[16], *args[] = {self(), "image", 0}, var[32];
-    snprintf(number, sizeof number, "%d", fd);
-    snprintf(var, sizeof var, "IMAGE=%d", fd);
+    char *args[] = {self(), name, 0};
     /* Nothing else in it: who starts it clears the environment. */
     char *env[] = {var, 0};
     pid_t pid = 0;
@@ -327,6 +325,13 @@ static int exec_with(int fd, int how)
     return pid;
 }
 
+static int exec_with(int fd, int how)
+{
+    char var[32];
+    snprintf(var, sizeof var, "IMAGE=%d", fd);
+    return exec_as("image", var, how);
+}
+
 CASE(exec_inherits)
 {
     static const char *names[] = {"fork", "vfork", "posix_spawn"};
@@ -342,6 +347,81 @@ CASE(exec_inherits)
         R(read(p[0], b, sizeof b));
         R(read(p[0], b, sizeof b));
         close(p[0]);
+    }
+}
+
+/* What an epoll instance tells within a second, each with its data. */
+static void tell_epoll(const char *who, int e)
+{
+    struct epoll_event ev[4];
+    int n = epoll_wait(e, ev, 4, 1000);
+    /* Which comes first is nobody's business. */
+    if (n == 2 && ev[0].data.u64 > ev[1].data.u64) {
+        struct epoll_event first = ev[1];
+        ev[1] = ev[0];
+        ev[0] = first;
+    }
+    printf("%s: %d", who, n);
+    for (int i = 0; i < n; i++)
+        printf(" %x %llu", ev[i].events, (unsigned long long)ev[i].data.u64);
+    printf("\n");
+}
+
+CASE(image_epoll)
+{
+    const char *fds = getenv("EPOLLS");
+    int e, copy, nested, s, u;
+    if (!fds || sscanf(fds, "%d,%d,%d,%d,%d", &e, &copy, &nested, &s, &u) != 5) {
+        printf("only for the others\n");
+        return;
+    }
+    char b[8];
+    struct epoll_event ev = {EPOLLOUT, {.u64 = 12}};
+    tell_epoll("image: first", e);
+    RN("image: read", recv(s, b, sizeof b, MSG_DONTWAIT));
+    tell_epoll("image: nothing", nested);
+    RN("image: write", write(u, "x", 1));
+    tell_epoll("image: host's", copy);
+    tell_epoll("image: within another", nested);
+    RN("image: there is one", epoll_ctl(e, EPOLL_CTL_ADD, s, &ev));
+    RN("image: mod", epoll_ctl(e, EPOLL_CTL_MOD, s, &ev));
+    tell_epoll("image: both", copy);
+    tell_epoll("image: both within another", nested);
+    RN("image: del", epoll_ctl(copy, EPOLL_CTL_DEL, s, &ev));
+    tell_epoll("image: one", e);
+    /* And again, without the network being asked for anything else. */
+    if (getenv("AGAIN"))
+        return;
+    char var[64], *args[] = {self(), "image_epoll", 0}, *env[] = {var, "AGAIN=1", 0};
+    snprintf(var, sizeof var, "EPOLLS=%s", fds);
+    MUST(epoll_ctl(e, EPOLL_CTL_ADD, s, &ev));
+    fflush(stdout);
+    execve(args[0], args, env);
+}
+
+CASE(exec_epoll)
+{
+    /* An instance that stays open keeps what is in it, the kernel's files and the host's; so do one that is in another, and duplicates. */
+    for (int how = 0; how < 3; how++) {
+        int p[2], u[2], e = MUST(epoll_create1(0)), outer = MUST(epoll_create1(0)), closed = MUST(epoll_create1(EPOLL_CLOEXEC));
+        struct epoll_event ev = {EPOLLIN, {.u64 = 7}};
+        t_pair(AF_INET, SOCK_STREAM, p);
+        MUST(pipe(u));
+        MUST(epoll_ctl(e, EPOLL_CTL_ADD, p[1], &ev));
+        MUST(epoll_ctl(closed, EPOLL_CTL_ADD, p[1], &ev));
+        ev.data.u64 = 8;
+        MUST(epoll_ctl(e, EPOLL_CTL_ADD, u[0], &ev));
+        ev.data.u64 = 9;
+        MUST(epoll_ctl(outer, EPOLL_CTL_ADD, e, &ev));
+        int copy = MUST(dup(e));
+        MUST(write(p[0], "ping", 4));
+        char var[64];
+        snprintf(var, sizeof var, "EPOLLS=%d,%d,%d,%d,%d", e, copy, outer, p[1], u[1]);
+        ended("epoll", exec_as("image_epoll", var, how));
+        tell_epoll("after", e);
+        int all[] = {p[0], p[1], u[0], u[1], e, outer, closed, copy};
+        for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+            close(all[i]);
     }
 }
 

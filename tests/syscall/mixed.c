@@ -160,6 +160,47 @@ CASE(epoll_mixed)
     t_poll("epoll in poll", ep, POLLIN, 1000);
 }
 
+CASE(epoll_within)
+{
+    /* One instance in another is one entry there, of whatever kind the files are that make it ready. */
+    static const unsigned ways[] = {EPOLLIN, EPOLLIN | EPOLLET, EPOLLIN | EPOLLONESHOT, EPOLLOUT};
+    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int p[2], pi[2], inner = (int)MUST(epoll_create1(0)), ep = (int)MUST(epoll_create1(0));
+        char b[8];
+        t_pair(AF_INET, SOCK_STREAM, p);
+        MUST(pipe(pi));
+        ep_add(inner, EPOLL_CTL_ADD, p[1], EPOLLIN, 1);
+        ep_add(inner, EPOLL_CTL_ADD, pi[0], EPOLLIN, 2);
+        ep_add(ep, EPOLL_CTL_ADD, inner, ways[i], 3);
+        ep_wait("nothing", ep, 0);
+        MUST(send(p[0], "x", 1, 0));
+        t_settle();
+        MUST(write(pi[1], "x", 1));
+        /* Either side may be asked first. */
+        ep_wait("both", ep, 1000);
+        ep_wait("again", ep, 0);
+        ep_wait("again", ep, 0);
+        MUST(recv(p[1], b, 8, 0));
+        ep_wait("pipe", ep, 0);
+        ep_wait("pipe, again", ep, 0);
+        ep_add(ep, EPOLL_CTL_MOD, inner, EPOLLIN | EPOLLONESHOT, 4);
+        ep_wait("modified", ep, 0);
+        ep_wait("modified, again", ep, 0);
+        ep_add(ep, EPOLL_CTL_MOD, inner, EPOLLIN, 5);
+        MUST(read(pi[0], b, 8));
+        ep_wait("neither", ep, 0);
+        MUST(write(pi[1], "x", 1));
+        ep_add(ep, EPOLL_CTL_ADD, p[1], EPOLLOUT, 6);
+        ep_add(ep, EPOLL_CTL_ADD, pi[1], EPOLLOUT, 7);
+        ep_wait("with others", ep, 0);
+        ep_add(ep, EPOLL_CTL_DEL, inner, 0, 0);
+        ep_wait("without it", ep, 0);
+        int all[] = {p[0], p[1], pi[0], pi[1], inner, ep};
+        for (unsigned j = 0; j < sizeof all / sizeof *all; j++)
+            MUST(close(all[j]));
+    }
+}
+
 CASE(poll_mixed)
 {
     int p[2], pi[2];

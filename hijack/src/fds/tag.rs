@@ -4,13 +4,17 @@
 //! that any process may set and read, is free to hold the number of the file. Duplicates of the placeholder, through
 //! `dup`, `fork`, `exec` and `SCM_RIGHTS`, have the same tag, whether or not we saw how they were made.
 //!
+//! The placeholder of an epoll instance is one of the host's. Its tag is an entry in it that tells nothing: the place where processes meet their
+//! kernel, which each of them has open as long as it can use the instance, with the number for its data (`man 5 proc`, `fdinfo`).
+//!
 //! Most placeholders have no number: as long as a process keeps its descriptors to itself the table ([`super`]) is enough. Their tag
 //! only tells someone who looks at the process from outside (`tests/programs/leaks.c`) that they are placeholders.
 
-use super::state;
+use super::{state, HostNumbers};
 use crate::door;
 use crate::sys::{self, host};
-use lkl_abi::Result;
+use lkl_abi::{Errno, Result};
+use lkl_ops::Descriptors;
 
 const SO_MAX_PACING_RATE: i32 = 47;
 /// The upper bits of each tag. No pacing rate is like it.
@@ -38,17 +42,69 @@ pub(crate) fn get(fd: i32) -> Option<u64> {
     (len == 8 && tag & MASK == MAGIC).then_some(tag & !MASK).filter(|id| *id != NO_NUMBER)
 }
 
-/// Puts tags on all placeholders of sockets and files.
+/// Tags the epoll instance `fd`.
+///
+/// # Errors
+/// `ENOMEM`, `ENOSPC`
+fn put_in_epoll(fd: i32, id: u64, meeting: i32) -> Result<()> {
+    let event = libc::epoll_event { events: 0, u64: MAGIC | id & !MASK };
+    // SAFETY: the event is read.
+    match unsafe { host!(libc::SYS_epoll_ctl, fd, libc::EPOLL_CTL_ADD, meeting, &raw const event) } {
+        Err(Errno::EEXIST) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Is it what a tag in an epoll instance tells, when the kernel has ended?
+pub(crate) fn is_tag(events: u32, data: u64) -> bool {
+    data & MASK == MAGIC && events & !(libc::EPOLLHUP | libc::EPOLLERR) as u32 == 0
+}
+
+/// The number on the tag in `fd`, if it is an epoll instance that has one.
+fn get_from_epoll(fd: i32) -> Option<u64> {
+    let mut buf = [0u8; 64];
+    let link = format!("/proc/self/fd/{fd}\0");
+    // SAFETY: a C string, and room of this size.
+    let n = unsafe { host!(libc::SYS_readlink, link.as_ptr(), buf.as_mut_ptr(), buf.len()) }.ok()?;
+    if buf.get(..n as usize) != Some(b"anon_inode:[eventpoll]") {
+        return None;
+    }
+    let info = format!("/proc/self/fdinfo/{fd}\0");
+    // SAFETY: a C string.
+    let file = unsafe { host!(libc::SYS_open, info.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }.ok()? as i32;
+    let mut text = Vec::new();
+    let mut buf = [0u8; 4096];
+    // SAFETY: the buffer has this many bytes.
+    while let Ok(n @ 1..) = unsafe { host!(libc::SYS_read, file, buf.as_mut_ptr(), buf.len()) } {
+        text.extend_from_slice(&buf[..n as usize]);
+    }
+    sys::close(file);
+    String::from_utf8_lossy(&text).lines().find_map(tag_in)
+}
+
+/// The number in a line of an epoll instance's `fdinfo`, if it is that of a tag: `tfd: 5 events: 18 data: a5c0...`.
+fn tag_in(line: &str) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    let events = words.by_ref().skip_while(|w| *w != "events:").nth(1)?;
+    let data = words.skip_while(|w| *w != "data:").nth(1)?;
+    let (events, data) = (u32::from_str_radix(events, 16).ok()?, u64::from_str_radix(data, 16).ok()?);
+    is_tag(events, data).then_some(data & !MASK)
+}
+
+/// Puts tags on all placeholders. `meeting` is where processes meet the kernel.
 ///
 /// # Errors
 /// `EMFILE`, `EIO`: some may have theirs.
-pub(crate) fn all() -> Result<()> {
+pub(crate) fn all(meeting: i32) -> Result<()> {
     for fd in super::in_range(0, i32::MAX) {
-        if !matches!(super::get(fd), state::KERNEL | state::RING) {
+        let kind = super::get(fd);
+        if !super::kernel(fd) || super::epoll(fd) && HostNumbers.cloexec(fd) {
             continue;
         }
         let Ok(id) = door::id_of(fd) else { continue };
-        if get(fd) != Some(id) {
+        if matches!(kind, state::EPOLL | state::EPOLL_MIXED) {
+            put_in_epoll(fd, id, meeting)?;
+        } else if get(fd) != Some(id) {
             give_new(fd, id)?;
         }
     }
@@ -70,9 +126,14 @@ fn give_new(fd: i32, id: u64) -> Result<()> {
     done
 }
 
-/// The descriptors of this process that have a tag, with the number on it.
-pub(crate) fn find() -> Vec<(i32, u64)> {
-    open_numbers().into_iter().filter_map(|fd| get(fd).map(|id| (fd, id))).collect()
+/// The descriptors of this process that have a tag: what they mean ([`state`]), and the number on it.
+pub(crate) fn find() -> Vec<(i32, u8, u64)> {
+    let tagged = |fd| match get(fd) {
+        Some(id) => Some((fd, state::KERNEL, id)),
+        // Who knows to whom host files were added.
+        None => get_from_epoll(fd).map(|id| (fd, state::EPOLL_MIXED, id)),
+    };
+    open_numbers().into_iter().filter_map(tagged).collect()
 }
 
 /// The numbers of all open descriptors.
@@ -99,4 +160,20 @@ fn open_numbers() -> Vec<i32> {
     sys::close(dir as i32);
     numbers.retain(|fd| *fd != dir as i32);
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_in_fdinfo() {
+        let line = "tfd:       40 events:        0 data: a5c0007f12345678  pos:0 ino:1 sdev:9";
+        assert_eq!(tag_in(line), Some(0x7f_1234_5678));
+        for other in
+            ["pos:\t0", "tfd: 4 events: 19 data: a5c0007f12345678", "tfd: 4 events: 0 data: 5", "tfd: 4 events:"]
+        {
+            assert_eq!(tag_in(other), None, "{other}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::ThreadParker;
-use lkl_kernel::{unpark, Kernel, OpenFile, PollFd, PollRegistration, Task};
+use lkl_kernel::{unpark, EpollAt, EpollEvent, Kernel, OpenFile, PollFd, PollRegistration, Task};
 use lkl_ops::Parker;
 use lkl_sync::{Events, Waiter};
 use std::sync::{Arc, Weak};
@@ -47,6 +47,12 @@ impl Waiter for Ring {
 /// The file's name among the members of the tree, as long as it is open.
 pub(crate) fn id_of(file: &Arc<OpenFile>) -> u64 {
     Arc::as_ptr(file) as u64 >> 4
+}
+
+/// An event in the form of [`op::READY`].
+fn pair_of(event: EpollEvent) -> [u8; 16] {
+    let instance = event.instance.map_or(0, |fd| fd as u64 + 1);
+    (u128::from(event.data) << 64 | u128::from(instance << 32 | u64::from(event.events))).to_ne_bytes()
 }
 
 struct Session<'a> {
@@ -148,15 +154,17 @@ impl Session<'_> {
                 Ok(0)
             }
             op::READY => {
-                let mut at = a[1];
-                let (mut written, waiting) = (Ok(()), self.watch.is_some());
-                let found =
-                    self.kernel.epoll_ready(&self.task, a[0] as i32, a[2] as usize, waiting, |events, data| {
-                        let pair = (u128::from(data) << 64 | u128::from(events)).to_ne_bytes();
-                        written = written.and_then(|()| process.mem().write(at, &pair));
-                        at = at.wrapping_add(pair.len() as u64);
-                    })?;
+                let mut to = a[1];
+                let mut written = Ok(());
+                let found = self.kernel.epoll_ready(&self.task, self.epoll(a[0], a[3]), a[2] as usize, |event| {
+                    written = written.and_then(|()| process.mem().write(to, &pair_of(event)));
+                    to = to.wrapping_add(size_of::<[u64; 2]>() as u64);
+                })?;
                 written.map(|()| found as u64)
+            }
+            op::INNER => {
+                let found = self.kernel.epoll_inner(&self.task, self.epoll(a[0], a[3]), a[2] as i32)?;
+                found.map_or(Ok(0), |event| process.mem().write(a[1], &pair_of(event)).map(|()| 1))
             }
             op::PATH => {
                 let file = process.file(a[0] as i32)?;
@@ -188,6 +196,14 @@ impl Session<'_> {
                 Ok(text.len() as u64)
             }
             _ => Err(Errno::ENOSYS),
+        }
+    }
+
+    /// The epoll instance at `epfd`, or the one that is watched.
+    fn epoll(&self, epfd: u64, watched: u64) -> EpollAt<'_> {
+        match &self.watch {
+            Some((set, _)) if watched == 1 => EpollAt::Watched(set),
+            _ => EpollAt::Number(epfd as i32),
         }
     }
 

@@ -1,17 +1,19 @@
 //! `epoll_ctl` and `epoll_wait` over files of both owners.
 
 use super::{errno, over, Mask, Timeout};
-use crate::door::{self, Caller};
+use crate::door::{self, Caller, Watch};
 use crate::fds::{self, state};
 use crate::handover;
 use crate::mem;
 use crate::signal::Ran;
 use crate::sys::{self, host, Args};
 use crate::thread;
+use crate::tree;
 use crate::xlate::{self, EPOLL_EVENT};
 use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{nr, Errno, Result};
 use lkl_host::Slept;
+use lkl_kernel::EpollEvent;
 use lkl_ops::{Instant, UserMem};
 use smallvec::SmallVec;
 
@@ -19,6 +21,10 @@ use smallvec::SmallVec;
 const MOST: usize = 1024;
 /// Most events of the host's that are asked for at once.
 const BATCH: usize = 256;
+
+/// In the host's instances, the data of an instance that is in another one: this, and the number that it was added by. It is the kernel that
+/// knows what the program is to be told of it, and does so once, whichever side is ready.
+const INNER: u64 = 0x5ca_1e9b_037d << 20;
 
 /// `epoll_ctl`
 pub(crate) fn ctl(a: &Args) -> isize {
@@ -30,11 +36,10 @@ pub(crate) fn ctl(a: &Args) -> isize {
     if !fds::epoll(epfd) {
         return errno(Errno::EINVAL);
     }
-    // SAFETY: the event was copied; it is the host's form already.
-    let at_host = || unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
     match fds::get(fd) {
         state::HOST => {
-            let ret = at_host();
+            // SAFETY: the event was copied; it is the host's form already.
+            let ret = unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
             if ret.is_ok() && op == libc::EPOLL_CTL_ADD && fds::get(epfd) == state::EPOLL {
                 fds::set(epfd, state::EPOLL_MIXED);
                 // Whoever waits for the instance does not look at the host's yet.
@@ -52,7 +57,9 @@ pub(crate) fn ctl(a: &Args) -> isize {
             }
             if ret == 0 && kind != state::KERNEL {
                 // An instance in an instance: also what the host has to tell of it.
-                let _same = at_host();
+                xlate::put_epoll_event(&mut event, events, INNER | fd as u64);
+                // SAFETY: the event is ours.
+                let _same = unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
                 fds::set(fd, state::EPOLL_MIXED);
                 if fds::get(epfd) == state::EPOLL {
                     fds::set(epfd, state::EPOLL_MIXED);
@@ -67,15 +74,46 @@ pub(crate) fn ctl(a: &Args) -> isize {
 /// So many events take no memory of the heap.
 const FEW: usize = 16;
 
+/// The instance that is asked.
+struct Asked<'a> {
+    c: &'a Caller,
+    epfd: i32,
+    /// The thread waits for it.
+    watch: Option<Watch<'a>>,
+}
+
+impl Asked<'_> {
+    /// The host has something to tell: what the program is to be told.
+    fn translate(&self, events: u32, data: u64) -> Result<Option<EpollEvent>> {
+        let plain = EpollEvent { events, data, instance: None };
+        if fds::tag::is_tag(events, data) && tree::ended() {
+            return Ok(None);
+        }
+        let number = data ^ INNER;
+        if number >= fds::LIMIT as u64 {
+            return Ok(Some(plain));
+        }
+        match self.c.epoll_inner(self.epfd, self.watch.as_ref(), number as i32) {
+            // The program's own, and like ours by chance.
+            Err(Errno::ENOENT) => Ok(Some(plain)),
+            other => other,
+        }
+    }
+}
+
 /// Events in x86-64's form, as they are collected.
 struct Found {
     bytes: SmallVec<[u8; FEW * EPOLL_EVENT]>,
     max: usize,
-    /// The thread has a waiter on the instance.
-    waiting: bool,
+    /// The instances within this one that are among them.
+    inner: SmallVec<[i32; 4]>,
 }
 
 impl Found {
+    fn new(max: usize) -> Self {
+        Self { bytes: SmallVec::new(), max, inner: SmallVec::new() }
+    }
+
     fn len(&self) -> usize {
         self.bytes.len() / EPOLL_EVENT
     }
@@ -84,16 +122,24 @@ impl Found {
         self.max - self.len()
     }
 
-    fn take_kernels(&mut self, c: &Caller, epfd: i32) -> Result<()> {
-        let (room, waiting) = (self.room(), self.waiting);
-        c.epoll_ready(epfd, room, waiting, |events, data| {
-            let mut event = [0; EPOLL_EVENT];
-            xlate::put_epoll_event(&mut event, events, data);
-            self.bytes.extend_from_slice(&event);
-        })
+    fn put(&mut self, event: EpollEvent) {
+        if let Some(fd) = event.instance {
+            if self.inner.contains(&fd) {
+                return;
+            }
+            self.inner.push(fd);
+        }
+        let mut bytes = [0; EPOLL_EVENT];
+        xlate::put_epoll_event(&mut bytes, event.events, event.data);
+        self.bytes.extend_from_slice(&bytes);
     }
 
-    fn take_hosts(&mut self, epfd: i32) -> Result<()> {
+    fn take_kernels(&mut self, asked: &Asked<'_>) -> Result<()> {
+        let room = self.room();
+        asked.c.epoll_ready(asked.epfd, asked.watch.as_ref(), room, |event| self.put(event))
+    }
+
+    fn take_hosts(&mut self, asked: &Asked<'_>) -> Result<()> {
         let room = self.room().min(BATCH);
         if room == 0 {
             return Ok(());
@@ -101,46 +147,61 @@ impl Found {
         let at = self.bytes.len();
         self.bytes.resize(at + room * EPOLL_EVENT, 0);
         // SAFETY: there is room for this many events behind the pointer.
-        let got = unsafe { host!(libc::SYS_epoll_wait, epfd, self.bytes[at..].as_mut_ptr(), room, 0i32) };
+        let got = unsafe { host!(libc::SYS_epoll_wait, asked.epfd, self.bytes[at..].as_mut_ptr(), room, 0i32) };
         self.bytes.truncate(at + got.unwrap_or(0) as usize * EPOLL_EVENT);
-        got.map(drop)
+        got?;
+        if self.bytes[at..].chunks_exact(EPOLL_EVENT).any(|e| is_ours(xlate::epoll_event(e))) {
+            let all: Vec<u8> = self.bytes.drain(at..).collect();
+            for event in all.chunks_exact(EPOLL_EVENT) {
+                let (events, data) = xlate::epoll_event(event);
+                if let Some(event) = asked.translate(events, data)? {
+                    self.put(event);
+                }
+            }
+        }
+        Ok(())
     }
+}
+
+/// Is it what the library has put into an instance of the host's?
+fn is_ours((events, data): (u32, u64)) -> bool {
+    data ^ INNER < fds::LIMIT as u64 || fds::tag::is_tag(events, data)
 }
 
 /// Who is asked first changes from call to call, so that neither side starves when there is little room.
 static TURN: AtomicBool = AtomicBool::new(false);
 
-fn collect(c: &Caller, epfd: i32, found: &mut Found) -> Result<()> {
+fn collect(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
     let found_before = found.len();
-    collect_both(c, epfd, found)?;
+    collect_both(asked, found)?;
     if found.len() > found_before && crate::ring::any() {
         crate::ring::pump_all();
     }
     Ok(())
 }
 
-fn collect_both(c: &Caller, epfd: i32, found: &mut Found) -> Result<()> {
-    if fds::get(epfd) != state::EPOLL_MIXED {
-        return found.take_kernels(c, epfd);
+fn collect_both(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
+    if fds::get(asked.epfd) != state::EPOLL_MIXED {
+        return found.take_kernels(asked);
     }
     if TURN.fetch_xor(true, Ordering::Relaxed) {
-        found.take_hosts(epfd)?;
-        found.take_kernels(c, epfd)
+        found.take_hosts(asked)?;
+        found.take_kernels(asked)
     } else {
-        found.take_kernels(c, epfd)?;
-        found.take_hosts(epfd)
+        found.take_kernels(asked)?;
+        found.take_hosts(asked)
     }
 }
 
 fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
-    collect(c, epfd, found)?;
+    let mut asked = Asked { c, epfd, watch: None };
+    collect(&asked, found)?;
     if found.len() > 0 || over(deadline, c) {
         return Ok(());
     }
-    let _watch = c.epoll_watch(epfd)?;
-    found.waiting = true;
+    asked.watch = Some(c.epoll_watch(epfd)?);
     loop {
-        collect(c, epfd, found)?;
+        collect(&asked, found)?;
         if found.len() > 0 {
             return Ok(());
         }
@@ -148,10 +209,10 @@ fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>
         let mut host = [libc::pollfd { fd: epfd, events: libc::POLLIN, revents: 0 }];
         match c.sleep(if mixed { &mut host } else { &mut [] }, deadline) {
             Slept::Unparked | Slept::Host(_) => {}
-            Slept::TimedOut => return collect(c, epfd, found),
+            Slept::TimedOut => return collect(&asked, found),
             Slept::Failed(e) => return Err(e),
             Slept::Interrupted => {
-                collect(c, epfd, found)?;
+                collect(&asked, found)?;
                 return if found.len() > 0 { Ok(()) } else { Err(Errno::EINTR) };
             }
         }
@@ -195,7 +256,7 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
             Ok(mask) => mask,
             Err(e) => return errno(e),
         };
-        let mut found = Found { bytes: SmallVec::new(), max: room, waiting: false };
+        let mut found = Found::new(room);
         let mut result = sleep_for(c, epfd, &mut found, deadline).map(|()| found.len());
         if found.len() > 0 && mem::Own.write(to, &found.bytes).is_err() {
             // Another thread has taken the memory away.

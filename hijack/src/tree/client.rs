@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use core::time::Duration;
 use lkl_abi::{nr, Errno, Result};
 use lkl_host::Slept;
-use lkl_kernel::PollFd;
+use lkl_kernel::{EpollEvent, PollFd};
 use lkl_ops::{Descriptors, FileKind, Instant, UserMem};
 use lkl_sync::Events;
 
@@ -295,18 +295,32 @@ impl Client {
         let _done = self.call_with(op::UNWATCH, [0; 6], None, None);
     }
 
-    /// What an epoll instance has to tell, at most `max` events.
+    /// What an epoll instance has to tell, at most `max` events: the one at `epfd`, or the one that is `watched`.
     ///
     /// # Errors
     /// `EBADF`, `EINVAL`, `EIO`
-    pub(crate) fn epoll_ready(&self, epfd: i32, max: usize) -> Result<Vec<(u32, u64)>> {
+    pub(crate) fn epoll_ready(&self, epfd: i32, watched: bool, max: usize) -> Result<Vec<EpollEvent>> {
         let max = max.min(BUFFER / 32);
         let mut found = vec![[0u64; 2]; max];
+        let n = self.epoll_op(op::READY, epfd, max as u64, watched, &mut found)?;
+        Ok(found.into_iter().take(n).map(event_of).collect())
+    }
+
+    /// What it has to tell of the instance that is in it by the number `fd`.
+    ///
+    /// # Errors
+    /// `ENOENT`, `EBADF`, `EINVAL`, `EIO`
+    pub(crate) fn epoll_inner(&self, epfd: i32, watched: bool, fd: i32) -> Result<Option<EpollEvent>> {
+        let mut found = [[0u64; 2]];
+        let n = self.epoll_op(op::INNER, epfd, fd as u64, watched, &mut found)?;
+        Ok(found.into_iter().take(n).map(event_of).next())
+    }
+
+    fn epoll_op(&self, number: u64, epfd: i32, what: u64, watched: bool, found: &mut [[u64; 2]]) -> Result<usize> {
         let at = found.as_mut_ptr() as u64;
-        let taken = Some((at, size_of_val(found.as_slice()) as u64));
-        let (result, _) = self.call_with(op::READY, [epfd as u64, at, max as u64, 0, 0, 0], None, taken);
-        let n = result? as usize;
-        Ok(found.into_iter().take(n).map(|[events, data]| (events as u32, data)).collect())
+        let taken = Some((at, size_of_val(found) as u64));
+        let args = [epfd as u64, at, what, u64::from(watched), 0, 0];
+        self.call_with(number, args, None, taken).0.map(|n| n as usize)
     }
 
     /// Sleeps until one of the host's `host` is ready, what is watched changes, a signal comes, or the deadline.
@@ -357,6 +371,12 @@ impl Drop for Client {
             sys::close(event);
         }
     }
+}
+
+/// From the form of [`op::READY`].
+fn event_of([first, data]: [u64; 2]) -> EpollEvent {
+    let instance = ((first >> 32) as i32).checked_sub(1).filter(|fd| *fd >= 0);
+    EpollEvent { events: first as u32, data, instance }
 }
 
 /// The present, by the clock that the kernel has.

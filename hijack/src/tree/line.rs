@@ -54,7 +54,8 @@ pub(crate) mod op {
     pub(crate) const CHECK: u64 = 0x1_0003;
     /// The end of [`WATCH`].
     pub(crate) const UNWATCH: u64 = 0x1_0004;
-    /// `(epfd, to, max)`: what the epoll instance has to tell, as pairs of 64-bit numbers.
+    /// `(epfd, to, max, watched)`: what the epoll instance, or with `watched` 1 the one of [`WATCH`], has to tell, as pairs of 64-bit
+    /// numbers. The first has the events in its lower half, and in the upper one more than [`lkl_kernel::EpollEvent::instance`].
     pub(crate) const READY: u64 = 0x1_0005;
     /// `(fd, to, len)`: the path that the file was opened by; answers its length.
     pub(crate) const PATH: u64 = 0x1_0006;
@@ -67,6 +68,9 @@ pub(crate) mod op {
     /// `(to, len)`: what the kernel has panicked of, as text; answers its length, 0 if it has not. With `len` 0 no
     /// text, and 1 for a length.
     pub(crate) const PANIC: u64 = 0x1_000a;
+    /// `(epfd, to, fd, watched)`: what the epoll instance has to tell of the one that was put into it as `fd`, in the form of [`READY`];
+    /// answers how many events, 0 or 1.
+    pub(crate) const INNER: u64 = 0x1_000b;
 }
 
 /// What the kernel asks of the caller.

@@ -14,6 +14,7 @@ mod tests;
 
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
+use crate::poll::PollRegistration;
 use crate::process::Task;
 use foldhash::HashMap;
 use item::Item;
@@ -39,6 +40,27 @@ type Key = (i32, usize);
 
 fn key(fd: i32, file: &Arc<OpenFile>) -> Key {
     (fd, Arc::as_ptr(file) as usize)
+}
+
+/// What is told of one entry of an instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EpollEvent {
+    /// What is ready.
+    pub events: u32,
+    /// What the entry was given.
+    pub data: u64,
+    /// If the entry is an epoll instance itself: the descriptor that it was added by.
+    pub instance: Option<i32>,
+}
+
+/// Which instance is meant.
+#[derive(Clone, Copy, Debug)]
+pub enum EpollAt<'a> {
+    /// The one at this descriptor.
+    Number(i32),
+    /// The one that [`Kernel::epoll_watch`] was called for, or which is alone in a [`Kernel::poll_set`], whatever has become of its
+    /// descriptor: who waits for it holds it.
+    Watched(&'a PollRegistration),
 }
 
 #[derive(Default)]
@@ -188,7 +210,7 @@ impl Epoll {
         &self,
         max: usize,
         waiting: bool,
-        mut sink: impl FnMut(u32, u64) -> Result<()>,
+        mut sink: impl FnMut(EpollEvent) -> Result<()>,
     ) -> Result<usize> {
         // Files that are kept from closing under the lock; dropped after it.
         let mut held: SmallVec<[Arc<OpenFile>; 8]> = SmallVec::new();
@@ -206,7 +228,7 @@ impl Epoll {
             if now == 0 {
                 continue;
             }
-            if let Err(e) = sink(now, item.data()) {
+            if let Err(e) = sink(item.event(now)) {
                 let mut ready = self.ready.lock();
                 if !item.queued.swap(true) {
                     ready.list.push_front(item);
@@ -241,6 +263,23 @@ impl Epoll {
             result?;
         }
         Ok(count)
+    }
+
+    /// Takes the event of the instance that was added as `fd`, as if it had something to tell. None: it is not asked for.
+    fn take_inner(&self, fd: i32, file: Option<&Arc<OpenFile>>) -> Result<Option<EpollEvent>> {
+        let interest = self.interest.lock();
+        let item = file.and_then(|file| interest.get(&key(fd, file))).filter(|i| i.is_epoll());
+        // The number may mean something else by now.
+        let item = item.or_else(|| interest.values().find(|i| i.is_epoll() && i.key().0 == fd)).ok_or(Errno::ENOENT)?;
+        let now = item.asked(Events::READ);
+        let event = item.event(now);
+        if now == 0 {
+            return Ok(None);
+        }
+        if item.events() & EPOLLONESHOT != 0 {
+            item.disarm();
+        }
+        Ok(Some(event))
     }
 
     /// Whom to wake when there is something to harvest.
@@ -393,33 +432,54 @@ pub(crate) fn control(
 }
 
 impl Kernel {
-    /// What the epoll instance `epfd` has to tell now: gives up to `max` pairs of events and the `data` given with them to `sink`, and
+    fn instance(task: &Task, at: EpollAt<'_>) -> Result<Arc<OpenFile>> {
+        match at {
+            EpollAt::Number(fd) => task.process().file(fd),
+            EpollAt::Watched(set) => set.first().ok_or(Errno::EBADF),
+        }
+    }
+
+    /// What the epoll instance at `at` has to tell now: gives up to `max` events to `sink`, and
     /// answers how many. Edge-triggered and one-shot entries are used up by it, as by `epoll_wait`. Never blocks. To wait for more, use
-    /// [`Kernel::epoll_watch`], or put `epfd` in a [`Kernel::poll_set`]; `waiting` says that the caller has done so.
+    /// [`Kernel::epoll_watch`], or put its descriptor in a [`Kernel::poll_set`], and name it by that from then on.
     ///
     /// # Errors
     /// `EBADF`, `EINVAL` if it is not an epoll instance.
     pub fn epoll_ready(
         &self,
         task: &Task,
-        epfd: i32,
+        at: EpollAt<'_>,
         max: usize,
-        waiting: bool,
-        mut sink: impl FnMut(u32, u64),
+        mut sink: impl FnMut(EpollEvent),
     ) -> Result<usize> {
         if self.oopsed() {
             return Err(Errno::EIO);
         }
-        let file = task.process().file(epfd)?;
+        let file = Self::instance(task, at)?;
         let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
         if max == 0 || !epoll.maybe_ready() {
             return Ok(0);
         }
         self.guard("epoll_ready", || {
-            epoll.harvest(max, waiting, |events, data| {
-                sink(events, data);
+            epoll.harvest(max, matches!(at, EpollAt::Watched(_)), |event| {
+                sink(event);
                 Ok(())
             })
         })
+    }
+
+    /// For a caller who keeps instances for files of his own beside the kernel's, and has seen that the one of an instance that is within
+    /// another is ready: what the outer one, at `at`, is to tell of the inner, which was added to it by the descriptor `fd`. An event is
+    /// used up as by [`Kernel::epoll_ready`]. `None` if it is not asked for.
+    ///
+    /// # Errors
+    /// `EBADF`, `EINVAL`: no epoll instance. `ENOENT`: it has no such instance in it.
+    pub fn epoll_inner(&self, task: &Task, at: EpollAt<'_>, fd: i32) -> Result<Option<EpollEvent>> {
+        if self.oopsed() {
+            return Err(Errno::EIO);
+        }
+        let file = Self::instance(task, at)?;
+        let epoll = as_epoll(&file).ok_or(Errno::EINVAL)?;
+        self.guard("epoll_inner", || epoll.take_inner(fd, task.process().file(fd).ok().as_ref()))
     }
 }

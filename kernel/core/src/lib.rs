@@ -44,6 +44,7 @@ mod timerfd;
 mod user;
 
 pub use cred::{Credentials, Ids};
+pub use epoll::{EpollAt, EpollEvent};
 pub use kernel::{BootOptions, Kernel};
 pub use lowest::Lowest;
 pub use openfile::OpenFile;

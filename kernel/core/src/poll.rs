@@ -49,6 +49,11 @@ impl PollRegistration {
         fds.iter().filter(|p| !p.revents.is_empty()).count()
     }
 
+    /// The first file of the set.
+    pub(crate) fn first(&self) -> Option<Arc<OpenFile>> {
+        self.watched.first().map(|w| w.file.clone())
+    }
+
     /// Is any of the files ready? Cheaper than [`PollRegistration::check`].
     pub fn any_ready(&self) -> bool {
         self.watched.iter().any(|w| w.file.file().poll().intersects(w.events | Events::ALWAYS))

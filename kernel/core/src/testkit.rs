@@ -1,6 +1,7 @@
 //! What the tests of this crate stand on: a host whose clock stands still until somebody sleeps to a deadline, memory,
 //! parkers for real threads, and files and sockets that do as they are told.
 
+use crate::epoll::EpollAt;
 use crate::kernel::Kernel;
 use crate::lowest::Lowest;
 use crate::openfile::OpenFile;
@@ -228,8 +229,8 @@ impl Rig {
     /// What an epoll instance has to tell, `max` events at most.
     pub(crate) fn epoll_ready(&self, epfd: u64, max: usize) -> Vec<(u32, u64)> {
         let mut found = Vec::new();
-        let count =
-            self.kernel.epoll_ready(&self.task, epfd as i32, max, false, |events, data| found.push((events, data)));
+        let at = EpollAt::Number(epfd as i32);
+        let count = self.kernel.epoll_ready(&self.task, at, max, |e| found.push((e.events, e.data)));
         assert_eq!(count, Ok(found.len()));
         found
     }

@@ -1,6 +1,6 @@
 //! One entry of an epoll instance's interest list, which is the waiter on its file.
 
-use super::{Epoll, Key};
+use super::{Epoll, EpollEvent, Key};
 use crate::openfile::OpenFile;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use lkl_abi::epoll::{EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT};
@@ -76,8 +76,9 @@ impl Item {
         self.events.load(SeqCst)
     }
 
-    pub(super) fn data(&self) -> u64 {
-        self.data.load(SeqCst)
+    /// What is told of it when `events` are ready.
+    pub(super) fn event(&self, events: u32) -> EpollEvent {
+        EpollEvent { events, data: self.data.load(SeqCst), instance: self.is_epoll.then_some(self.key.0) }
     }
 
     pub(super) fn set(&self, events: u32, data: u64) {
@@ -97,7 +98,12 @@ impl Item {
 
     /// What the file has ready of what is asked for.
     pub(super) fn poll(&self, file: &dyn File) -> u32 {
-        file.poll().0 & self.interest()
+        self.asked(file.poll())
+    }
+
+    /// What of `ready` is asked for.
+    pub(super) fn asked(&self, ready: Events) -> u32 {
+        ready.0 & self.interest()
     }
 
     pub(super) fn register(&self, file: &dyn File) {

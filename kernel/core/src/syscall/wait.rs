@@ -214,11 +214,11 @@ fn epoll_wait(cx: &Ctx<'_>, epfd: u64, events: u64, max: u64, timeout: Option<Du
         let mut at = events;
         tries += 1;
         // It waits from the second time on.
-        let count = epoll.harvest(max, tries > 1, |events, data| {
+        let count = epoll.harvest(max, tries > 1, |event| {
             let mut raw = [0; EPOLL_EVENT_SIZE];
             let (head, tail) = raw.split_at_mut(EPOLL_EVENT_DATA);
-            head.get_mut(..4).ok_or(Errno::EFAULT)?.copy_from_slice(&events.to_ne_bytes());
-            tail.copy_from_slice(&data.to_ne_bytes());
+            head.get_mut(..4).ok_or(Errno::EFAULT)?.copy_from_slice(&event.events.to_ne_bytes());
+            tail.copy_from_slice(&event.data.to_ne_bytes());
             cx.mem.write(at, &raw)?;
             at = at.wrapping_add(EPOLL_EVENT_SIZE as u64);
             Ok(())

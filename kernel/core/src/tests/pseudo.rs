@@ -2,6 +2,7 @@
 
 use super::files::HERE;
 use crate::testkit::Rig;
+use crate::EpollAt;
 use lkl_abi::fcntl::*;
 use lkl_abi::fs::BLKGETSIZE64;
 use lkl_abi::mount::{MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT};
@@ -63,7 +64,7 @@ fn sysrq() {
     std::panic::set_hook(hook);
     assert_eq!(result, Err(Errno::EIO));
     assert!(rig.kernel.oopsed());
-    assert_eq!(rig.kernel.epoll_ready(&rig.task, ep as i32, 1, false, |_, _| {}), Err(Errno::EIO));
+    assert_eq!(rig.kernel.epoll_ready(&rig.task, EpollAt::Number(ep as i32), 1, |_| {}), Err(Errno::EIO));
 }
 
 #[test]

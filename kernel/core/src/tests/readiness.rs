@@ -1,7 +1,7 @@
 //! `poll`, `select`, and the set that a caller with files of its own uses.
 
 use crate::testkit::{call, Lamp, Rig};
-use crate::{unpark, PollFd};
+use crate::{unpark, EpollAt, EpollEvent, PollFd};
 use lkl_abi::time::to_timespec;
 use lkl_abi::{nr, Errno};
 use lkl_sync::{Events, Waiter};
@@ -107,7 +107,6 @@ fn a_set_rings_until_it_is_dropped() {
     assert_eq!(bell.0.load(SeqCst), 0);
     lamp.set(5);
     assert_eq!(bell.0.load(SeqCst), 1);
-    assert!(set.any_ready());
     assert_eq!(set.check(&mut fds), 1);
     assert_eq!(fds[0].revents, Events::IN);
     // It holds the file open.
@@ -163,4 +162,56 @@ fn of_those_who_watch_an_instance_one_is_woken() {
     assert_eq!(rung(), [1, 1]);
     drop(second);
     assert_eq!(rig.kernel.epoll_watch(&rig.task, fd as i32, bells[0].clone()).unwrap_err(), Errno::EINVAL);
+}
+
+#[test]
+fn who_waits_for_an_instance_holds_it() {
+    let rig = Rig::new();
+    let lamp = Lamp::new();
+    let fd = rig.adopt(lamp.clone());
+    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
+    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 4], &42u64.to_ne_bytes()].concat());
+    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    let bell = Arc::new(Bell(AtomicU32::new(0)));
+    let watch = rig.kernel.epoll_watch(&rig.task, epfd as i32, bell.clone()).unwrap();
+    rig.call(nr::CLOSE, &[epfd]).unwrap();
+    lamp.set(1);
+    assert_eq!(bell.0.load(SeqCst), 1);
+    let ready = |at| {
+        let mut found = Vec::new();
+        rig.kernel.epoll_ready(&rig.task, at, 4, |e| found.push(e)).map(|_| found)
+    };
+    assert_eq!(ready(EpollAt::Watched(&watch)), Ok(vec![EpollEvent { events: 1, data: 42, instance: None }]));
+    assert_eq!(ready(EpollAt::Number(epfd as i32)), Err(Errno::EBADF));
+    drop(watch);
+    lamp.set(0);
+    lamp.set(1);
+    assert_eq!(bell.0.load(SeqCst), 1);
+}
+
+#[test]
+fn an_instance_within_another_is_told_when_its_other_side_is_ready() {
+    const IN: u32 = 1;
+    const ONESHOT: u32 = 1 << 30;
+    let rig = Rig::new();
+    let [outer, inner] = [0, 1].map(|_| rig.call(nr::EPOLL_CREATE1, &[0]).unwrap());
+    let set = |op: u64, events: u32| {
+        let event = rig.mem.put(&[&events.to_ne_bytes()[..], &[0; 4], &42u64.to_ne_bytes()].concat());
+        rig.call(nr::EPOLL_CTL, &[outer, op, inner, event])
+    };
+    let ask = |fd: u64| rig.kernel.epoll_inner(&rig.task, EpollAt::Number(outer as i32), fd as i32);
+    assert_eq!(ask(inner), Err(Errno::ENOENT));
+    set(1, IN).unwrap();
+    let told = Ok(Some(EpollEvent { events: IN, data: 42, instance: Some(inner as i32) }));
+    assert_eq!([ask(inner), ask(inner)], [told, told]);
+    set(3, IN | ONESHOT).unwrap();
+    assert_eq!([ask(inner), ask(inner)], [told, Ok(None)]);
+    set(3, 4).unwrap();
+    assert_eq!(ask(inner), Ok(None));
+    // By the number that it was added by, whatever is there now.
+    set(3, IN).unwrap();
+    let copy = rig.call(nr::DUP, &[inner]).unwrap();
+    rig.call(nr::CLOSE, &[inner]).unwrap();
+    assert_eq!(ask(inner), told);
+    assert_eq!(ask(copy), Err(Errno::ENOENT));
 }
