@@ -139,12 +139,7 @@ impl Session<'_> {
             }
             op::CHECK => {
                 let Some((set, mut fds)) = self.watch.take() else { return Err(Errno::EINVAL) };
-                let ready = if self.kernel.oopsed() {
-                    fds.iter_mut().for_each(|p| p.revents = Events::ERR);
-                    fds.len()
-                } else {
-                    set.check(&mut fds)
-                };
+                let ready = set.check(&mut fds);
                 self.put_polls(a[0], &fds)?;
                 self.watch = Some((set, fds));
                 Ok(ready as u64)

@@ -35,12 +35,21 @@ struct Watched {
 /// open, as a call that sleeps on them does.
 pub struct PollRegistration {
     watched: SmallVec<[Watched; 4]>,
+    /// Once there are waiters: whose files they are on.
+    kernel: Option<Arc<Kernel>>,
 }
 
 impl PollRegistration {
     /// Looks at the files again. `fds` must be the set that it was made with; every `revents` is written. Answers how
-    /// many descriptors are ready.
+    /// many descriptors are ready: all with `ERR`, if the kernel has panicked.
     pub fn check(&self, fds: &mut [PollFd]) -> usize {
+        match &self.kernel {
+            Some(kernel) => kernel.poll_guard(fds, |fds| self.look(fds)),
+            None => self.look(fds),
+        }
+    }
+
+    fn look(&self, fds: &mut [PollFd]) -> usize {
         for w in &self.watched {
             if let Some(p) = fds.get_mut(w.at) {
                 p.revents = w.file.file().poll() & (w.events | Events::ALWAYS);
@@ -54,13 +63,9 @@ impl PollRegistration {
         self.watched.first().map(|w| w.file.clone())
     }
 
-    /// Is any of the files ready? Cheaper than [`PollRegistration::check`].
-    pub fn any_ready(&self) -> bool {
-        self.watched.iter().any(|w| w.file.file().poll().intersects(w.events | Events::ALWAYS))
-    }
-
     /// Puts `waiter` on each file that has none yet.
-    fn register(&mut self, waiter: &Arc<dyn Waiter>) {
+    pub(crate) fn register(&mut self, kernel: &Arc<Kernel>, waiter: &Arc<dyn Waiter>) {
+        self.kernel.get_or_insert_with(|| kernel.clone());
         for w in &mut self.watched {
             if w.registration.is_none() {
                 let registration = w.file.file().wait_queue().register(waiter.clone(), w.events, w.exclusive);
@@ -68,10 +73,8 @@ impl PollRegistration {
             }
         }
     }
-}
 
-impl Drop for PollRegistration {
-    fn drop(&mut self) {
+    fn deregister(&mut self) {
         for w in &mut self.watched {
             if let Some(r) = w.registration.take() {
                 let file = w.file.file();
@@ -84,6 +87,19 @@ impl Drop for PollRegistration {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Drop for PollRegistration {
+    fn drop(&mut self) {
+        if let Some(kernel) = self.kernel.take() {
+            let _done = kernel.guard("the end of a poll", || {
+                self.deregister();
+                // The last reference of a file may be among them.
+                self.watched.clear();
+                Ok(())
+            });
         }
     }
 }
@@ -136,28 +152,35 @@ impl Kernel {
         fds: &mut [PollFd],
         waiter: Option<Arc<dyn Waiter>>,
     ) -> (usize, PollRegistration) {
-        let mut set = PollRegistration { watched: SmallVec::new() };
-        if self.oopsed() {
-            fds.iter_mut().for_each(|p| p.revents = Events::ERR);
-            return (fds.len(), set);
-        }
-        for (at, p) in fds.iter_mut().enumerate() {
-            p.revents = Events::EMPTY;
-            if p.fd < 0 {
-                continue;
-            }
-            match task.process().file(p.fd) {
-                Ok(file) => {
-                    set.watched.push(Watched { at, file, events: p.events, exclusive: false, registration: None });
+        let mut set = PollRegistration { watched: SmallVec::new(), kernel: None };
+        let ready = self.poll_guard(fds, |fds| {
+            for (at, p) in fds.iter_mut().enumerate() {
+                p.revents = Events::EMPTY;
+                if p.fd < 0 {
+                    continue;
                 }
-                Err(_) => p.revents = Events::NVAL,
+                match task.process().file(p.fd) {
+                    Ok(file) => {
+                        set.watched.push(Watched { at, file, events: p.events, exclusive: false, registration: None });
+                    }
+                    Err(_) => p.revents = Events::NVAL,
+                }
             }
-        }
-        if let Some(waiter) = waiter {
-            set.register(&waiter);
-        }
-        let ready = set.check(fds);
+            if let Some(waiter) = waiter {
+                set.register(task.process().kernel(), &waiter);
+            }
+            set.look(fds)
+        });
         (ready, set)
+    }
+
+    /// Runs `f`, which looks at `fds` and answers how many are ready. After a panic all are, with `ERR`.
+    fn poll_guard(&self, fds: &mut [PollFd], f: impl FnOnce(&mut [PollFd]) -> usize) -> usize {
+        let found = if self.oopsed() { Err(Errno::EIO) } else { self.guard("poll", || Ok(f(fds))) };
+        found.unwrap_or_else(|_| {
+            fds.iter_mut().for_each(|p| p.revents = Events::ERR);
+            fds.len()
+        })
     }
 
     /// Has `waiter` called when the epoll instance `epfd` has something to tell, until the registration is dropped: for a
@@ -166,20 +189,19 @@ impl Kernel {
     /// sleeping.
     ///
     /// # Errors
-    /// `EBADF`, `EINVAL` if it is not an epoll instance.
+    /// `EBADF`, `EINVAL` if it is not an epoll instance, `EIO` after a panic.
     pub fn epoll_watch(&self, task: &Task, epfd: i32, waiter: Arc<dyn Waiter>) -> Result<PollRegistration> {
         let file = task.process().file(epfd)?;
         if as_epoll(&file).is_none() {
             return Err(Errno::EINVAL);
         }
         let watched = Watched { at: 0, file, events: Events::READ, exclusive: true, registration: None };
-        let mut set = PollRegistration { watched: SmallVec::new() };
+        let mut set = PollRegistration { watched: SmallVec::new(), kernel: None };
         set.watched.push(watched);
-        set.register(&waiter);
+        self.guard("epoll_watch", || {
+            set.register(task.process().kernel(), &waiter);
+            Ok(())
+        })?;
         Ok(set)
-    }
-
-    pub(crate) fn poll_watch(&self, set: &mut PollRegistration, waiter: &Arc<dyn Waiter>) {
-        set.register(waiter);
     }
 }

@@ -42,7 +42,7 @@ fn wait_for(cx: &Ctx<'_>, fds: &mut [PollFd], timeout: Option<Duration>) -> Resu
             }
             Some(set) => {
                 if !registered {
-                    cx.kernel.poll_watch(set, &unpark(cx.task.parker()));
+                    set.register(cx.process().kernel(), &unpark(cx.task.parker()));
                     registered = true;
                 }
                 set.check(fds)

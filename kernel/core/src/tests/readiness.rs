@@ -3,9 +3,11 @@
 use crate::testkit::{call, Lamp, Rig};
 use crate::{unpark, EpollAt, EpollEvent, PollFd};
 use lkl_abi::time::to_timespec;
-use lkl_abi::{nr, Errno};
-use lkl_sync::{Events, Waiter};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use lkl_abi::{nr, Errno, Result};
+use lkl_file::{File, IovReader, IovWriter};
+use lkl_sync::{Events, WaitQueue, Waiter};
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -214,4 +216,65 @@ fn an_instance_within_another_is_told_when_its_other_side_is_ready() {
     rig.call(nr::CLOSE, &[inner]).unwrap();
     assert_eq!(ask(inner), told);
     assert_eq!(ask(copy), Err(Errno::ENOENT));
+}
+
+/// A file that panics when it is asked whether it is ready, once it is broken.
+#[derive(Default)]
+struct Brittle {
+    broken: AtomicBool,
+    queue: WaitQueue,
+}
+
+impl File for Brittle {
+    fn read(&self, _: &mut IovWriter<'_>, _: Option<u64>) -> Result<usize> {
+        Err(Errno::EAGAIN)
+    }
+
+    fn write(&self, _: &mut IovReader<'_>, _: Option<u64>) -> Result<usize> {
+        Err(Errno::EAGAIN)
+    }
+
+    fn poll(&self) -> Events {
+        assert!(!self.broken.load(SeqCst), "on purpose");
+        Events::EMPTY
+    }
+
+    fn wait_queue(&self) -> &WaitQueue {
+        &self.queue
+    }
+
+    fn mode(&self) -> u32 {
+        0o140_777
+    }
+
+    fn ino(&self) -> u64 {
+        1
+    }
+
+    fn release(&self) {}
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[test]
+fn a_panic_in_a_set_is_caught_at_the_door() {
+    for watched in [false, true] {
+        let rig = Rig::new();
+        let file = Arc::new(Brittle::default());
+        let fd = rig.adopt(file.clone()) as i32;
+        let mut fds = [PollFd { fd, events: Events::READ, revents: Events::EMPTY }];
+        let watch = watched.then(|| rig.kernel.poll_set(&rig.task, &mut fds, Some(unpark(rig.task.parker()))).1);
+        file.broken.store(true, SeqCst);
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let ready = match &watch {
+            Some(set) => set.check(&mut fds),
+            None => rig.kernel.poll_set(&rig.task, &mut fds, None).0,
+        };
+        std::panic::set_hook(hook);
+        assert_eq!((ready, fds[0].revents), (1, Events::ERR));
+        assert!(rig.kernel.oopsed());
+    }
 }
