@@ -4,13 +4,14 @@
 //! Whose a file is says [`place`]; which calls there are, [`calls`]; [`cwd`] is the working directory. Such a file is opened in
 //! the kernel and stays there: its descriptor is a kernel file like any other. stdio reaches it because libc's own calls
 //! are trapped ([`crate::trap`]). Where that net is not there, `fopen` is given a copy of the text in a memory
-//! file of the host's instead ([`copy`]). What cannot be the kernel's own is made of copies: programs ([`program`]) and maps
-//! ([`mapped`]).
+//! file of the host's instead ([`copy`]). What cannot be the kernel's own is made of copies: programs ([`program`]), maps
+//! ([`mapped`]) and the tables of mounts ([`mounts`]).
 
 pub(crate) mod calls;
 pub(crate) mod cwd;
 pub(crate) mod ids;
 pub(crate) mod mapped;
+mod mounts;
 pub(crate) mod place;
 pub(crate) mod program;
 pub(crate) mod spawn;
@@ -95,6 +96,10 @@ unsafe fn named(call: &Call, a: &Args) -> Option<isize> {
         return Some(errno(Errno::EXDEV));
     }
     if kernels == 0 {
+        if mounts::may_open(call.number, &args) {
+            // SAFETY: by the caller's contract.
+            return Some(unsafe { mounts::open_table(call.number, &args) });
+        }
         // SAFETY: the program's own call, with other names for the same files.
         return moved.then(|| unsafe { sys::raw(call.number as usize, &args) });
     }
@@ -360,7 +365,15 @@ pub(crate) fn copied(fd: isize) -> Result<i32, Errno> {
 pub(crate) fn copy(path: u64) -> Option<Result<i32, i32>> {
     let kept;
     let at = match place::of(libc::AT_FDCWD, path) {
-        Whose::Host => return None,
+        Whose::Host => {
+            let args = [path, (libc::O_RDONLY | libc::O_CLOEXEC) as u64, 0, 0, 0, 0];
+            if !mounts::may_open(libc::SYS_open, &args) {
+                return None;
+            }
+            // SAFETY: the path that the program gives, to be read only.
+            let fd = unsafe { mounts::open_table(libc::SYS_open, &args) };
+            return Some(sys::check(fd).map(|fd| fd as i32).map_err(|e| e.0));
+        }
         Whose::HostAt(p) => {
             // SAFETY: a C string.
             let fd = unsafe { host!(libc::SYS_openat, libc::AT_FDCWD, p.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };

@@ -87,7 +87,7 @@ pub(crate) const STAT_SIZE: usize = 144;
 
 /// The bit of a major number that says that a device is the kernel's: its numbers are not the host's, and programs take two
 /// files of one number on one device for the same.
-const MAJOR_OURS: u32 = 0x800;
+pub(crate) const MAJOR_OURS: u32 = 0x800;
 
 /// `st_mode` of the generic `struct stat`.
 pub(crate) fn mode(generic: &[u8; STAT_SIZE]) -> u32 {

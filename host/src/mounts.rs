@@ -10,6 +10,7 @@ use lkl_kernel::Kernel;
 use lkl_ops::Disk;
 use lkl_vfs::cred::Cred;
 use lkl_vfs::{Caller, Context, MountRequest, WalkFlags};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,6 +54,16 @@ fn open(path: &Path, options: &ImageOptions) -> Result<Arc<dyn Disk>, ImageError
     }
 }
 
+/// What tables of mounts name as the source: the image's path, for a `/dev/vda` would be another disk to programs of the host's.
+fn source(disk: &DiskMount) -> Vec<u8> {
+    let path = Path::new(&disk.image);
+    let mut source = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string().into_vec();
+    if let Some(n) = disk.partition {
+        source.extend(format!(":{n}").bytes());
+    }
+    source
+}
+
 fn mount(kernel: &Kernel, host: &RealHost, disk: &DiskMount, index: usize) -> Result<(), String> {
     let options =
         ImageOptions { read_only: disk.read_only, privatise: host.hooks.privatise, ..ImageOptions::default() };
@@ -60,8 +71,8 @@ fn mount(kernel: &Kernel, host: &RealHost, disk: &DiskMount, index: usize) -> Re
     let read_only = image.read_only();
     let name = name(index);
     let attached = kernel.add_disk(image, &name).map_err(|e| format!("{}: {e}", disk.image))?;
-    let (source, device) = match disk.partition {
-        None => (format!("/dev/{name}"), attached.whole),
+    let device = match disk.partition {
+        None => attached.whole,
         Some(n) => {
             let found = attached.partitions.iter().find(|p| p.partition_number() == n).cloned();
             let there = || match attached.partitions.len() {
@@ -72,8 +83,7 @@ fn mount(kernel: &Kernel, host: &RealHost, disk: &DiskMount, index: usize) -> Re
                     format!("there are {}", numbers.join(", "))
                 }
             };
-            let found = found.ok_or_else(|| format!("{}: there is no partition {n}: {}", disk.image, there()))?;
-            (format!("/dev/{name}{n}"), found)
+            found.ok_or_else(|| format!("{}: there is no partition {n}: {}", disk.image, there()))?
         }
     };
     let vfs = kernel.vfs();
@@ -90,7 +100,8 @@ fn mount(kernel: &Kernel, host: &RealHost, disk: &DiskMount, index: usize) -> Re
     let target = vfs.walk(&ctx, None, target, WalkFlags::FOLLOW).map_err(|e| format!("{}: {e}", disk.target))?;
     let kind = disk.kind.as_deref().unwrap_or_default();
     let flags = if read_only { MS_RDONLY } else { 0 };
-    let request = MountRequest { source: source.as_bytes(), device: Some(device), target, kind, flags, data: "" };
+    let source = source(disk);
+    let request = MountRequest { source: &source, device: Some(device), target, kind, flags, data: "" };
     vfs.mount(&ctx, &request).map_err(|e| match (e, kind) {
         (Errno::ENODEV, kind) if !kind.is_empty() => format!("there is no type of file system {kind:?}"),
         (Errno::EINVAL, "") => format!("{}: no file system that is known", disk.image),

@@ -259,6 +259,67 @@ def partitions_and_two_images(lab):
     has(done.err, r"disk.img.*partition")
 
 
+@test(need=("mkfs.ext4", "bash", "python3", "df", "findmnt", "mount", "perl"))
+def mount_tables(lab):
+    """What lists and finds mounts knows the images."""
+    if lab.native:
+        raise Skip("Linux needs a mount for it")
+    image = Image(lab, part=2)
+    spaced = lab.path("a b")
+    lab.sh("mkdir 'a b'; truncate -s 16M two.img; /sbin/mkfs.ext2 -q two.img")
+    lab.env["LKL_HIJACK_DISK"] += f";{lab.path('two.img')}:{spaced}:ext2:ro"
+    place, source, two = image.place, f"{image.file}:2", lab.path("two.img")
+    done = image.script(f"mkdir d; echo x >d/f; df --output=source,fstype,target d/f | tail -n1; df -T . | tail -n1; df {place} '{spaced}' | wc -l")
+    lines = done.out.splitlines()
+    check(lines[0].split() == [source, "ext4", place] and lines[1].split()[:2] == [source, "ext4"] and lines[2] == "3", "df", done)
+    has(lab.ours("df").out, rf"^{source} +\d+ +\d+ +\d+ +\d+% {place}$")
+    # A file of the host's beside it is on the host's file system.
+    done = lab.ours("bash", "-c", f"stat -c %m {place}/d/f '{spaced}' {lab.dir}; cd {place}/d && stat -c %m f ../..")
+    host = lab.run("stat", "-c", "%m", lab.dir).out.strip()
+    check(done.out == f"{place}\n{spaced}\n{host}\n{place}\n{host}\n", "places of mounts", done)
+    done = lab.ours("findmnt", "-rno", "SOURCE,TARGET,FSTYPE,OPTIONS", "-T", f"{place}/d/f")
+    check(done.out == f"{source} {place} ext4 rw,relatime\n", "findmnt -T", done)
+    done = lab.ours("findmnt", "-no", "TARGET,FSTYPE", "-S", two)
+    check(done.out.rsplit(None, 1) == [spaced, "ext2"], "findmnt -S", done)
+    done = lab.ours("mount")
+    has(done.out, rf"^{source} on {place} type ext4 \(rw,relatime\)$")
+    has(done.out, rf"^{two} on {spaced} type ext2 \(ro,relatime\)$")
+    for table in ["/proc/mounts", "/proc/self/mounts", "/proc/thread-self/mounts", "/etc/mtab", "/proc/$$/mounts", "/proc/self/task/../../$$/mounts"]:
+        if table == "/etc/mtab" and not os.path.realpath(table).endswith("/mounts"):
+            continue
+        done = lab.ours("bash", "-c", f"cat {table} | tail -n2; perl -e 'open F, shift; print grep /a.040b/, <F>' {table}; bash -c 'grep -c {place} /proc/'$$/mounts")
+        check(done.out.splitlines()[0].startswith(f"{source} {place} ext4 rw,relatime"), table, done)
+        check(done.out.splitlines()[1:] == [f"{two} {spaced.replace(' ', chr(92) + '040')} ext2 ro,relatime 0 0"] * 2 + ["1"], table, done)
+    # A process that is not on this kernel has the host's.
+    lacks(lab.ours("cat", f"/proc/{os.getpid()}/mounts").out, place)
+    lacks(lab.run("cat", "/proc/self/mounts").out, place)
+    # Each mount has a number of its own, is on one that is there, and has the device that its files have.
+    code = f"""
+import os
+rows = [line.split() for line in open("/proc/self/mountinfo")]
+ids = [row[0] for row in rows]
+print(len(ids) == len(set(ids)), [os.path.ismount(p) for p in ("{place}", "{place}/d", "{spaced}", "{lab.dir}")])
+for path in "{place}", "{spaced}":
+    row, = [row for row in rows if row[4].replace("\\\\040", " ") == path]
+    parent, = [r for r in rows if r[0] == row[1]]
+    dev = os.stat(path).st_dev
+    print(row[2] == "%d:%d" % (os.major(dev), os.minor(dev)), parent[4], row[3])
+fd = os.open("/proc/self/mounts", os.O_RDONLY | os.O_NONBLOCK)
+print(os.get_inheritable(fd), os.get_blocking(fd), os.pread(fd, 4096, 0) != b"")
+try:
+    os.write(fd, b"x")
+except OSError as e:
+    print(e.strerror)
+"""
+    done = lab.ours("python3", "-c", code)
+    on = f"True {host} /\n"
+    check(done.out == f"True [True, False, True, False]\n{on}{on}False False True\nBad file descriptor\n", "mountinfo", done)
+    done = lab.ours("python3", "-c", f"import ctypes, os; c = ctypes.CDLL(None); c.setmntent.restype = ctypes.c_void_p; f = c.setmntent(b'/etc/mtab', b'r')\nc.getmntent.restype = ctypes.POINTER(ctypes.c_char_p); c.getmntent.argtypes = [ctypes.c_void_p]\nwhile e := c.getmntent(f): print(e[0].decode(), e[1].decode())")
+    has(done.out, rf"^{source} {place}$")
+    has(done.out, rf"^{two} {spaced}$")
+    image.clean()
+
+
 @test(need=("mkfs.ext4", "bash"))
 def what_is_wrong_is_said(lab):
     """Images that are not there, in use, or none."""

@@ -306,7 +306,12 @@ fn host_directory(dirfd: i32) -> Option<Vec<u8>> {
     if dirfd == libc::AT_FDCWD {
         return cwd::host();
     }
-    let link = format!("/proc/self/fd/{dirfd}\0");
+    path_of_host(dirfd)
+}
+
+/// The path of what is open at a descriptor of the host's.
+pub(super) fn path_of_host(fd: i32) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{fd}\0");
     let mut buf = vec![0u8; 4096];
     // SAFETY: a C string, and room of this size.
     let n = unsafe { host!(libc::SYS_readlinkat, libc::AT_FDCWD, link.as_ptr(), buf.as_mut_ptr(), buf.len()) }.ok()?;
