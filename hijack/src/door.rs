@@ -8,6 +8,7 @@ use crate::fds::{self, HostNumbers};
 use crate::handover;
 use crate::keeper::{self, Doors};
 use crate::mem::Own;
+use crate::mixed;
 use crate::panics;
 use crate::paths::{self, cwd, place};
 use crate::signal::{self, Ran};
@@ -703,6 +704,7 @@ pub(crate) fn adopt(fd: i32, id: u64) -> Result<()> {
 pub(crate) fn replace(fd: i32, to: u8, at_host: impl FnOnce() -> isize) -> isize {
     crate::ring::forget(fd);
     handover::forget(fd);
+    mixed::closing(fd);
     let before = fds::get(fd);
     let gone = instance().and_then(|i| i.process.forget(fd));
     fds::set(fd, to);
@@ -748,6 +750,7 @@ extern "C" fn before_fork() {
     }
     THREADS.lock.lock();
     handover::before_fork();
+    mixed::before_fork();
     cwd::lock().lock();
     HEAP.freeze();
 }
@@ -755,6 +758,7 @@ extern "C" fn before_fork() {
 fn thaw(t: &Thread) {
     HEAP.thaw();
     handover::after_fork();
+    mixed::after_fork(false);
     cwd::lock().unlock();
     THREADS.lock.unlock();
     t.depth.set(t.depth.get().saturating_sub(1));
@@ -773,6 +777,7 @@ extern "C" fn after_fork_child() {
     let t = thread::current();
     HEAP.thaw();
     handover::after_fork();
+    mixed::after_fork(true);
     cwd::lock().unlock();
     paths::forked();
     signal::forked();

@@ -208,6 +208,7 @@ impl Descriptors for HostNumbers {
             return Err(Errno::EBADF);
         }
         let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+        crate::mixed::closing(to);
         // SAFETY: no pointers.
         unsafe { host!(libc::SYS_dup3, fd, to, flags) }?;
         crate::handover::forget(to);
@@ -218,6 +219,7 @@ impl Descriptors for HostNumbers {
     fn free(&self, fd: i32) {
         crate::ring::forget(fd);
         crate::handover::forget(fd);
+        crate::mixed::closing(fd);
         // First the meaning, then the number: once it is closed, another thread may get it.
         set(fd, state::HOST);
         sys::close(fd);

@@ -9,8 +9,10 @@
 //! is put into another one, or into a `poll`, is put there on both sides.
 
 mod epoll;
+mod waiting;
 
 pub(crate) use epoll::{ctl as epoll_ctl, wait as epoll_wait};
+pub(crate) use waiting::{after_fork, before_fork, closing};
 
 use crate::door::{self, Caller};
 use crate::fds;

@@ -312,3 +312,64 @@ CASE(files_to_sockets)
     R(read(pi[0], b, 64));
     printf("%.4s\n", b);
 }
+
+struct epoll_waiter {
+    int ep, ms, n;
+    struct epoll_event e[4];
+};
+
+static void *wait_epoll(void *arg)
+{
+    struct epoll_waiter *w = arg;
+    errno = 0;
+    w->n = epoll_wait(w->ep, w->e, 4, w->ms);
+    if (w->n < 0)
+        w->n = -errno;
+    return 0;
+}
+
+CASE(threads_epoll_closed)
+{
+    /* Who waits for an instance holds it: he is told what happens to its files, whatever becomes of its number. */
+    static const char *kinds[] = {"socket", "pipe", "socket alone"}, *ways[] = {"close", "dup2 of a file", "another instance there", "close, with a time-out"};
+    for (unsigned way = 0; way < 4; way++) {
+        for (int kind = 0; kind < 3; kind++) {
+            int p[2], pi[2], other = (int)MUST(epoll_create1(0));
+            struct epoll_waiter w = {(int)MUST(epoll_create1(0)), way == 3 ? 300 : 5000, 99};
+            struct epoll_event e = {EPOLLIN, {.u64 = 5}};
+            pthread_t t;
+            t_pair(AF_INET, SOCK_STREAM, p);
+            MUST(pipe(pi));
+            MUST(epoll_ctl(w.ep, EPOLL_CTL_ADD, p[1], &e));
+            e.data.u64 = 6;
+            if (kind != 2)
+                MUST(epoll_ctl(w.ep, EPOLL_CTL_ADD, pi[0], &e));
+            e.data.u64 = 7;
+            e.events = EPOLLOUT;
+            MUST(epoll_ctl(other, EPOLL_CTL_ADD, p[0], &e));
+            pthread_create(&t, 0, wait_epoll, &w);
+            usleep(100000);
+            if (way == 1) {
+                int null = (int)MUST(open("/dev/null", O_RDWR));
+                MUST(dup2(null, w.ep));
+                MUST(close(null));
+            } else if (way == 2) {
+                MUST(dup2(other, w.ep));
+            } else {
+                MUST(close(w.ep));
+            }
+            usleep(50000);
+            if (way != 3)
+                MUST(kind == 1 ? write(pi[1], "x", 1) : send(p[0], "x", 1, 0));
+            pthread_join(t, 0);
+            printf("%s, %s: %d %llu\n", ways[way], kinds[kind], w.n, w.n == 1 ? (unsigned long long)w.e[0].data.u64 : 0);
+            if (way == 1 || way == 2)
+                MUST(close(w.ep));
+            int all[] = {p[0], p[1], pi[0], pi[1], other};
+            for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+                MUST(close(all[i]));
+        }
+    }
+    /* Nothing is left of the wait. */
+    R(open("/dev/null", O_RDONLY));
+}

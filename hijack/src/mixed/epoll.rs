@@ -1,5 +1,6 @@
 //! `epoll_ctl` and `epoll_wait` over files of both owners.
 
+use super::waiting::Waiting;
 use super::{errno, over, Mask, Timeout};
 use crate::door::{self, Caller, Watch};
 use crate::fds::{self, state};
@@ -80,9 +81,16 @@ struct Asked<'a> {
     epfd: i32,
     /// The thread waits for it.
     watch: Option<Watch<'a>>,
+    waiting: Option<Waiting>,
 }
 
 impl Asked<'_> {
+    /// Where the host's instance is, if files may be in it.
+    fn host(&self) -> Option<i32> {
+        let (host, moved) = self.waiting.as_ref().map_or((self.epfd, false), Waiting::host);
+        (if moved { host >= 0 } else { fds::get(host) == state::EPOLL_MIXED }).then_some(host)
+    }
+
     /// The host has something to tell: what the program is to be told.
     fn translate(&self, events: u32, data: u64) -> Result<Option<EpollEvent>> {
         let plain = EpollEvent { events, data, instance: None };
@@ -141,14 +149,16 @@ impl Found {
 
     fn take_hosts(&mut self, asked: &Asked<'_>) -> Result<()> {
         let room = self.room().min(BATCH);
-        if room == 0 {
-            return Ok(());
-        }
+        let Some(host) = asked.host().filter(|_| room > 0) else { return Ok(()) };
         let at = self.bytes.len();
         self.bytes.resize(at + room * EPOLL_EVENT, 0);
         // SAFETY: there is room for this many events behind the pointer.
-        let got = unsafe { host!(libc::SYS_epoll_wait, asked.epfd, self.bytes[at..].as_mut_ptr(), room, 0i32) };
+        let got = unsafe { host!(libc::SYS_epoll_wait, host, self.bytes[at..].as_mut_ptr(), room, 0i32) };
         self.bytes.truncate(at + got.unwrap_or(0) as usize * EPOLL_EVENT);
+        if let (Err(_), Some((_, true))) = (got, asked.waiting.as_ref().map(Waiting::host)) {
+            // Its number went in this moment.
+            return Ok(());
+        }
         got?;
         if self.bytes[at..].chunks_exact(EPOLL_EVENT).any(|e| is_ours(xlate::epoll_event(e))) {
             let all: Vec<u8> = self.bytes.drain(at..).collect();
@@ -181,7 +191,7 @@ fn collect(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
 }
 
 fn collect_both(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
-    if fds::get(asked.epfd) != state::EPOLL_MIXED {
+    if asked.host().is_none() {
         return found.take_kernels(asked);
     }
     if TURN.fetch_xor(true, Ordering::Relaxed) {
@@ -194,20 +204,20 @@ fn collect_both(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
 }
 
 fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
-    let mut asked = Asked { c, epfd, watch: None };
+    let mut asked = Asked { c, epfd, watch: None, waiting: None };
     collect(&asked, found)?;
     if found.len() > 0 || over(deadline, c) {
         return Ok(());
     }
+    asked.waiting = Some(Waiting::begin(epfd));
     asked.watch = Some(c.epoll_watch(epfd)?);
     loop {
         collect(&asked, found)?;
         if found.len() > 0 {
             return Ok(());
         }
-        let mixed = fds::get(epfd) == state::EPOLL_MIXED;
-        let mut host = [libc::pollfd { fd: epfd, events: libc::POLLIN, revents: 0 }];
-        match c.sleep(if mixed { &mut host } else { &mut [] }, deadline) {
+        let mut host = asked.host().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        match c.sleep(host.as_mut_slice(), deadline) {
             Slept::Unparked | Slept::Host(_) => {}
             Slept::TimedOut => return collect(&asked, found),
             Slept::Failed(e) => return Err(e),

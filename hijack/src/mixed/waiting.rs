@@ -1,0 +1,98 @@
+//! Who waits for an epoll instance holds it, as on Linux: should another thread close its number, or put something else there, the wait goes
+//! on. The kernel's side is held by what is registered there; the host's gets another number, when the first is about to go.
+
+use crate::alloc::Spin;
+use crate::fds::{self, state};
+use crate::sys::{self, host};
+use crate::thread;
+use core::cell::UnsafeCell;
+
+struct Waiter {
+    /// Who it is: the address of what is known of the thread.
+    thread: usize,
+    /// Where the host's instance is now; -1 if it has no place left.
+    host: i32,
+    /// That is a number of its own.
+    moved: bool,
+}
+
+struct Waiters {
+    lock: Spin,
+    list: UnsafeCell<Vec<Waiter>>,
+}
+
+// SAFETY: the list is touched under the lock only.
+unsafe impl Sync for Waiters {}
+
+static WAITERS: Waiters = Waiters { lock: Spin::new(), list: UnsafeCell::new(Vec::new()) };
+
+impl Waiters {
+    fn with<T>(&self, f: impl FnOnce(&mut Vec<Waiter>) -> T) -> T {
+        self.lock.lock();
+        // SAFETY: under the lock.
+        let out = f(unsafe { &mut *self.list.get() });
+        self.lock.unlock();
+        out
+    }
+}
+
+/// The calling thread waits, as long as this lives.
+pub(super) struct Waiting(usize);
+
+impl Waiting {
+    /// Begins to wait for the instance at `epfd`.
+    pub(super) fn begin(epfd: i32) -> Self {
+        let thread = core::ptr::from_ref(thread::current()) as usize;
+        WAITERS.with(|list| list.push(Waiter { thread, host: epfd, moved: false }));
+        Self(thread)
+    }
+
+    /// Where the host's instance is, and whether its first number is gone.
+    pub(super) fn host(&self) -> (i32, bool) {
+        WAITERS.with(|list| list.iter().find(|w| w.thread == self.0).map_or((-1, true), |w| (w.host, w.moved)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let gone = WAITERS.with(|list| {
+            let at = list.iter().position(|w| w.thread == self.0)?;
+            Some(list.swap_remove(at))
+        });
+        if let Some(Waiter { host, moved: true, .. }) = gone {
+            if host >= 0 {
+                fds::set(host, state::HOST);
+                sys::close(host);
+            }
+        }
+    }
+}
+
+/// What is at `fd` is about to be closed.
+pub(crate) fn closing(fd: i32) {
+    if !fds::epoll(fd) {
+        return;
+    }
+    WAITERS.with(|list| {
+        for w in list.iter_mut().filter(|w| w.host == fd && !w.moved) {
+            // SAFETY: no pointers.
+            let copy = unsafe { host!(libc::SYS_fcntl, fd, libc::F_DUPFD_CLOEXEC, 0i32) };
+            w.host = copy.map_or(-1, |copy| fds::privatise(copy as i32));
+            w.moved = true;
+        }
+    });
+}
+
+/// Nobody begins or ends a wait until [`after_fork`].
+pub(crate) fn before_fork() {
+    WAITERS.lock.lock();
+}
+
+/// In both processes; the `child` has no thread that waits.
+pub(crate) fn after_fork(child: bool) {
+    if child {
+        // SAFETY: the only thread, and the lock is held.
+        unsafe { &mut *WAITERS.list.get() }.clear();
+    }
+    WAITERS.lock.unlock();
+}
