@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import socket
+import termios
 import threading
 import time
 
@@ -80,17 +81,76 @@ def is_worker(pid):
         return False
 
 
+def held_by(pid):
+    """What a process has: descriptors and threads."""
+    return len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+
+
+def shared_with_kernel():
+    """Bytes of the shared memory that processes make calls by, as the kernel has it."""
+    total = 0
+    for pid in kernels():
+        with open(f"/proc/{pid}/maps") as f:
+            ranges = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) .*memfd:lkl-lines", f.read(), re.M)
+        total += sum(int(end, 16) - int(start, 16) for start, end in ranges)
+    return total
+
+
+def held_by_workers(p):
+    """What each of a server's workers has, be they as many as they should or not."""
+    return sorted(held_by(pid) for pid in workers_of(p))
+
+
+def held_by_all(p):
+    """What the processes of a server have, and their kernel."""
+    kernel = [held_by(pid) for pid in kernels()]
+    return {"first": held_by(p.pid), "kernel": kernel, "workers": held_by_workers(p), "shared": shared_with_kernel()}
+
+
+def settled(what, *args):
+    """What `what` answers for a second, once it does."""
+    same, last = 0, None
+
+    def seen():
+        nonlocal same, last
+        try:
+            now = what(*args)
+        except FileNotFoundError:
+            # One has ended in this moment.
+            now = None
+        same, last = (same + 1, last) if now == last and now is not None else (0, now)
+        return same == 20
+
+    until(seen, 20, lambda: f"it does not settle: {last}", 0.05)
+    return last
+
+
 @test(v=(4, 6), seconds=170 + SECONDS)
 def soak(lab, v):
-    """Workers are killed at any moment, at last the process that had booted: the others serve on, and nothing is left."""
+    """Workers are killed at any moment, at last the process that had booted: the others serve on, and nothing is left, neither of the
+    killed ones in those that go on nor in the kernel; and the terminal is as it was."""
     lab.tap()
+    master, terminal = os.openpty()
+    settings = termios.tcgetattr(terminal)
     # In a group of their own each, so that one signal ends one.
-    p = lab.spawn("python3", "-c", SERVER, lab.me[v], 7000, 4, ours=True)
+    p = lab.spawn("python3", "-c", SERVER, lab.me[v], 7000, 4, ours=True, stdin=terminal)
     p.wait_for("ready", 20)
-    stop, done, failed = threading.Event(), [0], []
+    # The same state as the one in which it is looked at again: everybody has served.
+    for _ in range(20):
+        check(echo_once(lab, v, 7000), "an echo", p)
+    at_first = settled(held_by_all, p)
+    stop, pause, done, failed = threading.Event(), threading.Event(), [0], []
+    idle = threading.Barrier(4)
 
     def client():
         while not stop.is_set():
+            if pause.is_set():
+                try:
+                    idle.wait()
+                    # And go on.
+                    idle.wait()
+                except threading.BrokenBarrierError:
+                    return
             try:
                 ok = echo_once(lab, v, 7000)
             except OSError as e:
@@ -118,18 +178,31 @@ def soak(lab, v):
         check(before > 20 and kills > 20, f"{before} echoes, {kills} kills", p)
         started = p.out.count("worker")
         check(started <= 4 + kills, f"{kills} workers were killed, {started} started", p)
+        pause.set()
+        idle.wait(20)
+        now = settled(held_by_all, p)
+        check(now == at_first, f"descriptors and threads, shared memory: {at_first} at first, {now} after {kills} kills", p)
+        pause.clear()
+        idle.wait(20)
+        before = done[0]
         # The one that booted the kernel.
         os.kill(p.pid, signal.SIGKILL)
         until(lambda: done[0] > before + 10, 20, lambda: f"nobody serves after the first process was killed: {failed[-3:]}\n{p}")
         check(not failed, f"{len(failed)} connections failed", failed[:5], p)
     finally:
         stop.set()
+        idle.abort()
     for t in threads:
         t.join()
+    now = settled(held_by_workers, p)
+    check(now == at_first["workers"], f"workers had {at_first['workers']}, and {now} without the first process", p)
     # Also a worker whose number it could not tell any more.
     p.kill()
     # No peer is left to talk to but those in TIME_WAIT.
     until(lambda: not kernels(), 75, lambda: f"kernels are left: {kernels()}", 0.2)
+    check(termios.tcgetattr(terminal) == settings, "the terminal's settings", settings, termios.tcgetattr(terminal))
+    os.close(terminal)
+    os.close(master)
 
 
 @test(v=(4, 6), seconds=120)
