@@ -244,11 +244,12 @@ impl<S: Side> Attributes for Named<'_, S> {
 
 /// A regular file that is open.
 pub trait SideFile: Attributes {
-    /// Reads at `offset`; less than `buf` takes at the file's end.
+    /// Reads at `offset`; less than `buf` takes at the file's end. `end` is where that was when it was asked for last: who has read up to
+    /// there, and was given no more though there was room for it, need not ask again.
     ///
     /// # Errors
     /// `man 2 pread`
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize>;
+    fn read_at(&self, buf: &mut [u8], offset: u64, end: u64) -> Result<usize>;
 
     /// Writes all of `data` at `offset`.
     ///

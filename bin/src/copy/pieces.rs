@@ -42,7 +42,7 @@ impl<'a, F: SideFile> Pieces<'a, F> {
     fn next(&mut self, buffer: &mut [u8]) -> Result<Option<(u64, usize)>> {
         while let Some((at, end)) = self.range {
             let want = usize::try_from(end - at).unwrap_or(CHUNK).min(buffer.len());
-            let len = self.file.read_at(buffer.get_mut(..want).unwrap_or_default(), at)?;
+            let len = self.file.read_at(buffer.get_mut(..want).unwrap_or_default(), at, self.size)?;
             let next = at + len as u64;
             self.range = match len < want || next >= end {
                 false => Some((next, end)),

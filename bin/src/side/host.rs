@@ -277,12 +277,17 @@ impl Attributes for HostFile {
 }
 
 impl SideFile for HostFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+    fn read_at(&self, buf: &mut [u8], offset: u64, end: u64) -> Result<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match rustix::io::pread(&self.fd, rest, offset + done as u64) {
                 Ok(0) => break,
-                Ok(n) => done += n,
+                Ok(n) => {
+                    done += n;
+                    if offset + done as u64 == end {
+                        break;
+                    }
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(error(e, &self.path)),
             }

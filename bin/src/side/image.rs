@@ -106,8 +106,12 @@ impl Side for Dir {
 }
 
 impl SideFile for File {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        self.read_full_at(buf, offset)
+    fn read_at(&self, buf: &mut [u8], offset: u64, end: u64) -> Result<usize> {
+        match File::read_at(self, buf, offset)? {
+            // Some or none: there is no more.
+            n if n == buf.len() || n == 0 || offset + n as u64 == end => Ok(n),
+            n => Ok(n + self.read_full_at(buf.get_mut(n..).unwrap_or_default(), offset + n as u64)?),
+        }
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {

@@ -12,6 +12,7 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     value
 }
 
+#[inline]
 fn set(bytes: &mut [u8], at: usize, value: &[u8]) {
     if let Some(to) = at.checked_add(value.len()).and_then(|end| bytes.get_mut(at..end)) {
         to.copy_from_slice(value);
@@ -61,52 +62,62 @@ pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Sets the byte at `at`.
+#[inline]
 pub(crate) fn put_u8(bytes: &mut [u8], at: usize, value: u8) {
     set(bytes, at, &[value]);
 }
 
 /// Sets the 16-bit field at `at`.
+#[inline]
 pub(crate) fn put_le16(bytes: &mut [u8], at: usize, value: u16) {
     set(bytes, at, &value.to_le_bytes());
 }
 
 /// Sets the 32-bit field at `at`.
+#[inline]
 pub(crate) fn put_le32(bytes: &mut [u8], at: usize, value: u32) {
     set(bytes, at, &value.to_le_bytes());
 }
 
 /// Sets the 64-bit field at `at`.
+#[inline]
 pub(crate) fn put_le64(bytes: &mut [u8], at: usize, value: u64) {
     set(bytes, at, &value.to_le_bytes());
 }
 
 /// Sets the big-endian 16-bit field at `at`.
+#[inline]
 pub(crate) fn put_be16(bytes: &mut [u8], at: usize, value: u16) {
     set(bytes, at, &value.to_be_bytes());
 }
 
 /// Sets the big-endian 32-bit field at `at`.
+#[inline]
 pub(crate) fn put_be32(bytes: &mut [u8], at: usize, value: u32) {
     set(bytes, at, &value.to_be_bytes());
 }
 
 /// Sets the big-endian 64-bit field at `at`.
+#[inline]
 pub(crate) fn put_be64(bytes: &mut [u8], at: usize, value: u64) {
     set(bytes, at, &value.to_be_bytes());
 }
 
 /// Sets the bytes from `at` on.
+#[inline]
 pub(crate) fn put_bytes(bytes: &mut [u8], at: usize, value: &[u8]) {
     set(bytes, at, value);
 }
 
 /// `len` bytes from `at`, or fewer or none if they are not there.
+#[inline]
 pub(crate) fn cut(bytes: &[u8], at: usize, len: usize) -> &[u8] {
     let from = at.min(bytes.len());
     bytes.get(from..from.saturating_add(len).min(bytes.len())).unwrap_or(&[])
 }
 
 /// Whether bit `n` of a bitmap is set. Past its end all are.
+#[inline]
 pub(crate) fn bit(map: &[u8], n: usize) -> bool {
     map.get(n / 8).is_none_or(|b| b >> (n % 8) & 1 != 0)
 }
@@ -134,15 +145,18 @@ pub(crate) fn set_bits(map: &mut [u8], from: usize, len: usize, value: bool) {
 /// The first bit in `from..end` that is `value`, or `end`.
 pub(crate) fn next_bit(map: &[u8], from: usize, end: usize, value: bool) -> usize {
     let end = end.min(map.len().saturating_mul(8));
-    let skip = if value { 0 } else { 255 };
     let mut n = from;
     while n < end {
-        if n % 64 == 0 && end - n >= 64 && cut(map, n / 8, 8).iter().all(|&b| b == skip) {
+        let Some(&byte) = map.get(n / 8) else { break };
+        // Bits that are looked for, from this one on.
+        let found = (if value { byte } else { !byte }) >> (n % 8);
+        if found != 0 {
+            return (n + found.trailing_zeros() as usize).min(end);
+        }
+        n = (n / 8 + 1) * 8;
+        let skip = if value { 0 } else { u64::MAX };
+        while n + 64 <= end && le64(map, n / 8) == skip {
             n += 64;
-        } else if bit(map, n) == value {
-            return n;
-        } else {
-            n += 1;
         }
     }
     end

@@ -7,7 +7,7 @@ mod hash;
 mod htree;
 mod names;
 
-use crate::bytes::{cut, le16, le32, put_bytes, put_le16, put_le32, put_u8, u8_at};
+use crate::bytes::{cut, le32, put_bytes, put_le16, put_le32, put_u8, u8_at};
 use crate::cache::Block;
 use crate::csum::crc32c;
 use crate::error::corrupt;
@@ -59,11 +59,13 @@ impl RawEntry<'_> {
 }
 
 /// Bytes that an entry with a name of this length takes at least.
+#[inline]
 pub(crate) fn entry_size(name: usize) -> usize {
     (ENTRY_HEADER + name).next_multiple_of(4)
 }
 
 /// The distance to the next entry, as it is on the disk.
+#[inline]
 pub(crate) fn decode_len(raw: u16, block_size: usize) -> usize {
     match raw {
         0 | 0xffff => block_size,
@@ -99,35 +101,33 @@ pub(crate) struct Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = core::result::Result<RawEntry<'a>, &'static str>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let at = self.at;
-        if at >= self.data.len() {
-            return None;
-        }
+        let rest = self.data.get(at..).filter(|rest| !rest.is_empty())?;
         self.at = self.data.len();
-        let left = self.data.len() - at;
-        if left < ENTRY_HEADER {
+        let Some((&[i0, i1, i2, i3, l0, l1, name_len, kind], after)) = rest.split_first_chunk::<ENTRY_HEADER>() else {
             return Some(Err("directory entry over the end of its block"));
-        }
-        let len = decode_len(le16(self.data, at + 4), self.block_size);
+        };
+        let len = decode_len(u16::from_le_bytes([l0, l1]), self.block_size);
         // Without the feature filetype the next byte is 0, or part of the mark of a checksum.
-        let name_len = usize::from(u8_at(self.data, at + 6));
-        if len < entry_size(1) || len % 4 != 0 || len > left {
+        let name_len = usize::from(name_len);
+        if len < entry_size(1) || len % 4 != 0 || len > rest.len() {
             return Some(Err("directory entry of a length that cannot be"));
         }
-        if name_len > NAME_MAX || entry_size(name_len) > len {
-            return Some(Err("directory entry with a name longer than itself"));
-        }
-        let ino = le32(self.data, at);
+        let name = match after.get(..name_len) {
+            Some(name) if entry_size(name_len) <= len => name,
+            _ => return Some(Err("directory entry with a name longer than itself")),
+        };
+        let ino = u32::from_le_bytes([i0, i1, i2, i3]);
         if ino > self.inodes {
             return Some(Err("directory entry of an inode that is none"));
         }
-        let name = cut(self.data, at + ENTRY_HEADER, name_len);
         if ino != 0 && name.is_empty() {
             return Some(Err("directory entry without a name"));
         }
         self.at = at + len;
-        let kind = if self.with_kind { u8_at(self.data, at + 7) } else { 0 };
+        let kind = if self.with_kind { kind } else { 0 };
         Some(Ok(RawEntry { at, len, ino, kind, name }))
     }
 }

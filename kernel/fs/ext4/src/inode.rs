@@ -305,38 +305,38 @@ impl Inode {
 
     /// What checksums of the blocks of this inode start from.
     pub(crate) fn csum_seed(&self, fs_seed: u32) -> u32 {
-        crc32c(crc32c(fs_seed, &self.ino.to_le_bytes()), &self.generation().to_le_bytes())
-    }
-
-    fn checksum(&self, fs_seed: u32) -> u32 {
-        // As if the checksum were 0.
-        let sum = crc32c(self.csum_seed(fs_seed), cut(&self.raw, 0, at::CSUM));
-        let sum = crc32c(sum, &[0, 0]);
-        let rest = at::CSUM + 2;
-        if !self.has_csum_hi() {
-            return crc32c(sum, cut(&self.raw, rest, self.raw.len()));
-        }
-        let sum = crc32c(sum, cut(&self.raw, rest, at::CSUM_HI - rest));
-        let sum = crc32c(sum, &[0, 0]);
-        crc32c(sum, cut(&self.raw, at::CSUM_HI + 2, self.raw.len()))
+        let [i0, i1, i2, i3] = self.ino.to_le_bytes();
+        let [g0, g1, g2, g3] = self.generation().to_le_bytes();
+        crc32c(fs_seed, &[i0, i1, i2, i3, g0, g1, g2, g3])
     }
 
     fn has_csum_hi(&self) -> bool {
         self.raw.len() > 128 && self.extra_isize() >= 4
     }
 
-    fn checksum_matches(&self, fs_seed: u32) -> bool {
-        let sum = self.checksum(fs_seed);
-        le16(&self.raw, at::CSUM) == sum as u16
-            && (!self.has_csum_hi() || le16(&self.raw, at::CSUM_HI) == (sum >> 16) as u16)
-    }
-
-    fn seal(&mut self, fs_seed: u32) {
-        let sum = self.checksum(fs_seed);
+    fn put_checksum(&mut self, sum: u32) {
         put_le16(&mut self.raw, at::CSUM, sum as u16);
         if self.has_csum_hi() {
             put_le16(&mut self.raw, at::CSUM_HI, (sum >> 16) as u16);
         }
+    }
+
+    /// Writes its checksum, which is that of the inode with 0 there.
+    fn seal(&mut self, fs_seed: u32) {
+        self.put_checksum(0);
+        let sum = crc32c(self.csum_seed(fs_seed), &self.raw);
+        self.put_checksum(sum);
+    }
+
+    /// Writes its checksum. Was it the one that was there?
+    fn reseal(&mut self, fs_seed: u32) -> bool {
+        let sum = |inode: &Self| {
+            let high = if inode.has_csum_hi() { le16(&inode.raw, at::CSUM_HI) } else { 0 };
+            (le16(&inode.raw, at::CSUM), high)
+        };
+        let before = sum(self);
+        self.seal(fs_seed);
+        sum(self) == before
     }
 }
 
@@ -373,7 +373,7 @@ impl Ext4 {
         let left =
             self.inode_table_blocks() - (u64::from((ino - 1) % self.sb.inodes_per_group) / self.inodes_per_block());
         let data = self.cache.read_ahead(block, left.min(16))?;
-        let inode = Inode { ino, raw: cut(&data, offset, self.sb.inode_size).to_vec() };
+        let mut inode = Inode { ino, raw: cut(&data, offset, self.sb.inode_size).to_vec() };
         if inode.raw.len() != self.sb.inode_size {
             return Err(corrupt(block, format_args!("no inode {ino}")));
         }
@@ -381,7 +381,7 @@ impl Ext4 {
         if inode.raw.len() > 128 && (128 + extra > inode.raw.len() || extra % 4 != 0) {
             return Err(corrupt(block, format_args!("inode {ino} has {extra} bytes of extra fields")));
         }
-        if self.sb.metadata_csum() && !inode.checksum_matches(self.sb.csum_seed) {
+        if self.sb.metadata_csum() && !inode.reseal(self.sb.csum_seed) {
             return Err(corrupt(block, format_args!("wrong checksum of inode {ino}")));
         }
         Ok(inode)

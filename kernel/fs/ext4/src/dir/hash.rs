@@ -97,28 +97,33 @@ fn tea(state: &mut [u32; 4], key: &[u32; 4]) {
 }
 
 fn half_md4(state: &mut [u32; 4], words: &[u32; 8]) {
-    type Mix = fn(u32, u32, u32) -> u32;
     // RFC 1320, section 3.4, with half of the words in each round.
-    let rounds: [(Mix, u32, [usize; 8], [u32; 4]); 3] = [
-        (|x, y, z| z ^ x & (y ^ z), 0, [0, 1, 2, 3, 4, 5, 6, 7], [3, 7, 11, 19]),
-        (|x, y, z| (x & y).wrapping_add((x ^ y) & z), 0x5a82_7999, [1, 3, 5, 7, 0, 2, 4, 6], [3, 5, 9, 13]),
-        (|x, y, z| x ^ y ^ z, 0x6ed9_eba1, [3, 7, 2, 6, 1, 5, 0, 4], [3, 9, 11, 15]),
-    ];
+    let [w0, w1, w2, w3, w4, w5, w6, w7] = *words;
     let mut s = *state;
-    for (mix, constant, order, shifts) in rounds {
-        for (n, &word) in order.iter().enumerate() {
-            // The four words of the state take turns, backwards.
-            let [a, b, c, d] = [0, 1, 2, 3].map(|k| (k + 4 - n % 4) % 4);
-            s[a] = s[a]
-                .wrapping_add(mix(s[b], s[c], s[d]))
-                .wrapping_add(words[word])
-                .wrapping_add(constant)
-                .rotate_left(shifts[n % 4]);
-        }
-    }
+    md4_round(&mut s, |x, y, z| z ^ x & (y ^ z), 0, [w0, w1, w2, w3, w4, w5, w6, w7], [3, 7, 11, 19]);
+    let majority = |x, y, z| u32::wrapping_add(x & y, (x ^ y) & z);
+    md4_round(&mut s, majority, 0x5a82_7999, [w1, w3, w5, w7, w0, w2, w4, w6], [3, 5, 9, 13]);
+    md4_round(&mut s, |x, y, z| x ^ y ^ z, 0x6ed9_eba1, [w3, w7, w2, w6, w1, w5, w0, w4], [3, 9, 11, 15]);
     for (to, from) in state.iter_mut().zip(s) {
         *to = to.wrapping_add(from);
     }
+}
+
+#[inline]
+fn md4_round(
+    state: &mut [u32; 4],
+    mix: impl Fn(u32, u32, u32) -> u32,
+    constant: u32,
+    words: [u32; 8],
+    shifts: [u32; 4],
+) {
+    let [mut a, mut b, mut c, mut d] = *state;
+    for (n, word) in words.into_iter().enumerate() {
+        let sum = a.wrapping_add(mix(b, c, d)).wrapping_add(word).wrapping_add(constant);
+        // The four words of the state take turns, backwards.
+        (a, b, c, d) = (d, sum.rotate_left(shifts[n % 4]), b, c);
+    }
+    *state = [a, b, c, d];
 }
 
 #[cfg(test)]
