@@ -742,7 +742,7 @@ pub(crate) fn finish(t: &'static Thread) {
     }
 }
 
-extern "C" fn before_fork() {
+pub(crate) extern "C" fn before_fork() {
     let t = thread::current();
     t.depth.set(t.depth.get() + 1);
     if open() {
@@ -764,7 +764,7 @@ fn thaw(t: &Thread) {
     t.depth.set(t.depth.get().saturating_sub(1));
 }
 
-extern "C" fn after_fork_parent() {
+pub(crate) extern "C" fn after_fork_parent() {
     let t = thread::current();
     thaw(t);
     if open() {
@@ -773,7 +773,7 @@ extern "C" fn after_fork_parent() {
     signal::deliver(t);
 }
 
-extern "C" fn after_fork_child() {
+pub(crate) extern "C" fn after_fork_child() {
     let t = thread::current();
     HEAP.thaw();
     handover::after_fork();

@@ -9,6 +9,7 @@
 //!
 //! `opt` marks what older libcs do not have. Hooks that need more than a line are in the modules below.
 
+mod fork;
 mod ids;
 mod io;
 mod load;
@@ -360,6 +361,7 @@ pub(crate) fn resolve() {
     ids::resolve();
     io::resolve();
     load::resolve();
+    fork::resolve();
     process::resolve();
     rights::resolve();
     signals::resolve();

@@ -1,9 +1,11 @@
 /* Processes that share sockets: fork, vfork, exec, posix_spawn, files sent to others, sudden ends. */
 #include "t.h"
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -347,6 +349,50 @@ CASE(exec_inherits)
         R(read(p[0], b, sizeof b));
         R(read(p[0], b, sizeof b));
         close(p[0]);
+    }
+}
+
+static int forked_socket;
+
+/* What a child does that was made in an unusual way. */
+static int forked_main(void *none)
+{
+    char b[8];
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    RN("child: read", read(forked_socket, b, sizeof b));
+    RN("child: write", write(forked_socket, "pong", 4));
+    RN("child: a new one", s < 0);
+    RN("child: close", close(forked_socket));
+    fflush(stdout);
+    _exit(7);
+}
+
+CASE(fork_by_other_names)
+{
+    static const char *ways[] = {"_Fork", "SYS_fork", "SYS_clone", "SYS_clone3", "clone"};
+    for (int way = 0; way < 5; way++) {
+        static char stack[256 << 10] __attribute__((aligned(16)));
+        long long args[8] = {[4] = SIGCHLD};
+        char b[8];
+        int p[2];
+        t_pair(AF_INET, SOCK_STREAM, p);
+        forked_socket = p[1];
+        fflush(stdout);
+        pid_t pid = way == 0   ? _Fork()
+                    : way == 1 ? syscall(SYS_fork)
+                    : way == 2 ? syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)
+                    : way == 3 ? syscall(SYS_clone3, args, sizeof args)
+                               : clone(forked_main, stack + sizeof stack, SIGCHLD, 0);
+        if (!pid)
+            forked_main(0);
+        MUST(write(p[0], "ping", 4));
+        ended(ways[way], pid);
+        RN("the child's", read(p[0], b, sizeof b));
+        /* Both are still the parent's. */
+        RN("back", write(p[1], "x", 1));
+        RN("here", read(p[0], b, sizeof b));
+        close(p[0]);
+        close(p[1]);
     }
 }
 
