@@ -15,6 +15,7 @@ pub(crate) mod client;
 pub(crate) mod line;
 pub(crate) mod message;
 pub(crate) mod named;
+pub(crate) mod pieces;
 
 use crate::alloc::Spin;
 use crate::door;

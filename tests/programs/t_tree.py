@@ -1,10 +1,12 @@
 """Processes that share one kernel: servers with workers, sudden ends, what is left afterwards."""
 
+import ctypes
 import os
 import random
 import re
 import signal
 import socket
+import struct
 import termios
 import threading
 import time
@@ -305,3 +307,90 @@ def one_after_another(lab, v):
             "import socket, sys\nc = socket.create_connection((sys.argv[1], int(sys.argv[2])))\nc.sendall(b'x')\nc.shutdown(1)\nassert c.recv(1) == b'x'",
             lab.peer[v], port,
         )
+
+
+OUT_OF_REACH = r"""
+import os, select, socket, sys
+
+def same(what, got, wanted):
+    print(what, "same" if got == wanted else ("not the same", len(got), len(wanted)), flush=True)
+
+def in_child():
+    big = os.urandom(300_000)
+    parts = [big[:1], big[1:5000], big[5000:20_000], b"", big[20_000:90_000]]
+    whole = b"".join(parts)
+    listener = socket.create_server(("127.0.0.1", 0))
+    a = socket.create_connection(listener.getsockname())
+    b, peer = listener.accept()
+    same("names", (peer, b.getpeername()), (a.getsockname(), a.getsockname()))
+
+    def take(n):
+        got = b""
+        while len(got) < n:
+            got += b.recv(n - len(got))
+        return got
+    for size in (1, 5000, 40_000, 200_000):
+        a.sendall(big[:size])
+        same(f"recv {size}", take(size), big[:size])
+    for name, send in (("sendmsg", a.sendmsg), ("writev", lambda parts: os.writev(a.fileno(), parts))):
+        check = send(parts)
+        same(name, take(check), whole[:check])
+    for name in ("recvmsg_into", "readv"):
+        a.sendall(whole)
+        got = b""
+        while len(got) < len(whole):
+            room = [bytearray(100), bytearray(40_000), bytearray(), bytearray(30_000)]
+            n = b.recvmsg_into(room)[0] if name == "recvmsg_into" else os.readv(b.fileno(), room)
+            got += b"".join(room)[:n]
+        same(name, got, whole)
+
+    u, v = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("127.0.0.1", 0))
+    v.bind(("127.0.0.1", 0))
+    u.setsockopt(socket.IPPROTO_IP, 8, 1)                           # IP_PKTINFO
+    for size in (0, 10, 20_000, 60_000):
+        v.sendto(big[:size], u.getsockname())
+        same(f"recvfrom {size}", u.recvfrom(65536), (big[:size], v.getsockname()))
+        v.sendmsg([big[:size]], [], 0, u.getsockname())
+        data, control, flags, name = u.recvmsg(65536, 100)
+        same(f"recvmsg {size}", (data, len(control), flags, name), (big[:size], 1, 0, v.getsockname()))
+    v.sendto(big[:100], u.getsockname())
+    data, control, flags, name = u.recvmsg(10)
+    same("cut", (data, control, flags), (big[:10], [], socket.MSG_TRUNC | socket.MSG_CTRUNC))
+    poll = select.poll()
+    for s in (u, b, listener):
+        poll.register(s, select.POLLIN)
+    same("poll", poll.poll(0), [])
+    v.sendto(b"x", u.getsockname())
+    same("poll", poll.poll(1000), [(u.fileno(), select.POLLIN)])
+
+pid = os.fork()
+if pid == 0:
+    in_child()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def refuse_memory_of_others():
+    """From now on process_vm_readv and process_vm_writev are refused, as where ptrace is restricted (EPERM)."""
+    ld, jeq, ret = 0x20, 0x15, 0x06
+    code = [(ld, 0, 0, 0), (jeq, 1, 0, 310), (jeq, 0, 1, 311), (ret, 0, 0, 0x0005_0001), (ret, 0, 0, 0x7FFF_0000)]
+    raw = b"".join(struct.pack("HBBI", *c) for c in code)
+    program = ctypes.create_string_buffer(raw)
+    filters = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    pr_set_no_new_privs, pr_set_seccomp, seccomp_mode_filter = 38, 22, 2
+    if libc.prctl(pr_set_no_new_privs, 1, 0, 0, 0) or libc.prctl(pr_set_seccomp, seccomp_mode_filter, filters, 0, 0):
+        os._exit(99)
+
+
+@test(v=("open", "refused"))
+def memory_of_a_child(lab, v):
+    """What a process other than the first reads and writes comes and goes whole, whether or not the host lets the kernel's process at
+    that memory."""
+    lab.tap()
+    p = lab.spawn("python3", "-c", OUT_OF_REACH, ours=True, before=refuse_memory_of_others if v == "refused" else None)
+    done = p.wait(30, 0)
+    lines = done.out.splitlines()
+    check(len(lines) == 21 and lines[-1] == "0" and all(line.endswith(" same") for line in lines[:-1]), "all is the same", done)

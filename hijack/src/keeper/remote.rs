@@ -7,7 +7,7 @@ use crate::fds::HostNumbers;
 use crate::mem::Own;
 use crate::sys::host;
 use crate::thread;
-use crate::tree::line::{ask, turn, Buffer, Line, Patience, Side, BUFFER};
+use crate::tree::line::{ask, turn, Buffer, Line, Patience, Side, ASKED, BUFFER};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use lkl_abi::{Errno, Result};
@@ -101,12 +101,6 @@ impl Memory {
     }
 }
 
-/// Where `addr..addr + len` is in a piece of memory, if it is in it as a whole.
-fn inside(piece: (u64, u64), addr: u64, len: usize) -> Option<usize> {
-    let from = addr.checked_sub(piece.0)?;
-    (from.checked_add(len as u64)? <= piece.1).then_some(from as usize)
-}
-
 impl UserMem for Memory {
     fn is_programs(&self, addr: u64, len: u64) -> bool {
         Own.is_programs(addr, len)
@@ -116,26 +110,19 @@ impl UserMem for Memory {
         if buf.is_empty() {
             return Ok(());
         }
-        let given = current(|line, buffer, _| {
-            let piece = (line.given[0].load(Ordering::Relaxed), line.given[1].load(Ordering::Relaxed));
-            let from = inside(piece, addr, buf.len()).filter(|from| from + buf.len() <= BUFFER)?;
-            buffer.copy_out(from, buf);
-            Some(())
-        });
-        if given.flatten().is_some() {
+        let came = current(|line, buffer, _| line.to_read(addr, buf.len()).map(|at| buffer.copy_out(at, buf)));
+        if came.flatten().is_some() {
             return Ok(());
         }
         if let Some(done) = self.by_host(libc::SYS_process_vm_readv, addr, buf.as_mut_ptr(), buf.len()) {
             return done;
         }
         let mut at = addr;
-        for piece in buf.chunks_mut(BUFFER) {
+        for piece in buf.chunks_mut(ASKED) {
             question(ask::READ, [at, piece.len() as u64, 0])?;
-            current(|_, buffer, _| buffer.copy_out(0, piece));
+            current(|_, buffer, _| buffer.copy_out(BUFFER, piece));
             at = at.wrapping_add(piece.len() as u64);
         }
-        // What was given is no longer in the buffer.
-        current(|line, _, _| line.given[1].store(0, Ordering::Relaxed));
         Ok(())
     }
 
@@ -143,34 +130,16 @@ impl UserMem for Memory {
         if data.is_empty() {
             return Ok(());
         }
-        let taken = current(|line, buffer, _| {
-            let piece = (line.taken[0].load(Ordering::Relaxed), line.taken[1].load(Ordering::Relaxed));
-            let to = inside(piece, addr, data.len()).filter(|to| to + data.len() <= BUFFER)?;
-            // Without a gap, for the caller takes all up to the end.
-            let filled = line.taken[2].load(Ordering::Relaxed);
-            if to as u64 > filled {
-                return None;
-            }
-            // What was given lies there, too.
-            line.given[1].store(0, Ordering::Relaxed);
-            buffer.copy_in(to, data);
-            line.taken[2].store(filled.max((to + data.len()) as u64), Ordering::Relaxed);
-            Some(())
-        });
-        if taken.flatten().is_some() {
+        let goes = current(|line, buffer, _| line.to_write(addr, data.len()).map(|at| buffer.copy_in(at, data)));
+        if goes.flatten().is_some() {
             return Ok(());
         }
         if let Some(done) = self.by_host(libc::SYS_process_vm_writev, addr, data.as_ptr().cast_mut(), data.len()) {
             return done;
         }
         let mut at = addr;
-        for piece in data.chunks(BUFFER / 2) {
-            // The upper half: what the caller will take stays in the lower one.
-            current(|line, buffer, _| {
-                line.given[1].store(0, Ordering::Relaxed);
-                line.taken[1].store(line.taken[2].load(Ordering::Relaxed).min(BUFFER as u64 / 2), Ordering::Relaxed);
-                buffer.copy_in(BUFFER / 2, piece);
-            });
+        for piece in data.chunks(ASKED) {
+            current(|_, buffer, _| buffer.copy_in(BUFFER, piece));
             question(ask::WRITE, [at, piece.len() as u64, 0])?;
             at = at.wrapping_add(piece.len() as u64);
         }

@@ -1,7 +1,8 @@
 //! A thread of a process that does not have the kernel in its memory: its calls go by its line.
 
-use super::line::{ask, op, turn, Buffer, Line, Patience, Poll, Side, Window, BUFFER, LINES};
+use super::line::{ask, op, turn, Buffer, Line, Patience, Poll, Side, Window, ASKED, BUFFER, LINES};
 use super::message::{self, kind};
+use super::pieces::{self, mode, Piece, Pieces, PIECES};
 use super::{tell, window, CONNECTION};
 use crate::alloc::Spin;
 use crate::door;
@@ -9,6 +10,7 @@ use crate::fds::{self, HostNumbers};
 use crate::mem::{writable, Own};
 use crate::sys::{self, host};
 use crate::thread;
+use arrayvec::ArrayVec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -111,26 +113,24 @@ impl Client {
     /// Makes a call; the answer is as the kernel gives it, and the signals that are to be raised.
     pub(crate) fn call(&self, number: u64, args: [u64; 6]) -> (Result<u64>, u64) {
         // The keeper reaches the memory of the process that it shares it with.
-        let (given, taken) = if door::is_here() { (None, None) } else { pieces(number, &args) };
-        let given = given.filter(|(addr, len)| self.fill(*addr, *len));
-        // What the kernel puts into the buffer it has let go, so the program must be able to take it. More than the last time, and than
-        // can be written, goes past the buffer.
-        let usual = (self.last.load(Ordering::Relaxed) * 2).clamp(PAGE, BUFFER);
-        let taken = taken.map(|(addr, len)| (addr, writable(addr, usual.min(len as usize)) as u64));
-        let (result, signals) = self.call_with(number, args, given, taken);
-        if let (Some(_), Ok(n @ 1..)) = (taken, result) {
+        let mut list = if door::is_here() { Pieces::new() } else { pieces::of(number, &args) };
+        // What the kernel puts into the buffer it has let go. More than twice the last time goes past the buffer: to see that the program
+        // can take it costs more than it brings.
+        let mut usual = (self.last.load(Ordering::Relaxed) * 2).clamp(PAGE, BUFFER);
+        let mut reads = false;
+        for piece in list.iter_mut().filter(|p| p.mode & mode::ROOM != 0) {
+            reads = true;
+            piece.len = piece.len.min(usual);
+            usual -= piece.len;
+        }
+        let (result, signals) = self.call_with(number, args, &list);
+        if let (true, Ok(n @ 1..)) = (reads, result) {
             self.last.store((n as usize).min(BUFFER), Ordering::Relaxed);
         }
         (result, signals)
     }
 
-    fn call_with(
-        &self,
-        number: u64,
-        args: [u64; 6],
-        given: Option<(u64, u64)>,
-        taken: Option<(u64, u64)>,
-    ) -> (Result<u64>, u64) {
+    fn call_with(&self, number: u64, args: [u64; 6], list: &[Piece]) -> (Result<u64>, u64) {
         let line = self.line;
         // From here on a signal is told with this number; one that came before would not be.
         line.serial.fetch_add(1, Ordering::SeqCst);
@@ -139,12 +139,7 @@ impl Client {
         for (to, from) in line.args.iter().zip(args) {
             to.store(from, Ordering::Relaxed);
         }
-        let (given, taken) = (given.unwrap_or((0, 0)), taken.unwrap_or((0, 0)));
-        line.given[0].store(given.0, Ordering::Relaxed);
-        line.given[1].store(given.1, Ordering::Relaxed);
-        line.taken[0].store(taken.0, Ordering::Relaxed);
-        line.taken[1].store(taken.1, Ordering::Relaxed);
-        line.taken[2].store(0, Ordering::Relaxed);
+        let placed = self.place(list);
         if !line.pass(turn::IDLE, turn::CALL) {
             return (Err(Errno::EIO), 0);
         }
@@ -171,25 +166,52 @@ impl Client {
             value => Ok(value as u64),
         };
         let signals = line.signals.load(Ordering::Relaxed);
-        let filled = line.taken[2].load(Ordering::Relaxed).min(taken.1).min(BUFFER as u64);
-        if filled > 0 && !self.empty(taken.0, filled as usize) {
-            result = Err(Errno::EFAULT);
+        for (place, (addr, len, at)) in line.places.iter().zip(&placed) {
+            let n = place.written().min(*len);
+            if n > 0 && !self.empty(*addr, *at, n) {
+                result = Err(Errno::EFAULT);
+            }
         }
         line.turn.store(turn::IDLE, Ordering::Release);
         (result, signals)
     }
 
-    /// Copies memory of the program's into the buffer.
-    fn fill(&self, addr: u64, len: u64) -> bool {
-        // SAFETY: the buffer is this thread's now, and at least as long.
-        let room = unsafe { core::slice::from_raw_parts_mut(self.buffer.at(), (len as usize).min(BUFFER)) };
+    /// Puts pieces of the program's memory into the buffer, or makes room for them. Answers what comes back: address, length, place in the
+    /// buffer. A piece that the program does not have is left to the kernel, which answers for it.
+    fn place(&self, list: &[Piece]) -> ArrayVec<(u64, usize, usize), PIECES> {
+        let mut placed = ArrayVec::new();
+        let mut at = 0;
+        for piece in list {
+            let mut len = piece.len.min(BUFFER - at);
+            if piece.mode & mode::WRITE != 0 {
+                len = writable(piece.addr, len);
+            }
+            let read = piece.mode & mode::READ != 0;
+            // What goes both ways goes as a whole.
+            let cut = read && piece.mode & mode::WRITE != 0 && len < piece.len;
+            if len == 0 || cut || read && !self.fill(piece.addr, at, len) {
+                continue;
+            }
+            let filled = if read { len } else { 0 };
+            self.line.places[placed.len()].set(piece.addr, len, at, filled, piece.mode);
+            placed.push((piece.addr, len, at));
+            at = (at + len).next_multiple_of(8).min(BUFFER);
+        }
+        self.line.count.store(placed.len() as u32, Ordering::Relaxed);
+        placed
+    }
+
+    /// Copies memory of the program's into the buffer, to `at`.
+    fn fill(&self, addr: u64, at: usize, len: usize) -> bool {
+        // SAFETY: inside the buffer, which is this thread's now.
+        let room = unsafe { core::slice::from_raw_parts_mut(self.buffer.piece(at, len), len) };
         Own.read(addr, room).is_ok()
     }
 
-    /// Copies from the start of the buffer to memory of the program's.
-    fn empty(&self, addr: u64, len: usize) -> bool {
-        // SAFETY: the buffer is this thread's now, and at least as long.
-        let bytes = unsafe { core::slice::from_raw_parts(self.buffer.at(), len.min(BUFFER)) };
+    /// Copies from the buffer, from `at` on, to memory of the program's.
+    fn empty(&self, addr: u64, at: usize, len: usize) -> bool {
+        // SAFETY: inside the buffer, which is this thread's now.
+        let bytes = unsafe { core::slice::from_raw_parts(self.buffer.piece(at, len), len) };
         Own.write(addr, bytes).is_ok()
     }
 
@@ -217,16 +239,9 @@ impl Client {
                 HostNumbers.set_cloexec(fd, a[1] != 0);
                 Ok(0)
             }
-            ask::READ => match self.fill(a[0], a[1]) {
-                true => Ok(0),
-                false => Err(Errno::EFAULT),
-            },
-            ask::WRITE => {
-                let len = (a[1] as usize).min(BUFFER / 2);
-                // SAFETY: the upper half of the buffer, which is this thread's now.
-                let bytes = unsafe { core::slice::from_raw_parts(self.buffer.at().add(BUFFER / 2), len) };
-                Own.write(a[0], bytes).map(|()| 0)
-            }
+            ask::READ if self.fill(a[0], BUFFER, (a[1] as usize).min(ASKED)) => Ok(0),
+            ask::WRITE if self.empty(a[0], BUFFER, (a[1] as usize).min(ASKED)) => Ok(0),
+            ask::READ | ask::WRITE => Err(Errno::EFAULT),
             _ => Err(Errno::ENOSYS),
         }
     }
@@ -235,10 +250,9 @@ impl Client {
     fn poll_op(&self, number: u64, fds: &mut [PollFd], more: u64) -> usize {
         let mut list: Vec<Poll> = fds.iter().map(|p| Poll { fd: p.fd, events: p.events.0, revents: 0 }).collect();
         let at = list.as_mut_ptr() as u64;
-        let bytes = size_of_val(list.as_slice()) as u64;
-        let piece = Some((at, bytes)).filter(|_| bytes as usize <= BUFFER / 2);
-        let given = piece.filter(|_| number != op::CHECK && self.fill(at, bytes));
-        let (result, _) = self.call_with(number, [at, list.len() as u64, more, 0, 0, 0], given, piece);
+        let mode = if number == op::CHECK { mode::WRITE } else { mode::READ | mode::WRITE };
+        let piece = Piece { addr: at, len: size_of_val(list.as_slice()), mode };
+        let (result, _) = self.call_with(number, [at, list.len() as u64, more, 0, 0, 0], &[piece]);
         match result {
             Ok(n) => {
                 for (to, from) in fds.iter_mut().zip(&list) {
@@ -292,7 +306,7 @@ impl Client {
 
     /// The end of [`Client::watch`].
     pub(crate) fn unwatch(&self) {
-        let _done = self.call_with(op::UNWATCH, [0; 6], None, None);
+        let _done = self.call_with(op::UNWATCH, [0; 6], &[]);
     }
 
     /// What an epoll instance has to tell, at most `max` events: the one at `epfd`, or the one that is `watched`.
@@ -318,9 +332,9 @@ impl Client {
 
     fn epoll_op(&self, number: u64, epfd: i32, what: u64, watched: bool, found: &mut [[u64; 2]]) -> Result<usize> {
         let at = found.as_mut_ptr() as u64;
-        let taken = Some((at, size_of_val(found) as u64));
+        let piece = Piece { addr: at, len: size_of_val(found), mode: mode::WRITE };
         let args = [epfd as u64, at, what, u64::from(watched), 0, 0];
-        self.call_with(number, args, None, taken).0.map(|n| n as usize)
+        self.call_with(number, args, &[piece]).0.map(|n| n as usize)
     }
 
     /// Sleeps until one of the host's `host` is ready, what is watched changes, a signal comes, or the deadline.
@@ -396,30 +410,4 @@ fn is_interrupted(t: &thread::Thread) -> bool {
 fn waits(number: u64) -> bool {
     let number = number as usize;
     door::blocks(number) || matches!(number, nr::EPOLL_PWAIT | nr::CLOSE)
-}
-
-type Piece = Option<(u64, u64)>;
-
-/// The memory of a call that is copied with it: what the kernel will read first, and what it will write. Other memory of the caller's takes
-/// a call of the host's each time.
-fn pieces(number: u64, a: &[u64; 6]) -> (Piece, Piece) {
-    let piece = |addr: u64, len: u64| Some((addr, len.min(BUFFER as u64))).filter(|(_, len)| *len > 0);
-    // As much as the caller says that it has room for.
-    let room = |at: u64| {
-        let mut len = [0; 4];
-        Own.read(at, &mut len).map_or(0, |()| u64::from(u32::from_ne_bytes(len)))
-    };
-    match number as usize {
-        nr::WRITE | nr::SENDTO | nr::PWRITE64 | nr::CONNECT | nr::BIND => (piece(a[1], a[2]), None),
-        nr::READ | nr::RECVFROM | nr::PREAD64 | nr::GETDENTS64 => (None, piece(a[1], a[2])),
-        nr::SETSOCKOPT => (piece(a[3], u64::from(a[4] as u32)), None),
-        nr::GETSOCKOPT => (piece(a[4], 4), piece(a[3], room(a[4]))),
-        nr::GETSOCKNAME | nr::GETPEERNAME => (piece(a[2], 4), piece(a[1], room(a[2]))),
-        nr::EPOLL_CTL => (piece(a[3], size_of::<libc::epoll_event>() as u64), None),
-        nr::FSTAT => (None, piece(a[1], size_of::<libc::stat>() as u64)),
-        nr::IOCTL if matches!(a[1], libc::FIONREAD | libc::FIONBIO | libc::TIOCOUTQ) => {
-            (piece(a[2], 4), piece(a[2], 4))
-        }
-        _ => (None, None),
-    }
 }

@@ -5,9 +5,10 @@
 //! ask back (for a descriptor number, for memory that it cannot reach). One word says whose turn it is; both sides
 //! sleep on it.
 //!
-//! Next to each line is a buffer, through which the bytes of most reads and writes go, so that nobody copies from
-//! address space to address space.
+//! Next to each line is a buffer, in which the memory that a call is about travels ([`super::pieces`]), so that nobody copies from
+//! address space to address space. What the kernel asks for has a place of its own behind it.
 
+use super::pieces::{mode, PIECES};
 use crate::alloc;
 use crate::sys::{self, host};
 use core::cell::Cell;
@@ -18,13 +19,16 @@ use std::time::Instant;
 
 /// Threads of one process that can be in the kernel.
 pub(crate) const LINES: usize = 4096;
-/// Bytes of the buffer beside a line.
+/// Bytes of the buffer beside a line, as far as it is for the pieces of calls.
 pub(crate) const BUFFER: usize = 64 << 10;
+/// Bytes behind it, for memory that the kernel asks for.
+pub(crate) const ASKED: usize = 32 << 10;
+const WHOLE: usize = BUFFER + ASKED;
 const LINE: usize = size_of::<Line>();
 /// Bytes of all lines of a process.
 const TABLE: usize = LINES * LINE;
 /// Bytes of a window: the lines, then their buffers. Only what is touched takes memory.
-const WINDOW: usize = TABLE + LINES * BUFFER;
+const WINDOW: usize = TABLE + LINES * WHOLE;
 
 /// Whose turn it is.
 pub(crate) mod turn {
@@ -87,9 +91,9 @@ pub(crate) mod ask {
     pub(crate) const CLOEXEC: u64 = 4;
     /// `(fd, on)`
     pub(crate) const SET_CLOEXEC: u64 = 5;
-    /// `(addr, len)`: this memory into the buffer.
+    /// `(addr, len)`: this memory into the buffer, behind [`super::BUFFER`].
     pub(crate) const READ: u64 = 6;
-    /// `(addr, len)`: the buffer into this memory.
+    /// `(addr, len)`: the same, into this memory.
     pub(crate) const WRITE: u64 = 7;
 }
 
@@ -143,13 +147,55 @@ pub(crate) struct Line {
     pub(crate) answer: AtomicI64,
     /// Signals to be raised for the caller.
     pub(crate) signals: AtomicU64,
-    /// Address and length of what is in the buffer already, of the caller's memory.
-    pub(crate) given: [AtomicU64; 2],
-    /// Address and length of what the caller takes from the buffer in the end, and how much of it there is.
-    pub(crate) taken: [AtomicU64; 3],
+    /// How many of the following there are.
+    pub(crate) count: AtomicU32,
+    /// What travels in the buffer.
+    pub(crate) places: [Place; PIECES],
     pub(crate) ask: AtomicU64,
     pub(crate) ask_args: [AtomicU64; 3],
     pub(crate) ask_answer: AtomicI64,
+}
+
+/// Where in the buffer a piece of the caller's memory is.
+#[repr(C)]
+pub(crate) struct Place {
+    addr: AtomicU64,
+    len: AtomicU32,
+    /// In the buffer.
+    at: AtomicU32,
+    /// So much of it, from its start, is there.
+    filled: AtomicU32,
+    /// Of [`mode`].
+    mode: AtomicU32,
+}
+
+impl Place {
+    /// Puts a piece of the caller's at `at` in the buffer, of which `filled` bytes are there.
+    pub(crate) fn set(&self, addr: u64, len: usize, at: usize, filled: usize, mode: u32) {
+        self.addr.store(addr, Ordering::Relaxed);
+        self.len.store(len as u32, Ordering::Relaxed);
+        self.at.store(at as u32, Ordering::Relaxed);
+        self.filled.store(filled as u32, Ordering::Relaxed);
+        self.mode.store(mode, Ordering::Relaxed);
+    }
+
+    /// How many bytes the kernel has left for the caller to take, from the start of the piece.
+    pub(crate) fn written(&self) -> usize {
+        match self.mode.load(Ordering::Relaxed) & mode::WRITTEN {
+            0 => 0,
+            _ => self.filled.load(Ordering::Relaxed) as usize,
+        }
+    }
+
+    /// From where in the piece `addr..addr + len` is, if it is in it as a whole, and where that is in the buffer.
+    fn inside(&self, addr: u64, len: usize) -> Option<(usize, usize)> {
+        let from = addr.checked_sub(self.addr.load(Ordering::Relaxed))?;
+        let size = self.len.load(Ordering::Relaxed) as usize;
+        (from.checked_add(len as u64)? <= size as u64).then_some(())?;
+        // The caller may have written anything here.
+        let at = self.at.load(Ordering::Relaxed) as usize + from as usize;
+        (at + len <= BUFFER).then_some((from as usize, at))
+    }
 }
 
 /// One descriptor of [`op::LOOK`] and others.
@@ -162,6 +208,34 @@ pub(crate) struct Poll {
 }
 
 impl Line {
+    fn places(&self) -> &[Place] {
+        let count = self.count.load(Ordering::Relaxed) as usize;
+        self.places.get(..count).unwrap_or_default()
+    }
+
+    /// Where in the buffer `addr..addr + len` of the caller's memory is, for the kernel to read.
+    pub(crate) fn to_read(&self, addr: u64, len: usize) -> Option<usize> {
+        self.places().iter().find_map(|p| {
+            let (from, at) = p.inside(addr, len)?;
+            (from + len <= p.filled.load(Ordering::Relaxed) as usize).then_some(at)
+        })
+    }
+
+    /// Where in the buffer the kernel is to put what it writes there. The caller will take it.
+    pub(crate) fn to_write(&self, addr: u64, len: usize) -> Option<usize> {
+        self.places().iter().find_map(|p| {
+            let (from, at) = p.inside(addr, len)?;
+            let (mode, filled) = (p.mode.load(Ordering::Relaxed), p.filled.load(Ordering::Relaxed) as usize);
+            // Without a gap, for the caller takes all up to the end.
+            if mode & mode::WRITE == 0 || from > filled {
+                return None;
+            }
+            p.filled.store(filled.max(from + len) as u32, Ordering::Relaxed);
+            p.mode.store(mode | mode::WRITTEN, Ordering::Relaxed);
+            Some(at)
+        })
+    }
+
     /// Waits until it is the turn of `me`: looks out for that with `patience`, then sleeps, at most for `seconds` at once. Answers whose turn it
     /// is. A signal ends the sleep too.
     pub(crate) fn wait(&self, me: Side, patience: &Patience, seconds: u64) -> u32 {
@@ -345,7 +419,7 @@ impl Window {
         if i >= LINES {
             return Err(Errno::EINVAL);
         }
-        map(self.fd, TABLE + i * BUFFER, BUFFER).map(|at| Buffer { at })
+        map(self.fd, TABLE + i * WHOLE, WHOLE).map(|at| Buffer { at })
     }
 }
 
@@ -373,9 +447,14 @@ pub(crate) struct Buffer {
 unsafe impl Send for Buffer {}
 
 impl Buffer {
-    /// Where it is.
-    pub(crate) fn at(&self) -> *mut u8 {
-        self.at
+    /// Where `len` bytes from `at` on are.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub(crate) fn piece(&self, at: usize, len: usize) -> *mut u8 {
+        assert!(at + len <= WHOLE);
+        // SAFETY: inside the map, as just checked.
+        unsafe { self.at.add(at) }
     }
 
     /// The bytes from `from` on, as many as `to` has.
@@ -383,7 +462,7 @@ impl Buffer {
     /// # Panics
     /// If there are not so many.
     pub(crate) fn copy_out(&self, from: usize, to: &mut [u8]) {
-        assert!(from + to.len() <= BUFFER);
+        assert!(from + to.len() <= WHOLE);
         // SAFETY: inside the map, as just checked; a torn read by a process that breaks the rules gives it wrong bytes.
         unsafe { core::ptr::copy_nonoverlapping(self.at.add(from), to.as_mut_ptr(), to.len()) };
     }
@@ -393,7 +472,7 @@ impl Buffer {
     /// # Panics
     /// If there is no room.
     pub(crate) fn copy_in(&self, to: usize, from: &[u8]) {
-        assert!(to + from.len() <= BUFFER);
+        assert!(to + from.len() <= WHOLE);
         // SAFETY: inside the map, as just checked.
         unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), self.at.add(to), from.len()) };
     }
@@ -402,6 +481,62 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         // SAFETY: mapped in `Window::buffer`.
-        unsafe { alloc::unmap(self.at, BUFFER) };
+        unsafe { alloc::unmap(self.at, WHOLE) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mode::{READ, WRITE};
+
+    fn line() -> Line {
+        // SAFETY: any bytes are a `Line`.
+        unsafe { core::mem::zeroed() }
+    }
+
+    #[test]
+    fn what_is_read_must_have_come() {
+        let line = line();
+        line.places[0].set(1000, 16, 0, 16, READ);
+        line.places[1].set(2000, 100, 16, 40, READ);
+        line.count.store(2, Ordering::Relaxed);
+        assert_eq!(line.to_read(1000, 16), Some(0));
+        assert_eq!(line.to_read(1004, 8), Some(4));
+        assert_eq!(line.to_read(1004, 16), None);
+        assert_eq!(line.to_read(2000, 40), Some(16));
+        assert_eq!(line.to_read(2000, 41), None);
+        assert_eq!(line.to_read(u64::MAX, 2), None);
+        assert_eq!(line.to_write(1000, 4), None);
+        // One that is left from another call.
+        line.count.store(1, Ordering::Relaxed);
+        assert_eq!(line.to_read(2000, 40), None);
+        // A process that writes nonsense harms nobody but itself.
+        line.count.store(u32::MAX, Ordering::Relaxed);
+        assert_eq!(line.to_read(1000, 16), None);
+        line.count.store(1, Ordering::Relaxed);
+        line.places[0].set(1000, usize::MAX, usize::MAX, usize::MAX, READ | WRITE);
+        assert_eq!((line.to_read(1000, 16), line.to_write(1000, 16)), (None, None));
+    }
+
+    #[test]
+    fn what_is_written_has_no_gaps() {
+        let line = line();
+        line.places[0].set(1000, 100, 8, 0, WRITE);
+        line.places[1].set(2000, 4, 200, 4, READ | WRITE);
+        line.count.store(2, Ordering::Relaxed);
+        assert_eq!(line.to_write(1010, 5), None);
+        assert_eq!(line.places[0].written(), 0);
+        assert_eq!(line.to_write(1000, 10), Some(8));
+        assert_eq!(line.to_write(1010, 5), Some(18));
+        assert_eq!(line.to_write(1002, 3), Some(10));
+        assert_eq!(line.to_write(1015, 86), None);
+        assert_eq!(line.places[0].written(), 15);
+        // What was written can be read again.
+        assert_eq!((line.to_read(1012, 3), line.to_read(1012, 4)), (Some(20), None));
+        // What came is not taken back if nobody has changed it.
+        assert_eq!(line.places[1].written(), 0);
+        assert_eq!(line.to_write(2002, 2), Some(202));
+        assert_eq!(line.places[1].written(), 4);
     }
 }
