@@ -21,10 +21,15 @@ pub(crate) mod state {
     pub(crate) const HOST: u8 = 0;
     /// A file of the kernel.
     pub(crate) const KERNEL: u8 = 1;
-    /// An epoll instance: of the kernel, with a host epoll instance as its placeholder.
-    pub(crate) const EPOLL: u8 = 2;
-    /// The same; and host files were added to the host's instance.
-    pub(crate) const EPOLL_MIXED: u8 = 3;
+    /// An epoll instance: of the kernel, with a host epoll instance as its placeholder. Beside this bit, those of the owners of what may be in
+    /// it.
+    pub(crate) const EPOLL: u8 = 8;
+    /// Beside [`EPOLL`]: there may be files of the kernel in it.
+    pub(crate) const KERNELS: u8 = 1;
+    /// The same for files of the host's, in the host's instance.
+    pub(crate) const HOSTS: u8 = 2;
+    /// An epoll instance in which both may be.
+    pub(crate) const EPOLL_MIXED: u8 = EPOLL | KERNELS | HOSTS;
     /// The library's own: the program must not close it or put something else there.
     pub(crate) const PRIVATE: u8 = 5;
     /// A packet socket with a ring ([`crate::ring`]).
@@ -78,12 +83,25 @@ pub(crate) fn ours(fd: i32) -> bool {
 /// Is `fd` a file of the kernel?
 #[inline]
 pub(crate) fn kernel(fd: i32) -> bool {
-    matches!(get(fd), state::KERNEL | state::EPOLL | state::EPOLL_MIXED | state::RING)
+    matches!(get(fd), state::KERNEL | state::RING) || epoll(fd)
 }
 
 /// Is `fd` an epoll instance?
 pub(crate) fn epoll(fd: i32) -> bool {
-    matches!(get(fd), state::EPOLL | state::EPOLL_MIXED)
+    get(fd) & state::EPOLL != 0
+}
+
+/// Is `fd` an epoll instance in which there may be files of the host's?
+pub(crate) fn epoll_of_hosts(fd: i32) -> bool {
+    let asked = state::EPOLL | state::HOSTS;
+    get(fd) & asked == asked
+}
+
+/// From now on there may be files in the epoll instance `fd` of the owners that the bits `owners` name. Answers whether that is new.
+pub(crate) fn add_to_epoll(fd: i32, owners: u8) -> bool {
+    let add = |s| (s & state::EPOLL != 0).then_some(s | owners);
+    slot(fd)
+        .is_some_and(|s| s.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add).is_ok_and(|s| s & owners != owners))
 }
 
 /// Says what `fd` means from now on.
@@ -122,12 +140,10 @@ pub(crate) fn forsake(kept: &[i32]) {
     }
 }
 
-/// Before a fork: from now on host files may be added to an epoll instance by another process.
+/// Before a fork: from now on files may be added to an epoll instance by another process.
 pub(crate) fn mix_epolls() {
     for fd in in_range(0, i32::MAX) {
-        if get(fd) == state::EPOLL {
-            set(fd, state::EPOLL_MIXED);
-        }
+        add_to_epoll(fd, state::EPOLL_MIXED);
     }
 }
 
@@ -236,7 +252,7 @@ impl Descriptors for HostNumbers {
     }
 }
 
-/// A duplicate means what the original means. Which of an epoll instance's numbers host files are added through is not
+/// A duplicate means what the original means. Which of an epoll instance's numbers files are added through is not
 /// followed, so from then on both are taken for mixed.
 fn copy_state(fd: i32, to: i32) {
     crate::handover::duplicated();
@@ -245,9 +261,9 @@ fn copy_state(fd: i32, to: i32) {
         // The ring is read through the number that it was made with.
         s = state::KERNEL;
     }
-    if s == state::EPOLL {
+    if s & state::EPOLL != 0 {
         s = state::EPOLL_MIXED;
-        set(fd, s);
+        add_to_epoll(fd, s);
     }
     set(to, s);
 }

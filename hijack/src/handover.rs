@@ -216,8 +216,7 @@ fn put(new: i32, fd: i32) -> Result<()> {
     for i in interests.iter().filter(|i| fds::epoll(i.epfd)) {
         // SAFETY: an event in the host's form.
         let added = unsafe { host!(libc::SYS_epoll_ctl, i.epfd, libc::EPOLL_CTL_ADD, fd, i.event.as_ptr()) };
-        if added.is_ok() && fds::get(i.epfd) == state::EPOLL {
-            fds::set(i.epfd, state::EPOLL_MIXED);
+        if added.is_ok() && fds::add_to_epoll(i.epfd, state::HOSTS) {
             door::wake(i.epfd);
         }
     }

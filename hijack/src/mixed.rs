@@ -142,7 +142,7 @@ impl Set {
             if fds::ours(p.fd) {
                 set.ours.push(PollFd { fd: p.fd, events: Events(p.events as u16 as u32), revents: Events::EMPTY });
                 set.index.push(i);
-                if fds::get(p.fd) != fds::state::EPOLL_MIXED {
+                if !fds::epoll_of_hosts(p.fd) {
                     host.fd = -1;
                 }
             }

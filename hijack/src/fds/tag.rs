@@ -97,12 +97,11 @@ fn tag_in(line: &str) -> Option<u64> {
 /// `EMFILE`, `EIO`: some may have theirs.
 pub(crate) fn all(meeting: i32) -> Result<()> {
     for fd in super::in_range(0, i32::MAX) {
-        let kind = super::get(fd);
         if !super::kernel(fd) || super::epoll(fd) && HostNumbers.cloexec(fd) {
             continue;
         }
         let Ok(id) = door::id_of(fd) else { continue };
-        if matches!(kind, state::EPOLL | state::EPOLL_MIXED) {
+        if super::epoll(fd) {
             put_in_epoll(fd, id, meeting)?;
         } else if get(fd) != Some(id) {
             give_new(fd, id)?;

@@ -41,8 +41,7 @@ pub(crate) fn ctl(a: &Args) -> isize {
         state::HOST => {
             // SAFETY: the event was copied; it is the host's form already.
             let ret = unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
-            if ret.is_ok() && op == libc::EPOLL_CTL_ADD && fds::get(epfd) == state::EPOLL {
-                fds::set(epfd, state::EPOLL_MIXED);
+            if ret.is_ok() && op == libc::EPOLL_CTL_ADD && fds::add_to_epoll(epfd, state::HOSTS) {
                 // Whoever waits for the instance does not look at the host's yet.
                 door::wake(epfd);
             }
@@ -51,6 +50,9 @@ pub(crate) fn ctl(a: &Args) -> isize {
         state::PRIVATE => errno(Errno::EBADF),
         kind => {
             let (events, data) = xlate::epoll_event(&event);
+            if op == libc::EPOLL_CTL_ADD {
+                fds::add_to_epoll(epfd, state::KERNELS);
+            }
             let generic = xlate::generic_epoll_event(events, data);
             let ret = door::call(nr::EPOLL_CTL, [a[0], a[1], a[2], generic.as_ptr() as u64, 0, 0]);
             if ret == 0 && kind == state::KERNEL {
@@ -61,9 +63,8 @@ pub(crate) fn ctl(a: &Args) -> isize {
                 xlate::put_epoll_event(&mut event, events, INNER | fd as u64);
                 // SAFETY: the event is ours.
                 let _same = unsafe { host!(libc::SYS_epoll_ctl, epfd, op, fd, event.as_ptr()) };
-                fds::set(fd, state::EPOLL_MIXED);
-                if fds::get(epfd) == state::EPOLL {
-                    fds::set(epfd, state::EPOLL_MIXED);
+                fds::add_to_epoll(fd, state::EPOLL_MIXED);
+                if fds::add_to_epoll(epfd, state::HOSTS) {
                     door::wake(epfd);
                 }
             }
@@ -88,7 +89,7 @@ impl Asked<'_> {
     /// Where the host's instance is, if files may be in it.
     fn host(&self) -> Option<i32> {
         let (host, moved) = self.waiting.as_ref().map_or((self.epfd, false), Waiting::host);
-        (if moved { host >= 0 } else { fds::get(host) == state::EPOLL_MIXED }).then_some(host)
+        (if moved { host >= 0 } else { fds::epoll_of_hosts(host) }).then_some(host)
     }
 
     /// The host has something to tell: what the program is to be told.
@@ -241,6 +242,14 @@ pub(crate) fn wait(epfd: i32, to: u64, max: i32, timeout: Timeout, mask: u64, ma
     }
     if !fds::epoll(epfd) {
         return errno(Errno::EINVAL);
+    }
+    if fds::get(epfd) == state::EPOLL | state::HOSTS && mask == 0 {
+        // The host knows of all that is in it. Only the one who has to wait must see what is added meanwhile.
+        // SAFETY: the host looks at the address itself.
+        let ready = unsafe { host!(libc::SYS_epoll_wait, epfd, to, max, 0i32) };
+        if ready != Ok(0) || matches!(timeout, Timeout::Millis(0)) {
+            return sys::uncheck(ready);
+        }
     }
     // What is taken from the instance must reach the program, for it may not be told again.
     let room = mem::writable(to, (max as usize).min(MOST) * EPOLL_EVENT) / EPOLL_EVENT;
