@@ -1,5 +1,6 @@
 //! `cptofs` and `cpfromfs`: files into an image, and out of it, as `cp -a` copies them.
 
+mod ahead;
 mod engine;
 mod pieces;
 mod sources;

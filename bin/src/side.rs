@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub type Result<T> = core::result::Result<T, Error>;
 
 /// A directory that is open. Names are single ones, but where a path is said.
-pub trait Side: Sized {
+pub trait Side: Sized + Sync {
     /// A file that is open.
     type File: SideFile + Sync;
 
@@ -153,8 +153,23 @@ pub trait Side: Sized {
     fn free(&self) -> Result<u64>;
 }
 
+/// The extended attributes of a file.
+pub trait Xattrs {
+    /// The names of the extended attributes.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` where there are none; `man 2 listxattr`
+    fn xattrs(&self) -> Result<Vec<OsString>>;
+
+    /// The value of one.
+    ///
+    /// # Errors
+    /// `ENODATA`, and others (`man 2 getxattr`).
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>>;
+}
+
 /// What a file has beside its content. It is one that is open, or [`Named`].
-pub trait Attributes {
+pub trait Attributes: Xattrs {
     /// What is known of it.
     ///
     /// # Errors
@@ -179,18 +194,6 @@ pub trait Attributes {
     /// `man 2 utimensat`
     fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()>;
 
-    /// The names of the extended attributes.
-    ///
-    /// # Errors
-    /// `EOPNOTSUPP` where there are none; `man 2 listxattr`
-    fn xattrs(&self) -> Result<Vec<OsString>>;
-
-    /// The value of one.
-    ///
-    /// # Errors
-    /// `ENODATA`, and others (`man 2 getxattr`).
-    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>>;
-
     /// Sets one.
     ///
     /// # Errors
@@ -208,6 +211,16 @@ pub trait Attributes {
 #[derive(Debug)]
 pub struct Named<'a, S>(pub &'a S, pub &'a OsStr);
 
+impl<S: Side> Xattrs for Named<'_, S> {
+    fn xattrs(&self) -> Result<Vec<OsString>> {
+        self.0.list_xattrs(self.1)
+    }
+
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
+        self.0.get_xattr(self.1, attr)
+    }
+}
+
 impl<S: Side> Attributes for Named<'_, S> {
     fn known(&self) -> Result<Metadata> {
         self.0.lstat(Path::new(self.1))
@@ -223,14 +236,6 @@ impl<S: Side> Attributes for Named<'_, S> {
 
     fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
         self.0.set_times(self.1, atime, mtime)
-    }
-
-    fn xattrs(&self) -> Result<Vec<OsString>> {
-        self.0.list_xattrs(self.1)
-    }
-
-    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
-        self.0.get_xattr(self.1, attr)
     }
 
     fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()> {

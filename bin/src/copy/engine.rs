@@ -1,10 +1,11 @@
 //! Copying trees between two sides.
 
+use super::ahead::{self, is_left_out, Ahead, Whole};
 use super::pieces;
 use super::sources::Source;
 use crate::cli::{Failed, Outcome, DEPTH_MAX};
 use crate::progress::Progress;
-use crate::side::{Attributes, Named, Side};
+use crate::side::{Attributes, Named, Side, SideFile as _, Xattrs};
 use lkl::abi::stat::{S_ISGID, S_ISUID};
 use lkl::abi::Errno;
 use lkl::{Error, FileType, Metadata, SetTime};
@@ -69,6 +70,8 @@ struct From<'a, S> {
     dir: &'a S,
     name: &'a OsStr,
     meta: Metadata,
+    /// What is in it, if that is known already.
+    whole: Option<Whole>,
 }
 
 /// A directory that is written to.
@@ -123,7 +126,7 @@ impl<'a, T: Side> Copier<'a, T> {
         match &source.names {
             Some(names) => {
                 for name in names {
-                    self.one(dir, name, &into);
+                    self.one(dir, Ahead::of(dir, name.clone()), &into);
                 }
             }
             None => {
@@ -177,11 +180,13 @@ impl<'a, T: Side> Copier<'a, T> {
     }
 
     /// Copies one file, or a tree.
-    fn one<S: Side>(&mut self, dir: &S, name: &OsStr, into: &Into<'_, T>) {
+    fn one<S: Side>(&mut self, dir: &S, file: Ahead, into: &Into<'_, T>) {
         if self.stopped {
             return;
         }
-        let copied = dir.lstat(Path::new(name)).of_source().and_then(|meta| self.any(From { dir, name, meta }, into));
+        let Ahead { name, meta, whole } = file;
+        let from = meta.of_source().map(|meta| From { dir, name: &name, meta, whole });
+        let copied = from.and_then(|from| self.any(from, into));
         self.judge(copied);
     }
 
@@ -275,20 +280,36 @@ impl<'a, T: Side> Copier<'a, T> {
 
     fn regular<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
         let file = into.dir.create(name, from.meta.mode & 0o777).of_target()?;
-        let copied = from.dir.open(from.name).of_source().and_then(|source| {
-            let progress = &self.progress;
-            let done = pieces::copy(&source, &from.meta, &file, &mut self.buffer, |bytes| progress.bytes(bytes));
-            done.or_else(|failed| match failed {
-                pieces::Side::Source(e) => Err(e).of_source(),
-                pieces::Side::Target(e) => Err(e).of_target(),
-            })?;
-            self.attributes(&from.meta, &source, &file, into.inherits)
-        });
+        let copied = if let Some(whole) = &from.whole {
+            self.whole(from, whole, &file, into.inherits)
+        } else {
+            self.by_pieces(from, &file, into.inherits)
+        };
         drop(file);
         if copied.is_err() {
             let _best = into.dir.unlink(name);
         }
         copied
+    }
+
+    /// Writes content and attributes that are known.
+    fn whole<S: Side>(&mut self, from: &From<'_, S>, whole: &Whole, file: &T::File, inherits: bool) -> Result<()> {
+        file.write_at(&whole.data, 0).of_target()?;
+        self.progress.bytes(whole.data.len() as u64);
+        self.attributes(&from.meta, whole, file, inherits)
+    }
+
+    /// Reads and writes content and attributes.
+    fn by_pieces<S: Side>(&mut self, from: &From<'_, S>, file: &T::File, inherits: bool) -> Result<()> {
+        from.dir.open(from.name).of_source().and_then(|source| {
+            let progress = &self.progress;
+            let done = pieces::copy(&source, &from.meta, file, &mut self.buffer, |bytes| progress.bytes(bytes));
+            done.or_else(|failed| match failed {
+                pieces::Side::Source(e) => Err(e).of_source(),
+                pieces::Side::Target(e) => Err(e).of_target(),
+            })?;
+            self.attributes(&from.meta, &source, file, inherits)
+        })
     }
 
     fn directory<S: Side>(&mut self, from: From<'_, S>, into: &Into<'_, T>) -> Result<()> {
@@ -327,21 +348,17 @@ impl<'a, T: Side> Copier<'a, T> {
     }
 
     fn content<S: Side>(&mut self, from: &S, into: &Into<'_, T>) -> Result<()> {
-        for name in from.names().of_source()? {
-            self.one(from, &name, into);
-        }
+        let names = from.names().of_source()?;
+        ahead::each(from, names, self.depth, |file| {
+            self.one(from, file, into);
+            !self.stopped
+        });
         Ok(())
     }
 
     /// Gives a file all that its source has beside its content, and what it has not yet. Owner before permissions, which the change of
     /// owner takes from; times last.
-    fn attributes(
-        &mut self,
-        meta: &Metadata,
-        from: &impl Attributes,
-        to: &impl Attributes,
-        inherits: bool,
-    ) -> Result<()> {
+    fn attributes(&mut self, meta: &Metadata, from: &impl Xattrs, to: &impl Attributes, inherits: bool) -> Result<()> {
         let mut mode = meta.mode & 0o7777;
         let (uid, gid) = (self.options.owner.unwrap_or(meta.uid), self.options.group.unwrap_or(meta.gid));
         let old = to.known().of_target()?;
@@ -363,7 +380,7 @@ impl<'a, T: Side> Copier<'a, T> {
         to.set_times_of(at(meta.atime), at(meta.mtime)).of_target()
     }
 
-    fn xattrs(&mut self, from: &impl Attributes, to: &impl Attributes, inherits: bool) -> Result<()> {
+    fn xattrs(&mut self, from: &impl Xattrs, to: &impl Attributes, inherits: bool) -> Result<()> {
         let attrs = match from.xattrs() {
             Err(e) if e.errno == Errno::EOPNOTSUPP => Vec::new(),
             attrs => attrs.of_source()?,
@@ -376,8 +393,7 @@ impl<'a, T: Side> Copier<'a, T> {
                 continue;
             }
             let value = match from.xattr(&attr) {
-                // It went meanwhile, or is not for us.
-                Err(e) if matches!(e.errno, Errno::ENODATA | Errno::EPERM | Errno::EACCES) => continue,
+                Err(e) if is_left_out(&e) => continue,
                 value => value.of_source()?,
             };
             self.set_xattr(to, &attr, &value)?;

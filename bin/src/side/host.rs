@@ -1,6 +1,6 @@
 //! The side of the host.
 
-use super::{Attributes, Result, Side, SideFile};
+use super::{Attributes, Result, Side, SideFile, Xattrs};
 use lkl::abi::stat::Dev;
 use lkl::abi::Errno;
 use lkl::{Error, Metadata, SetTime, Timestamp};
@@ -242,6 +242,16 @@ impl HostFile {
     }
 }
 
+impl Xattrs for HostFile {
+    fn xattrs(&self) -> Result<Vec<OsString>> {
+        self.told(filled(|room| rustix::fs::flistxattr(&self.fd, room))).map(|list| split_names(&list))
+    }
+
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
+        self.told(filled(|room| rustix::fs::fgetxattr(&self.fd, attr, room)))
+    }
+}
+
 impl Attributes for HostFile {
     fn known(&self) -> Result<Metadata> {
         self.told(statx(&self.fd, Path::new(""), AtFlags::EMPTY_PATH))
@@ -257,14 +267,6 @@ impl Attributes for HostFile {
 
     fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
         self.told(rustix::fs::futimens(&self.fd, &timestamps(atime, mtime)))
-    }
-
-    fn xattrs(&self) -> Result<Vec<OsString>> {
-        self.told(filled(|room| rustix::fs::flistxattr(&self.fd, room))).map(|list| split_names(&list))
-    }
-
-    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
-        self.told(filled(|room| rustix::fs::fgetxattr(&self.fd, attr, room)))
     }
 
     fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()> {

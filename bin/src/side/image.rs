@@ -1,6 +1,6 @@
 //! The side of an image.
 
-use super::{Attributes, Result, Side, SideFile};
+use super::{Attributes, Result, Side, SideFile, Xattrs};
 use lkl::abi::fcntl::{O_CREAT, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_WRONLY};
 use lkl::{Dir, File, Metadata, SetTime};
 use std::ffi::{OsStr, OsString};
@@ -132,6 +132,16 @@ impl SideFile for File {
     }
 }
 
+impl Xattrs for File {
+    fn xattrs(&self) -> Result<Vec<OsString>> {
+        self.list_xattrs()
+    }
+
+    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
+        self.get_xattr(attr)
+    }
+}
+
 impl Attributes for File {
     fn known(&self) -> Result<Metadata> {
         self.metadata()
@@ -147,14 +157,6 @@ impl Attributes for File {
 
     fn set_times_of(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
         self.set_times(atime, mtime)
-    }
-
-    fn xattrs(&self) -> Result<Vec<OsString>> {
-        self.list_xattrs()
-    }
-
-    fn xattr(&self, attr: &OsStr) -> Result<Vec<u8>> {
-        self.get_xattr(attr)
     }
 
     fn put_xattr(&self, attr: &OsStr, value: &[u8]) -> Result<()> {
