@@ -60,6 +60,11 @@ pub(crate) unsafe fn dispatch(number: usize, a: &Args) -> Option<isize> {
             None
         }
         libc::SYS_inotify_add_watch => watch::add(a),
+        libc::SYS_open_by_handle_at => {
+            let on = a[0] as i32;
+            let ours = fds::kernel(on) || on == libc::AT_FDCWD && cwd::ours();
+            ours.then(|| door::call(nr::OPEN_BY_HANDLE_AT, *a))
+        }
         // SAFETY: by the caller's contract.
         n if ids::CALLS.contains(&n) => unsafe { ids::call(number, a) },
         // SAFETY: by the caller's contract.
@@ -182,6 +187,13 @@ fn in_kernel(call: &Call, a: &Args) -> isize {
             let ret = door::call(number, args);
             if ret == 0 {
                 xlate::mark_statx(args[4]);
+            }
+            ret
+        }
+        nr::NAME_TO_HANDLE_AT => {
+            let ret = door::call(number, args);
+            if ret == 0 || ret == errno(Errno::EOVERFLOW) {
+                xlate::mark_mount(args[3]);
             }
             ret
         }

@@ -100,9 +100,22 @@ pub(crate) fn version(generic: &[u8; STAT_SIZE]) -> [u64; 5] {
     [0, 8, 48, 88, 96].map(|at| u64::from_ne_bytes(generic[at..at + 8].try_into().unwrap_or_default()))
 }
 
-/// Marks the device in the `struct statx` at this address of the program's as the kernel's.
+/// The bit of a mount's number that says that it is the kernel's. The host's numbers are small.
+pub(crate) const MOUNT_OURS: u32 = 1 << 30;
+
+/// Marks the number of a mount at this address of the program's, of four bytes or eight, as the kernel's.
+pub(crate) fn mark_mount(at: u64) {
+    let Ok(low) = crate::mem::get::<i32>(at) else { return };
+    let _written = crate::mem::put(at, &(low | MOUNT_OURS as i32));
+}
+
+/// Marks device and mount in the `struct statx` at this address of the program's as the kernel's.
 pub(crate) fn mark_statx(at: u64) {
     const DEV_MAJOR: u64 = 136;
+    const MOUNT: u64 = 144;
+    if crate::mem::get::<i32>(at).is_ok_and(|mask| mask as u32 & libc::STATX_MNT_ID != 0) {
+        mark_mount(at.wrapping_add(MOUNT));
+    }
     let Ok(major) = crate::mem::get::<i32>(at.wrapping_add(DEV_MAJOR)) else { return };
     let _written = crate::mem::put(at.wrapping_add(DEV_MAJOR), &(major | MAJOR_OURS as i32));
 }

@@ -295,7 +295,8 @@ def mount_tables(lab):
     lacks(lab.run("cat", "/proc/self/mounts").out, place)
     # Each mount has a number of its own, is on one that is there, and has the device that its files have.
     code = f"""
-import os
+import ctypes, os, struct
+libc = ctypes.CDLL(None)
 rows = [line.split() for line in open("/proc/self/mountinfo")]
 ids = [row[0] for row in rows]
 print(len(ids) == len(set(ids)), [os.path.ismount(p) for p in ("{place}", "{place}/d", "{spaced}", "{lab.dir}")])
@@ -303,7 +304,9 @@ for path in "{place}", "{spaced}":
     row, = [row for row in rows if row[4].replace("\\\\040", " ") == path]
     parent, = [r for r in rows if r[0] == row[1]]
     dev = os.stat(path).st_dev
-    print(row[2] == "%d:%d" % (os.major(dev), os.minor(dev)), parent[4], row[3])
+    handle, mount = ctypes.create_string_buffer(struct.pack("Ii", 128, 0), 136), ctypes.c_int()
+    libc.name_to_handle_at(-100, path.encode(), handle, ctypes.byref(mount), 0)
+    print(row[2] == "%d:%d" % (os.major(dev), os.minor(dev)), mount.value == int(row[0]), parent[4], row[3])
 fd = os.open("/proc/self/mounts", os.O_RDONLY | os.O_NONBLOCK)
 print(os.get_inheritable(fd), os.get_blocking(fd), os.pread(fd, 4096, 0) != b"")
 try:
@@ -312,7 +315,7 @@ except OSError as e:
     print(e.strerror)
 """
     done = lab.ours("python3", "-c", code)
-    on = f"True {host} /\n"
+    on = f"True True {host} /\n"
     check(done.out == f"True [True, False, True, False]\n{on}{on}False False True\nBad file descriptor\n", "mountinfo", done)
     done = lab.ours("python3", "-c", f"import ctypes, os; c = ctypes.CDLL(None); c.setmntent.restype = ctypes.c_void_p; f = c.setmntent(b'/etc/mtab', b'r')\nc.getmntent.restype = ctypes.POINTER(ctypes.c_char_p); c.getmntent.argtypes = [ctypes.c_void_p]\nwhile e := c.getmntent(f): print(e[0].decode(), e[1].decode())")
     has(done.out, rf"^{source} {place}$")

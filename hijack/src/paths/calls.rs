@@ -111,8 +111,14 @@ pub(crate) static CALLS: &[Call] = &[
 ];
 
 /// More calls that [`super::dispatch`] looks at.
-pub(crate) const OTHERS: &[i64] =
-    &[libc::SYS_chdir, libc::SYS_fchdir, libc::SYS_getcwd, libc::SYS_umask, libc::SYS_inotify_add_watch];
+pub(crate) const OTHERS: &[i64] = &[
+    libc::SYS_chdir,
+    libc::SYS_fchdir,
+    libc::SYS_getcwd,
+    libc::SYS_umask,
+    libc::SYS_inotify_add_watch,
+    libc::SYS_open_by_handle_at,
+];
 
 /// How many numbers [`INDEX`] covers.
 const NUMBERS: usize = 512;

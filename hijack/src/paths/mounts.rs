@@ -7,15 +7,12 @@ use super::{close, errno, open, place};
 use crate::door;
 use crate::mem;
 use crate::sys::{self, host, Args};
-use crate::xlate::MAJOR_OURS;
+use crate::xlate::{MAJOR_OURS, MOUNT_OURS};
 use core::mem::MaybeUninit;
 use lkl_abi::{nr, Errno};
 
 /// `PROC_SUPER_MAGIC`
 const PROC: i64 = 0x9fa0;
-/// What a mount of the kernel's has in front of its number there. The host's numbers are small.
-const ID_OURS: u64 = 1 << 30;
-
 /// The two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Table {
@@ -178,7 +175,7 @@ fn fields(line: &[u8]) -> Vec<&[u8]> {
 /// Puts in a line of `mountinfo` the numbers that programs are to see. `ids`: those of all lines that are shown.
 fn number(line: &mut [Vec<u8>], ids: &[&[u8]], host: &[u8]) {
     let value = |text: &[u8]| core::str::from_utf8(text).ok().and_then(|t| t.parse::<u64>().ok());
-    let shown = |id: &[u8]| value(id).map_or(0, |id| ID_OURS | id).to_string().into_bytes();
+    let shown = |id: &[u8]| value(id).map_or(0, |id| u64::from(MOUNT_OURS) | id).to_string().into_bytes();
     let [id, parent, dev, _, path, ..] = line else { return };
     *parent = if ids.contains(&parent.as_slice()) && parent != id {
         shown(parent)

@@ -16,6 +16,7 @@ pub mod fadvise;
 pub mod falloc;
 pub mod fcntl;
 pub mod fs;
+pub mod handle;
 pub mod if_;
 pub mod if_ether;
 pub mod if_link;

@@ -7,6 +7,7 @@ mod clock;
 mod cmsg;
 mod event;
 mod fd;
+mod handle;
 mod ids;
 mod ioctl;
 pub(crate) mod lock;

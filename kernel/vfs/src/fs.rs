@@ -29,6 +29,7 @@
 //! the directory's `mtime` and `ctime` on a change of names, the `ctime` of a file whose link count, name, attributes or
 //! attribute set changes. The times of data that is written come by [`Inode::change`].
 
+use crate::handle::Handle;
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
 use lkl_file::File;
@@ -373,6 +374,15 @@ pub trait SuperBlock: Send + Sync + Any {
         Err(Errno::EOPNOTSUPP)
     }
 
+    /// The number of the file that a handle names ([`Inode::handle`]); whether it is that file still, the VFS looks.
+    ///
+    /// # Errors
+    /// `ESTALE` if it is no handle of a file here.
+    fn by_handle(&self, handle: &Handle) -> Result<u64> {
+        let _ = handle;
+        Err(Errno::ESTALE)
+    }
+
     /// For a caller that knows the concrete type.
     fn as_any(&self) -> &dyn Any;
 }
@@ -409,6 +419,14 @@ pub enum Data {
 pub trait Inode: Send + Sync + Any {
     /// What is known of it. Must be cheap: nothing is read from the medium.
     fn attr(&self) -> Attr;
+
+    /// What names it for good, among all files that were and will be.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if there is no such thing here; `EIO`.
+    fn handle(&self) -> Result<Handle> {
+        Err(Errno::EOPNOTSUPP)
+    }
 
     /// Changes attributes.
     ///

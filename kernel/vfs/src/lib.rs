@@ -19,6 +19,7 @@ mod env;
 mod errseq;
 mod file;
 mod fs;
+mod handle;
 pub mod locks;
 mod mount;
 mod mounting;
@@ -44,6 +45,7 @@ pub use fs::{
     Attr, Caller, ChangeAttr, Data, DirEntry, FileFlags, FileSystem, Inode, InodeKind, Link, MountOptions, NewInode,
     Range, Rename, Seek, StatFs, SuperBlock, Timestamp, XattrSet,
 };
+pub use handle::Handle;
 pub use mount::{Mount, Place};
 pub use mounting::{MountInfo, MountRequest};
 pub use node::{At, Node};

@@ -13,9 +13,11 @@ mod options;
 
 use crate::env::Limits;
 use crate::fs::{FileSystem, Inode, InodeKind, MountOptions, NewInode, StatFs, SuperBlock};
+use crate::handle::Handle;
 use content::PAGE;
 use core::sync::atomic::{AtomicU64, Ordering};
 use inode::TmpInode;
+use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank};
 use options::Options;
@@ -164,6 +166,16 @@ impl SuperBlock for Mounted {
     fn inode(&self, ino: u64) -> Result<Arc<dyn Inode>> {
         let inode = self.files.lock().get(&ino).cloned();
         Ok(inode.ok_or(Errno::ESTALE)?)
+    }
+
+    fn by_handle(&self, handle: &Handle) -> Result<u64> {
+        match (handle.kind, handle.bytes.as_slice()) {
+            (FILEID_INO32_GEN, [_, _, _, _, a, b, c, d, e, f, g, h]) => {
+                let half = |bytes| u64::from(u32::from_ne_bytes(bytes));
+                Ok(half([*a, *b, *c, *d]) | half([*e, *f, *g, *h]) << 32)
+            }
+            _ => Err(Errno::ESTALE),
+        }
     }
 
     fn statfs(&self) -> Result<StatFs> {

@@ -90,7 +90,7 @@ fn open(cx: &Ctx<'_>, dirfd: u64, path: u64, how: &OpenHow) -> Result<u64> {
 }
 
 /// An open file of what the VFS has found.
-fn open_file(cx: &Ctx<'_>, opened: Opened, flags: u32) -> Result<Arc<OpenFile>> {
+pub(super) fn open_file(cx: &Ctx<'_>, opened: Opened, flags: u32) -> Result<Arc<OpenFile>> {
     let path_only = flags & O_PATH != 0;
     let kept = flags & !ONCE | if path_only { 0 } else { O_LARGEFILE };
     match opened {
@@ -162,15 +162,4 @@ pub(super) fn memfd_create(cx: &Ctx<'_>, [name, flags, ..]: Args) -> Result<u64>
     cx.kernel.files.make_sealable(file.node(), seals);
     let file = OpenFile::named(cx.kernel, file, O_RDWR | O_LARGEFILE);
     install(cx, FileKind::File, file, flags & MFD_CLOEXEC != 0)
-}
-
-/// File handles need a file system whose files have numbers for ever: there is none that says so.
-pub(super) fn name_to_handle_at(cx: &Ctx<'_>, [dirfd, path, _, _, flags, _]: Args) -> Result<u64> {
-    let flags = flags as u32;
-    if flags & !(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let follow = if flags & AT_SYMLINK_FOLLOW == 0 { AT_SYMLINK_NOFOLLOW } else { 0 };
-    at::named(cx, &Who::new(cx), dirfd, path, flags & AT_EMPTY_PATH | follow)?.place(Errno::EOPNOTSUPP)?;
-    Err(Errno::EOPNOTSUPP)
 }

@@ -7,8 +7,8 @@ use super::args::{
     UNLINK, WHENCE,
 };
 use super::{
-    attr, clock, event, fd, ids, ioctl, lock, mount, msg, open, path, pipe, rw, socket, sockopt, space, system, tree,
-    wait, watch, Args, Ctx,
+    attr, clock, event, fd, handle, ids, ioctl, lock, mount, msg, open, path, pipe, rw, socket, sockopt, space, system,
+    tree, wait, watch, Args, Ctx,
 };
 use lkl_abi::{nr, Result};
 
@@ -129,7 +129,8 @@ calls! {
     OPENAT "openat" (dirfd: AtFd, path: Path, flags: flags(OPEN), mode: Octal) -> Int = open::openat, "";
     OPENAT2 "openat2" (dirfd: AtFd, path: Path, how: Ptr, size: Uint) -> Int = open::openat2, "";
     MEMFD_CREATE "memfd_create" (name: Path, flags: flags(MFD)) -> Int = open::memfd_create, "ENOSYS for MFD_HUGETLB";
-    NAME_TO_HANDLE_AT "name_to_handle_at" (dirfd: AtFd, path: Path, handle: Ptr, mount_id: Ptr, flags: flags(AT)) -> Int = open::name_to_handle_at, "EOPNOTSUPP: there are no file handles";
+    NAME_TO_HANDLE_AT "name_to_handle_at" (dirfd: AtFd, path: Path, handle: Ptr, mount_id: Ptr, flags: flags(AT)) -> Int = handle::name_to_handle_at, "ext2, ext3, ext4, tmpfs; without AT_HANDLE_FID and AT_HANDLE_CONNECTABLE";
+    OPEN_BY_HANDLE_AT "open_by_handle_at" (mount_fd: AtFd, handle: Ptr, flags: flags(OPEN)) -> Int = handle::open_by_handle_at, "";
     FSTAT "fstat" (fd: Fd, buf: Ptr) -> Int = path::fstat, "";
     FSTATAT "newfstatat" (dirfd: AtFd, path: Path, buf: Ptr, flags: flags(AT)) -> Int = path::newfstatat, "";
     STATX "statx" (dirfd: AtFd, path: Path, flags: flags(AT), mask: Uint, buf: Ptr) -> Int = path::statx, "basic fields, birth time, mount, attributes";

@@ -12,11 +12,12 @@ use crate::sb::{OnError, Superblock, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 use crate::{Ext4, New};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use inode::Ext4Inode;
+use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
 use lkl_ops::Disk;
 use lkl_sync::{Mutex, Rank};
-use lkl_vfs::{FileSystem, Inode, MountOptions, NewInode, StatFs, SuperBlock, Timestamp};
+use lkl_vfs::{FileSystem, Handle, Inode, MountOptions, NewInode, StatFs, SuperBlock, Timestamp};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -198,6 +199,13 @@ impl SuperBlock for Mounted {
         let attr = self.look(|fs| fs.file_attr(ino))?;
         let this = self.this.upgrade().ok_or(Errno::ESTALE)?;
         Ok(Arc::new(Ext4Inode::new(this, ino, &attr)))
+    }
+
+    fn by_handle(&self, handle: &Handle) -> Result<u64> {
+        match (handle.kind, handle.bytes.as_slice()) {
+            (FILEID_INO32_GEN, [a, b, c, d, _, _, _, _]) => Ok(u64::from(u32::from_ne_bytes([*a, *b, *c, *d]))),
+            _ => Err(Errno::ESTALE),
+        }
     }
 
     fn statfs(&self) -> Result<StatFs> {

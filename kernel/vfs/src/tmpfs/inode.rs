@@ -6,7 +6,9 @@ use super::Mounted;
 use crate::fs::{
     Attr, ChangeAttr, Data, DirEntry, FileFlags, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
 };
+use crate::handle::Handle;
 use lkl_abi::fs::{FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL};
+use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank, RwLock};
 use std::any::Any;
@@ -196,6 +198,13 @@ impl TmpInode {
 impl Inode for TmpInode {
     fn attr(&self) -> Attr {
         self.meta.lock().attr
+    }
+
+    /// As Linux has it: a generation, and the number in two halves. No number is given twice, so the generation is always the same.
+    fn handle(&self) -> Result<Handle> {
+        let ino = self.ino();
+        let bytes = [0u32, ino as u32, (ino >> 32) as u32].map(u32::to_ne_bytes).concat();
+        Ok(Handle { kind: FILEID_INO32_GEN, bytes })
     }
 
     fn change(&self, change: &ChangeAttr) -> Result<()> {

@@ -7,10 +7,11 @@ use crate::name::SetAttr;
 use crate::xattr::change::SetMode;
 use crate::{Errno, Ext4, Space};
 use lkl_abi::fs::{FS_NOATIME_FL, FS_NODUMP_FL};
+use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::Result;
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::{
-    Attr, ChangeAttr, DirEntry, FileFlags, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
+    Attr, ChangeAttr, DirEntry, FileFlags, Handle, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -160,6 +161,12 @@ impl Inode for Ext4Inode {
             let set = SetAttr { flags: Some(new), project, ctime: Some(time(now)), ..SetAttr::default() };
             fs.set_attr(self.ino, &set, time(now))
         })
+    }
+
+    fn handle(&self) -> Result<Handle> {
+        let generation = self.mounted.look(|fs| fs.file_attr(self.ino))?.generation;
+        let bytes = [self.ino, generation].map(u32::to_ne_bytes).concat();
+        Ok(Handle { kind: FILEID_INO32_GEN, bytes })
     }
 
     fn lookup(&self, name: &[u8]) -> Result<u64> {
