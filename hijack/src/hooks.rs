@@ -20,6 +20,7 @@ mod signals;
 pub(crate) use process::_exit;
 
 use crate::fds;
+use crate::mixed;
 use crate::route;
 use crate::sys::{Arg, Args};
 use crate::trap;
@@ -111,10 +112,13 @@ macro_rules! args {
 
 /// Is it sure to be the host's?
 macro_rules! hosts {
-    (fd $first:expr) => {
+    (fd $first:expr $(, $a:expr)*) => {
         !fds::ours(Arg::arg($first) as i32)
     };
-    (look $first:expr) => {
+    (poll $fds:expr, $n:expr $(, $a:expr)*) => {
+        mixed::few_of_the_hosts(Arg::arg($fds), Arg::arg($n))
+    };
+    (look $first:expr $(, $a:expr)*) => {
         false
     };
 }
@@ -149,7 +153,7 @@ macro_rules! hooks {
             #[cfg_attr(not(test), no_mangle)]
             pub unsafe extern "C-unwind" fn $name($($p: $t),*) -> $r {
                 let next = real::$name.get();
-                if !(hosts!($how $first)) || next.is_null() {
+                if !(hosts!($how $first $(, $a)*)) || next.is_null() {
                     let args = args!($first $(, $a)*);
                     // SAFETY: the program's own arguments.
                     if let Some(ret) = unsafe { route::dispatch(libc::$nr as usize, &args) } {
@@ -271,8 +275,8 @@ hooks! {
     fd fallocate64(fd: c_int, mode: c_int, at: off_t, n: off_t) -> c_int = SYS_fallocate(fd, mode, at, n);
 
     // Waiting.
-    look poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int = SYS_poll(fds, n, timeout);
-    look [opt] __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int = SYS_poll(fds, n, timeout);
+    poll poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int = SYS_poll(fds, n, timeout);
+    poll [opt] __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int = SYS_poll(fds, n, timeout);
     look [opt] __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int = SYS_poll(fds, fits(n as usize, room / size_of::<pollfd>()), timeout);
     look select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> c_int = SYS_select(n, r, w, x, timeout);
     look [opt] __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> c_int = SYS_select(n, r, w, x, timeout);
