@@ -58,12 +58,15 @@ def postgres_clients(lab, v):
     """psql and pgbench are ours."""
     lab.tap()
     cluster(lab, [lab.peer[v]])
-    lab.spawn(*AS_POSTGRES, tool("postgres"), "-D", lab.path("data"))
+    p = lab.spawn(*AS_POSTGRES, tool("postgres"), "-D", lab.path("data"))
     lab.connect(v, 5433, "peer", seconds=40).close()
     until(lambda: lab.run(tool("pg_isready"), "-h", lab.peer[v], "-p", 5433, status=None).status == 0, 30, "the server has started")
     done = lab.ours(tool("psql"), "-X", "-q", "-A", "-t", "-U", "postgres", "-h", lab.peer[v], "-p", 5433, "-c", "select inet_client_addr()")
     check(done.out == f"{lab.me[v]}\n", "who", done)
     bench(lab, lab.peer[v], True)
+    # Killed, it would leave shared memory behind.
+    p.send(2)
+    p.wait(30)
 
 
 def bench(lab, host, ours):
