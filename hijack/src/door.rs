@@ -3,8 +3,9 @@
 //! In the process that has booted the kernel a call is a function call ([`Caller::Direct`]). In the other processes of
 //! the tree it goes by a line of shared memory ([`Caller::Remote`], [`crate::tree`]).
 
-use crate::alloc::{Spin, HEAP};
+use crate::alloc::HEAP;
 use crate::fds::{self, HostNumbers};
+use crate::guarded::Guarded;
 use crate::handover;
 use crate::keeper::{self, Doors};
 use crate::mem::Own;
@@ -18,7 +19,6 @@ use crate::thread::{self, Thread};
 use crate::tree::message::{self, kind};
 use crate::tree::named::{self, place::Door};
 use crate::tree::{self, client, client::Client, line::op};
-use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
@@ -63,7 +63,7 @@ static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 /// `pthread_cancel` was called at all.
 static CANCELS: AtomicBool = AtomicBool::new(false);
 /// The threads that may sleep in the kernel, by their `pthread_t`.
-static THREADS: Threads = Threads { lock: Spin::new(), map: UnsafeCell::new(BTreeMap::new()) };
+static THREADS: Guarded<BTreeMap<usize, Sleeper>> = Guarded::new(BTreeMap::new());
 /// The kernel in this memory was asked for anything.
 static USED: AtomicBool = AtomicBool::new(false);
 /// The process ends.
@@ -77,30 +77,14 @@ pub(crate) fn seal() {
     SEALED.store(true, Ordering::Release);
 }
 
-/// Guarded by a lock that can be held across a fork.
-struct Threads {
-    lock: Spin,
-    map: UnsafeCell<BTreeMap<usize, Sleeper>>,
-}
-
-// SAFETY: the map is only touched under the lock.
-unsafe impl Sync for Threads {}
-
-impl Threads {
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<usize, Sleeper>) -> T) -> T {
-        self.lock.lock();
-        // SAFETY: under the lock.
-        let out = f(unsafe { &mut *self.map.get() });
-        self.lock.unlock();
-        out
-    }
-}
-
 struct Sleeper {
     /// The thread's cells; they are there as long as the entry.
     thread: &'static AtomicBool,
     caller: *const Caller,
 }
+
+// SAFETY: the caller is there as long as the entry, and what others call of it may be called by any thread.
+unsafe impl Send for Sleeper {}
 
 unsafe extern "C-unwind" {
     fn pthread_testcancel();
@@ -748,7 +732,7 @@ pub(crate) extern "C" fn before_fork() {
     if open() {
         tree::before_fork();
     }
-    THREADS.lock.lock();
+    THREADS.lock().lock();
     handover::before_fork();
     mixed::before_fork();
     cwd::lock().lock();
@@ -760,7 +744,7 @@ fn thaw(t: &Thread) {
     handover::after_fork();
     mixed::after_fork(false);
     cwd::lock().unlock();
-    THREADS.lock.unlock();
+    THREADS.lock().unlock();
     t.depth.set(t.depth.get().saturating_sub(1));
 }
 
@@ -785,9 +769,8 @@ pub(crate) extern "C" fn after_fork_child() {
     t.deferred.set(0);
     // What the parent's threads are in the kernel is left alone: it is of a kernel that is out of reach now.
     t.caller.set(null_mut());
-    // SAFETY: the only thread, and the lock is held.
-    core::mem::forget(core::mem::take(unsafe { &mut *THREADS.map.get() }));
-    THREADS.lock.unlock();
+    THREADS.lock().unlock();
+    THREADS.with(|m| core::mem::forget(core::mem::take(m)));
     let key = KEY.load(Ordering::Acquire);
     if key != u32::MAX {
         // SAFETY: our key.

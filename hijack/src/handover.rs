@@ -8,13 +8,12 @@
 //!
 //! A socket that has an address or a peer in the kernel stays there; one that went to the host stays there as well.
 
-use crate::alloc::Spin;
 use crate::door;
 use crate::fds::{self, state, HostNumbers};
+use crate::guarded::Guarded;
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::xlate;
-use core::cell::UnsafeCell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use ipnetwork::IpNetwork;
@@ -25,32 +24,13 @@ use lkl_ops::Descriptors;
 static PREFIXES: AtomicPtr<Vec<IpNetwork>> = AtomicPtr::new(core::ptr::null_mut());
 /// The process has duplicated a file of the kernel's, or may have inherited such.
 static DUPLICATED: AtomicBool = AtomicBool::new(false);
-static INTERESTS: Interests = Interests { lock: Spin::new(), list: UnsafeCell::new(Vec::new()) };
+static INTERESTS: Guarded<Vec<Interest>> = Guarded::new(Vec::new());
 
 /// What a socket waits for in an epoll instance.
 struct Interest {
     epfd: i32,
     fd: i32,
     event: [u8; xlate::EPOLL_EVENT],
-}
-
-/// Guarded by a lock that can be held across a fork.
-struct Interests {
-    lock: Spin,
-    list: UnsafeCell<Vec<Interest>>,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Interests {}
-
-impl Interests {
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<Interest>) -> T) -> T {
-        self.lock.lock();
-        // SAFETY: under the lock.
-        let out = f(unsafe { &mut *self.list.get() });
-        self.lock.unlock();
-        out
-    }
 }
 
 /// Which addresses are the host's from now on. Called once.
@@ -67,12 +47,12 @@ fn prefixes() -> Option<&'static Vec<IpNetwork>> {
 
 /// Nobody changes what is noted here until [`after_fork`].
 pub(crate) fn before_fork() {
-    INTERESTS.lock.lock();
+    INTERESTS.lock().lock();
 }
 
 /// In both processes.
 pub(crate) fn after_fork() {
-    INTERESTS.lock.unlock();
+    INTERESTS.lock().unlock();
 }
 
 /// A file of the kernel's has another number now.

@@ -26,6 +26,7 @@ mod alloc;
 mod door;
 mod exec;
 mod fds;
+mod guarded;
 mod handover;
 #[expect(unreachable_pub, reason = "the symbols are exported by name")]
 mod hooks;

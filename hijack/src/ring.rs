@@ -8,12 +8,11 @@
 //!
 //! Each block or frame belongs to the kernel or to the program, as its status word says; it is written last.
 
-use crate::alloc::Spin;
 use crate::door;
 use crate::fds::{self, state};
+use crate::guarded::Guarded;
 use crate::mem::{self, Own};
 use crate::sys::{host, Args};
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use lkl_abi::{nr, Errno, Result};
 use lkl_ops::UserMem;
@@ -70,25 +69,15 @@ struct Ring {
     cooked: bool,
 }
 
-struct Rings {
-    lock: Spin,
-    map: UnsafeCell<BTreeMap<i32, Ring>>,
-}
-
-// SAFETY: the map is only touched under the lock.
-unsafe impl Sync for Rings {}
-
-static RINGS: Rings = Rings { lock: Spin::new(), map: UnsafeCell::new(BTreeMap::new()) };
+static RINGS: Guarded<BTreeMap<i32, Ring>> = Guarded::new(BTreeMap::new());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 fn with<T>(f: impl FnOnce(&mut BTreeMap<i32, Ring>) -> T) -> T {
-    RINGS.lock.lock();
-    // SAFETY: under the lock.
-    let map = unsafe { &mut *RINGS.map.get() };
-    let out = f(map);
-    COUNT.store(map.len(), Ordering::Relaxed);
-    RINGS.lock.unlock();
-    out
+    RINGS.with(|map| {
+        let out = f(map);
+        COUNT.store(map.len(), Ordering::Relaxed);
+        out
+    })
 }
 
 /// Are there rings at all?

@@ -4,11 +4,10 @@
 //! path that it is given, and jumps to it.
 
 use super::Real;
-use crate::alloc::Spin;
+use crate::guarded::Guarded;
 use crate::paths::{place, program};
 use crate::signal;
 use crate::thread::{self, Inside};
-use core::cell::UnsafeCell;
 use core::ffi::c_char;
 #[cfg(not(test))]
 use core::ffi::{c_int, c_void};
@@ -26,26 +25,8 @@ struct Loaded {
     copy: CString,
 }
 
-struct Libraries {
-    lock: Spin,
-    all: UnsafeCell<Vec<Loaded>>,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Libraries {}
-
 /// They are never forgotten: a library that is loaded twice must be found to be the same one.
-static LIBRARIES: Libraries = Libraries { lock: Spin::new(), all: UnsafeCell::new(Vec::new()) };
-
-impl Libraries {
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<Loaded>) -> T) -> T {
-        self.lock.lock();
-        // SAFETY: under the lock.
-        let out = f(unsafe { &mut *self.all.get() });
-        self.lock.unlock();
-        out
-    }
-}
+static LIBRARIES: Guarded<Vec<Loaded>> = Guarded::new(Vec::new());
 
 /// The name by which the loader finds the library that `path` names.
 #[cfg_attr(test, expect(dead_code, reason = "the hook is not there in tests"))]

@@ -1,11 +1,10 @@
 //! Who waits for an epoll instance holds it, as on Linux: should another thread close its number, or put something else there, the wait goes
 //! on. The kernel's side is held by what is registered there; the host's gets another number, when the first is about to go.
 
-use crate::alloc::Spin;
 use crate::fds::{self, state};
+use crate::guarded::Guarded;
 use crate::sys::{self, host};
 use crate::thread;
-use core::cell::UnsafeCell;
 
 struct Waiter {
     /// Who it is: the address of what is known of the thread.
@@ -16,25 +15,7 @@ struct Waiter {
     moved: bool,
 }
 
-struct Waiters {
-    lock: Spin,
-    list: UnsafeCell<Vec<Waiter>>,
-}
-
-// SAFETY: the list is touched under the lock only.
-unsafe impl Sync for Waiters {}
-
-static WAITERS: Waiters = Waiters { lock: Spin::new(), list: UnsafeCell::new(Vec::new()) };
-
-impl Waiters {
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<Waiter>) -> T) -> T {
-        self.lock.lock();
-        // SAFETY: under the lock.
-        let out = f(unsafe { &mut *self.list.get() });
-        self.lock.unlock();
-        out
-    }
-}
+static WAITERS: Guarded<Vec<Waiter>> = Guarded::new(Vec::new());
 
 /// The calling thread waits, as long as this lives.
 pub(super) struct Waiting(usize);
@@ -85,14 +66,13 @@ pub(crate) fn closing(fd: i32) {
 
 /// Nobody begins or ends a wait until [`after_fork`].
 pub(crate) fn before_fork() {
-    WAITERS.lock.lock();
+    WAITERS.lock().lock();
 }
 
 /// In both processes; the `child` has no thread that waits.
 pub(crate) fn after_fork(child: bool) {
+    WAITERS.lock().unlock();
     if child {
-        // SAFETY: the only thread, and the lock is held.
-        unsafe { &mut *WAITERS.list.get() }.clear();
+        WAITERS.with(Vec::clear);
     }
-    WAITERS.lock.unlock();
 }

@@ -6,10 +6,10 @@
 
 use crate::alloc::Spin;
 use crate::door;
+use crate::guarded::Guarded;
 use crate::mem::Own;
 use crate::sys::{self, host, Args};
 use crate::thread::Thread;
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{nr, Errno};
 use lkl_ops::UserMem;
@@ -17,29 +17,11 @@ use lkl_ops::UserMem;
 /// It is on an image.
 static OURS: AtomicBool = AtomicBool::new(false);
 /// Its path, if it is known.
-static PATH: Cached = Cached { lock: Spin::new(), path: UnsafeCell::new(Vec::new()) };
-
-struct Cached {
-    lock: Spin,
-    path: UnsafeCell<Vec<u8>>,
-}
-
-// SAFETY: the path is only touched under the lock.
-unsafe impl Sync for Cached {}
-
-impl Cached {
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.lock.lock();
-        // SAFETY: under the lock.
-        let out = f(unsafe { &mut *self.path.get() });
-        self.lock.unlock();
-        out
-    }
-}
+static PATH: Guarded<Vec<u8>> = Guarded::new(Vec::new());
 
 /// Held across a fork, so that the child does not find it taken.
 pub(crate) fn lock() -> &'static Spin {
-    &PATH.lock
+    PATH.lock()
 }
 
 /// Is the working directory on an image?

@@ -13,6 +13,7 @@ use lkl_abi::{nr, Errno};
 
 /// `PROC_SUPER_MAGIC`
 const PROC: i64 = 0x9fa0;
+
 /// The two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Table {
@@ -33,6 +34,7 @@ impl Table {
 /// Can a call of this number, with these arguments, open such a table? Told by the last part of the path.
 pub(super) fn may_open(number: i64, a: &Args) -> bool {
     let path = match number {
+        _ if !place::any() => return false,
         libc::SYS_open => a[0],
         libc::SYS_openat | libc::SYS_openat2 => a[1],
         _ => return false,
@@ -40,7 +42,7 @@ pub(super) fn may_open(number: i64, a: &Args) -> bool {
     let mut buf = [0u8; 4096];
     let Ok(n) = mem::c_str(path, &mut buf) else { return false };
     let last = buf[..n].rsplit(|b| *b == b'/').next();
-    place::any() && matches!(last, Some(b"mounts" | b"mountinfo" | b"mtab"))
+    matches!(last, Some(b"mounts" | b"mountinfo" | b"mtab"))
 }
 
 /// Opens a file of the host's; if it is a table of mounts, a copy with the images in it is opened instead.

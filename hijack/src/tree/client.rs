@@ -4,14 +4,13 @@ use super::line::{ask, op, turn, Buffer, Line, Patience, Poll, Side, Window, ASK
 use super::message::{self, kind};
 use super::pieces::{self, mode, Piece, Pieces, PIECES};
 use super::{tell, window, CONNECTION};
-use crate::alloc::Spin;
 use crate::door;
 use crate::fds::{self, HostNumbers};
+use crate::guarded::Guarded;
 use crate::mem::{writable, Own};
 use crate::sys::{self, host};
 use crate::thread;
 use arrayvec::ArrayVec;
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use core::time::Duration;
 use lkl_abi::{nr, Errno, Result};
@@ -28,24 +27,16 @@ const WAKING: Duration = Duration::from_micros(100);
 /// The same, if the call may wait.
 const ANSWERING: Duration = Duration::from_micros(10);
 
-/// Lines that ended threads have left, and how many there are in all.
-struct Lines {
-    lock: Spin,
-    free: UnsafeCell<Vec<usize>>,
-    made: AtomicUsize,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Lines {}
-
-static ALL: Lines = Lines { lock: Spin::new(), free: UnsafeCell::new(Vec::new()), made: AtomicUsize::new(0) };
+/// Lines that ended threads have left.
+static LEFT: Guarded<Vec<usize>> = Guarded::new(Vec::new());
+/// How many lines there are in all.
+static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// After a fork, in the child: there are none yet.
 pub(super) fn forked() {
-    ALL.lock.unlock();
-    // SAFETY: the only thread.
-    unsafe { (*ALL.free.get()).clear() };
-    ALL.made.store(0, Ordering::Release);
+    LEFT.lock().unlock();
+    LEFT.with(Vec::clear);
+    MADE.store(0, Ordering::Release);
 }
 
 /// One thread's line.
@@ -70,13 +61,10 @@ impl Client {
     /// `EIO` if there is no keeper, `EAGAIN` if there are too many threads, `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         let window: &'static Window = window()?;
-        ALL.lock.lock();
-        // SAFETY: under the lock.
-        let left = unsafe { (*ALL.free.get()).pop() };
-        ALL.lock.unlock();
-        let index = left.unwrap_or_else(|| ALL.made.fetch_add(1, Ordering::AcqRel));
+        let left = LEFT.with(Vec::pop);
+        let index = left.unwrap_or_else(|| MADE.fetch_add(1, Ordering::AcqRel));
         if index >= LINES {
-            ALL.made.fetch_sub(1, Ordering::AcqRel);
+            MADE.fetch_sub(1, Ordering::AcqRel);
             return Err(Errno::EAGAIN);
         }
         let line = window.line(index).ok_or(Errno::EAGAIN)?;
@@ -374,10 +362,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         // Another thread goes on with it, if the keeper has not given it up.
         if self.line.turn.load(Ordering::Acquire) == turn::IDLE {
-            ALL.lock.lock();
-            // SAFETY: under the lock.
-            unsafe { (*ALL.free.get()).push(self.index) };
-            ALL.lock.unlock();
+            LEFT.with(|left| left.push(self.index));
         }
         let event = self.event();
         if event >= 0 {

@@ -462,9 +462,9 @@ impl Buffer {
     /// # Panics
     /// If there are not so many.
     pub(crate) fn copy_out(&self, from: usize, to: &mut [u8]) {
-        assert!(from + to.len() <= WHOLE);
-        // SAFETY: inside the map, as just checked; a torn read by a process that breaks the rules gives it wrong bytes.
-        unsafe { core::ptr::copy_nonoverlapping(self.at.add(from), to.as_mut_ptr(), to.len()) };
+        let from = self.piece(from, to.len());
+        // SAFETY: as many bytes; a torn read by a process that breaks the rules gives it wrong ones.
+        unsafe { core::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
     }
 
     /// Puts bytes in from `to` on.
@@ -472,9 +472,9 @@ impl Buffer {
     /// # Panics
     /// If there is no room.
     pub(crate) fn copy_in(&self, to: usize, from: &[u8]) {
-        assert!(to + from.len() <= WHOLE);
-        // SAFETY: inside the map, as just checked.
-        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), self.at.add(to), from.len()) };
+        let to = self.piece(to, from.len());
+        // SAFETY: as many bytes.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 }
 

@@ -2,14 +2,13 @@
 //! from the arguments. It travels in the line's buffer; any other memory of the caller's takes a call of the host's each time.
 
 use super::line::BUFFER;
-use crate::mem::{get, Own};
+use crate::mem::get;
 use arrayvec::ArrayVec;
 use lkl_abi::nr;
 use lkl_abi::poll::POLLFD_SIZE;
-use lkl_abi::socket::{MSGHDR_CONTROLLEN, MSGHDR_NAMELEN, MSGHDR_SIZE};
+use lkl_abi::socket::MSGHDR_SIZE;
 use lkl_abi::time::TIMESPEC_SIZE;
 use lkl_abi::uio::IOVEC_SIZE;
-use lkl_ops::UserMem;
 
 /// Most pieces of one call. The kernel reaches those that are left off by itself.
 pub(crate) const PIECES: usize = 12;
@@ -52,7 +51,18 @@ impl List {
     /// A length at `at`, which the kernel changes, and what is so long, at `addr`.
     fn with_length(&mut self, addr: u64, at: u64) {
         self.add(at, 4, mode::READ | mode::WRITE);
-        self.add(addr, u64::from(word(at)), mode::WRITE);
+        self.add(addr, u64::from(get(at).unwrap_or(0i32) as u32), mode::WRITE);
+    }
+
+    /// A `struct msghdr` with its name, its control data and its vectors, and what is done with each.
+    fn message(&mut self, at: u64, header: u32, parts: u32, data: u32) {
+        let Ok([name, name_len, vectors, count, control, control_len, _]) = get::<[u64; MSGHDR_SIZE / 8]>(at) else {
+            return;
+        };
+        self.add(at, MSGHDR_SIZE as u64, header);
+        self.add(name, name_len & 0xffff_ffff, parts);
+        self.add(control, control_len, parts);
+        self.vectors(vectors, count, data);
     }
 
     /// An array of `count` vectors, and what they point at.
@@ -63,17 +73,6 @@ impl List {
             self.add(addr, len, mode);
         }
     }
-}
-
-/// The 32-bit number at `at`; 0 if it cannot be read.
-fn word(at: u64) -> u32 {
-    let mut bytes = [0; 4];
-    Own.read(at, &mut bytes).map_or(0, |()| u32::from_ne_bytes(bytes))
-}
-
-/// A `struct msghdr`: name, name's length, vectors, their count, control data, its length, flags.
-fn message(at: u64) -> Option<[u64; MSGHDR_SIZE / 8]> {
-    get(at).ok()
 }
 
 /// The pieces of the call `number`, by its arguments.
@@ -87,14 +86,7 @@ pub(super) fn of(number: u64, a: &[u64; 6]) -> Pieces {
             list.add(a[1], a[2], READ);
         }
         nr::WRITEV => list.vectors(a[1], a[2], READ),
-        nr::SENDMSG => {
-            if let Some(m) = message(a[1]) {
-                list.add(a[1], MSGHDR_SIZE as u64, READ);
-                list.add(m[0], m[MSGHDR_NAMELEN as usize / 8] & 0xffff_ffff, READ);
-                list.add(m[4], m[MSGHDR_CONTROLLEN as usize / 8], READ);
-                list.vectors(m[2], m[3], READ);
-            }
-        }
+        nr::SENDMSG => list.message(a[1], READ, READ, READ),
         nr::READ | nr::PREAD64 | nr::GETDENTS64 => list.add(a[1], a[2], WRITE | ROOM),
         nr::RECVFROM => {
             if a[4] != 0 {
@@ -103,14 +95,7 @@ pub(super) fn of(number: u64, a: &[u64; 6]) -> Pieces {
             list.add(a[1], a[2], WRITE | ROOM);
         }
         nr::READV => list.vectors(a[1], a[2], WRITE | ROOM),
-        nr::RECVMSG => {
-            if let Some(m) = message(a[1]) {
-                list.add(a[1], MSGHDR_SIZE as u64, READ | WRITE);
-                list.add(m[0], m[MSGHDR_NAMELEN as usize / 8] & 0xffff_ffff, WRITE);
-                list.add(m[4], m[MSGHDR_CONTROLLEN as usize / 8], WRITE);
-                list.vectors(m[2], m[3], WRITE | ROOM);
-            }
-        }
+        nr::RECVMSG => list.message(a[1], READ | WRITE, WRITE, WRITE | ROOM),
         nr::SETSOCKOPT => list.add(a[3], u64::from(a[4] as u32), READ),
         nr::GETSOCKOPT => list.with_length(a[3], a[4]),
         nr::GETSOCKNAME | nr::GETPEERNAME => list.with_length(a[1], a[2]),

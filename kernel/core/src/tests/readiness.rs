@@ -121,14 +121,20 @@ fn a_set_rings_until_it_is_dropped() {
     assert_eq!(bell.0.load(SeqCst), 1);
 }
 
+/// An epoll instance with `fd` in it, for `EPOLLIN`, with 42 as its data.
+fn instance_with(rig: &Rig, fd: u64) -> u64 {
+    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
+    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 4], &42u64.to_ne_bytes()].concat());
+    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    epfd
+}
+
 #[test]
 fn an_epoll_instance_can_be_in_a_set() {
     let rig = Rig::new();
     let lamp = Lamp::new();
     let fd = rig.adopt(lamp.clone());
-    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
-    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 4], &42u64.to_ne_bytes()].concat());
-    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    let epfd = instance_with(&rig, fd);
     let mut fds = [PollFd { fd: epfd as i32, events: Events::IN, revents: Events::EMPTY }];
     let (ready, set) = rig.kernel.poll_set(&rig.task, &mut fds, Some(unpark(rig.task.parker())));
     assert_eq!(ready, 0);
@@ -151,9 +157,7 @@ fn of_those_who_watch_an_instance_one_is_woken() {
     let rig = Rig::new();
     let lamp = Lamp::new();
     let fd = rig.adopt(lamp.clone());
-    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
-    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 12]].concat());
-    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    let epfd = instance_with(&rig, fd);
     let bells = [0, 1].map(|_| Arc::new(Bell(AtomicU32::new(0))));
     let rung = || bells.each_ref().map(|b| b.0.load(SeqCst));
     let [first, second] = bells.each_ref().map(|b| rig.kernel.epoll_watch(&rig.task, epfd as i32, b.clone()).unwrap());
@@ -171,9 +175,7 @@ fn who_waits_for_an_instance_holds_it() {
     let rig = Rig::new();
     let lamp = Lamp::new();
     let fd = rig.adopt(lamp.clone());
-    let epfd = rig.call(nr::EPOLL_CREATE1, &[0]).unwrap();
-    let event = rig.mem.put(&[&1u32.to_ne_bytes()[..], &[0; 4], &42u64.to_ne_bytes()].concat());
-    rig.call(nr::EPOLL_CTL, &[epfd, 1, fd, event]).unwrap();
+    let epfd = instance_with(&rig, fd);
     let bell = Arc::new(Bell(AtomicU32::new(0)));
     let watch = rig.kernel.epoll_watch(&rig.task, epfd as i32, bell.clone()).unwrap();
     rig.call(nr::CLOSE, &[epfd]).unwrap();
