@@ -201,7 +201,8 @@ pub(crate) fn start(
         let host = keeper.host.clone();
         // SAFETY: no pointers.
         if let Ok(program) = unsafe { host!(libc::SYS_pidfd_open, pid, 0i32) } {
-            let _watched = linger::watch(own(program as i32), keeper.pulse.clone(), host.clone());
+            let _watched =
+                linger::watch(own(program as i32), keeper.pulse.clone(), keeper.kernel.clone(), host.clone());
         }
         let minded = raw::thread(
             STACK,

@@ -9,6 +9,7 @@ use core::time::Duration;
 use lkl_abi::Result;
 use lkl_host::RealHost;
 use lkl_kernel::Kernel;
+use lkl_ops::{Host, Instant};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ fn is_asking(kernel: &Kernel) -> bool {
 
 /// How long it takes to tell the peers of connections that are lost.
 pub(crate) const RESETS: Duration = Duration::from_secs(1);
+/// The same, if there are very many of them.
+const MOST_RESETS: Duration = Duration::from_secs(10);
 
 /// Waits for `least`, and until no connection is left but those whose peers do not answer; once `hurry`, only until the peers
 /// have all. Somebody else serves the kernel.
@@ -102,17 +105,16 @@ impl Pulse {
     }
 }
 
-/// How long a thread may give no sign of life, and the stack of the one that looks.
+/// How long a thread may give no sign of life.
 const SIGN: Duration = Duration::from_millis(1500);
-const STACK: usize = 64 << 10;
 
 /// Watches over the end of the program that booted the kernel: it may be killed in the middle of a call, with locks that nobody will
-/// give back. What the heap needs is put right; if a thread of the keeper then waits for another such lock, so will everybody: the
-/// kernel ends at once, and gives its device back. `program` is a pidfd. Started while nothing has gone wrong yet: it allocates nothing later.
+/// give back. What the heap needs is put right; if a thread of the keeper then waits for another such lock, so will everybody: then the
+/// peers are told, and the kernel ends and gives its device back. `program` is a pidfd.
 ///
 /// # Errors
 /// `EAGAIN`, `ENOMEM`
-pub(super) fn watch(program: i32, pulse: Arc<Pulse>, host: Arc<RealHost>) -> Result<()> {
+pub(super) fn watch(program: i32, pulse: Arc<Pulse>, kernel: Arc<Kernel>, host: Arc<RealHost>) -> Result<()> {
     let watch = move || {
         while !sys::readable_within(program, -1) {}
         sys::close(program);
@@ -127,9 +129,44 @@ pub(super) fn watch(program: i32, pulse: Arc<Pulse>, host: Arc<RealHost>) -> Res
             let after = (pulse.sign(), host.at_work());
             let stuck = |before: Option<u64>, after| before.is_some() && before == after;
             if stuck(before.0, after.0) || stuck(before.1.map(u64::from), after.1.map(u64::from)) {
+                tell_peers(&kernel, host);
                 sys::exit(1);
             }
         }
     };
-    raw::thread(STACK, Box::new(watch)).map(drop)
+    raw::thread(super::STACK, Box::new(watch)).map(drop)
+}
+
+/// What is left of the outside for a network that this thread alone serves, all the time.
+struct Alone(Arc<RealHost>);
+
+impl Host for Alone {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn realtime(&self) -> Duration {
+        self.0.realtime()
+    }
+
+    fn random(&self, buf: &mut [u8]) {
+        self.0.random(buf);
+    }
+
+    fn rearm(&self, _: Instant) {}
+
+    fn kick(&self) {}
+}
+
+/// Tells the peers of a kernel that is stuck that their connections are lost.
+fn tell_peers(kernel: &Kernel, host: Arc<RealHost>) {
+    let Some(mut successor) = kernel.net().successor(Arc::new(Alone(host))) else { return };
+    let mut end = kernel.now() + RESETS;
+    let last = end + MOST_RESETS;
+    while kernel.now() < end {
+        if !successor.serve() {
+            end = last.min(kernel.now() + RESETS);
+        }
+        nap(Duration::from_millis(2));
+    }
 }

@@ -11,7 +11,7 @@ use lkl_ops::{Features, NetDev, RxFrame, TxFrame};
 use rustix::io::IoSlice;
 use smallvec::SmallVec;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, TryLockError};
 
 /// The longest frame: 64 KiB of IP, and headers below.
 const FRAME: usize = 65_536 + 64;
@@ -40,6 +40,7 @@ pub struct FdDev {
     tx: RawFd,
     mac: [u8; 6],
     kind: Kind,
+    /// What frames are read into. Whoever has it may be killed: then the others have each their own.
     buffer: Mutex<BytesMut>,
     /// What goes with it.
     _keeps: Option<Box<dyn Send + Sync>>,
@@ -138,19 +139,28 @@ impl NetDev for FdDev {
     }
 
     fn recv(&self) -> Result<RxFrame> {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.buffer.try_lock() {
+            Ok(mut buffer) => self.recv_into(&mut buffer),
+            Err(TryLockError::Poisoned(buffer)) => self.recv_into(&mut buffer.into_inner()),
+            Err(TryLockError::WouldBlock) => self.recv_into(&mut BytesMut::new()),
+        }
+    }
+}
+
+impl FdDev {
+    fn recv_into(&self, buffer: &mut BytesMut) -> Result<RxFrame> {
         loop {
             if buffer.capacity() < FRAME {
                 *buffer = BytesMut::with_capacity(CHUNK);
             }
-            let (header, len) = self.read(&mut buffer)?;
+            let (header, len) = self.read(buffer)?;
             // Cut in a way that was not asked for.
             let Some((checksum_ok, gso)) = vnet::parse(&header) else {
                 buffer.clear();
                 continue;
             };
             let data = if len < COPIED {
-                let data = Bytes::copy_from_slice(&buffer);
+                let data = Bytes::copy_from_slice(buffer);
                 buffer.clear();
                 data
             } else {
@@ -164,5 +174,26 @@ impl NetDev for FdDev {
 impl core::fmt::Debug for FdDev {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "FdDev({} {}, header {})", self.kind.driver, self.rx, self.kind.header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::IntoRawFd;
+
+    #[test]
+    fn frames_are_read_though_a_killed_reader_has_the_buffer() {
+        let (rx, tx) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let kind = Kind { header: 0, offload: false, longest: FRAME, driver: "pipe" };
+        let dev = FdDev::new(rx.into_raw_fd(), tx.into_raw_fd(), [2, 0, 0, 0, 0, 1], kind);
+        let frame = TxFrame { parts: &[b"frame"], checksum: None, gso: None };
+        let lost = dev.buffer.lock().unwrap();
+        assert_eq!(dev.recv().unwrap_err(), Errno::EAGAIN);
+        dev.send(&frame).unwrap();
+        assert_eq!(&*dev.recv().unwrap().data, b"frame");
+        drop(lost);
+        dev.send(&frame).unwrap();
+        assert_eq!(&*dev.recv().unwrap().data, b"frame");
     }
 }

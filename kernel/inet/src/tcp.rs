@@ -27,6 +27,7 @@ pub use abandon::Held;
 pub(crate) use fastopen::{parse_keys, show_keys, Key};
 pub use show::TcpSockInfo;
 pub use table::TcpTable;
+pub(crate) use table::Tuple;
 
 use crate::tx::{HeaderBytes, IcmpError, IpTx, PayloadParts, RxMeta};
 use crate::Net;
@@ -37,7 +38,7 @@ use lkl_net::checksum::Sum;
 use lkl_net::tcp::{Ecn, Flags, Segment, SegmentOut, TimeWaitVerdict};
 use std::net::IpAddr;
 use std::sync::Arc;
-use table::{Entry, Tuple};
+use table::Entry;
 
 /// Offset of the checksum in a header.
 const CHECKSUM_AT: u16 = 16;

@@ -4,3 +4,4 @@ mod config;
 mod datagram;
 mod kit;
 mod output;
+mod successor;

@@ -231,6 +231,17 @@ impl<T> RwLock<T> {
         ReadGuard { order: self.order, inner: self.inner.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
+    /// Takes the lock for reading if nobody has it for writing, or waits to.
+    pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
+        let inner = match self.inner.try_read() {
+            Ok(guard) => guard,
+            Err(sync::TryLockError::Poisoned(p)) => p.into_inner(),
+            Err(sync::TryLockError::WouldBlock) => return None,
+        };
+        self.order.take();
+        Some(ReadGuard { order: self.order, inner })
+    }
+
     /// Takes the lock for writing.
     ///
     /// # Panics

@@ -52,15 +52,19 @@ impl Net {
         held
     }
 
-    /// The lock of this connection will never be given back: it is forgotten. Its peer is sent a segment that it can only answer
-    /// by an acknowledgement (RFC 9293, section 3.10.7.4), and that by a reset, as all that comes for a connection which is
-    /// not there.
+    /// The lock of this connection will never be given back: it is forgotten, and its peer told ([`Net::tcp_probe`]).
     pub fn tcp_forsake(&self, held: &Held) {
         if held.socket.forsaken.swap(true, Relaxed) {
             return;
         }
         self.timers().disarm(held.socket.timer);
-        let Tuple { local, remote, .. } = held.tuple;
+        self.tcp_probe(&held.tuple);
+    }
+
+    /// Sends the peer of a connection that is not there a segment that it can only answer by an acknowledgement (RFC 9293, section
+    /// 3.10.7.4), and that is answered by a reset, as all that comes for such a connection.
+    pub(crate) fn tcp_probe(&self, tuple: &Tuple) {
+        let Tuple { local, remote, scope } = *tuple;
         let header = Segment {
             src_port: local.1,
             dst_port: remote.1,
@@ -70,6 +74,8 @@ impl Net {
             ..Segment::default()
         };
         self.snmp().tcp.out_segs.inc();
-        let _lost = self.ip_output(packet(local.0, remote.0, SegmentOut::bare(header)));
+        let mut tx = packet(local.0, remote.0, SegmentOut::bare(header));
+        tx.oif = scope;
+        let _lost = self.ip_output(tx);
     }
 }

@@ -71,8 +71,8 @@ impl Net {
         }
         for (tuple, entry) in self.tcp.entries() {
             match entry {
-                Entry::Connection(s) => all.push(s.show(now)),
-                Entry::Request(_) => {}
+                Entry::Connection(s) if !s.forsaken.load(Relaxed) => all.push(s.show(now)),
+                Entry::Connection(_) | Entry::Request(_) => {}
                 Entry::TimeWait(tw) => {
                     let mut shown = bare(tw.family, &tuple, State::TimeWait);
                     shown.timer = 3;

@@ -339,6 +339,13 @@ impl TcpTable {
         self.shards.iter().flat_map(|s| s.read().all().map(|(t, e)| (t, e.clone())).collect::<Vec<_>>()).collect()
     }
 
+    /// The connections, but those under a lock that is held.
+    pub(crate) fn tuples(&self) -> Vec<Tuple> {
+        let is_connection = |e: &Entry| matches!(e, Entry::Connection(_));
+        let free = self.shards.iter().filter_map(RwLock::try_read);
+        free.flat_map(|s| s.all().filter(|(_, e)| is_connection(e)).map(|(t, _)| t).collect::<Vec<_>>()).collect()
+    }
+
     pub(super) fn listen(&self, (addr, port): (IpAddr, u16), socket: Arc<TcpSocket>) {
         self.listeners.write().entry(port).or_default().push((addr, socket));
     }
