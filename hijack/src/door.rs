@@ -16,9 +16,10 @@ use crate::signal::{self, Ran};
 use crate::start;
 use crate::sys;
 use crate::thread::{self, Thread};
+use crate::tree::line::{how, op};
 use crate::tree::message::{self, kind};
 use crate::tree::named::{self, place::Door};
-use crate::tree::{self, client, client::Client, line::op};
+use crate::tree::{self, client, client::Client};
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
@@ -393,6 +394,11 @@ impl Caller {
         }
     }
 
+    /// Is the kernel in another process?
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
     /// Makes what the thread will need to sleep.
     pub(crate) fn prepare(&self) {
         if let Self::Remote(client) = self {
@@ -401,40 +407,41 @@ impl Caller {
         }
     }
 
-    /// Puts a waiter for the thread on an epoll instance, for as long as the answer lives.
+    /// Gives what an epoll instance has to tell, `max` events at most, to `sink`. With `begin`, a waiter for the thread is on it as long as
+    /// `watch` lives; once there is one the instance is its, whatever is at `epfd` by now. When something was found there may be none.
     ///
     /// # Errors
-    /// `EBADF`, `EINVAL`
-    pub(crate) fn epoll_watch(&self, epfd: i32) -> Result<Watch<'_>> {
-        match self {
-            Self::Direct { instance, task, .. } => {
-                instance.kernel.epoll_watch(task, epfd, unpark(task.parker())).map(Watch::Direct)
-            }
-            Self::Remote(_) => {
-                let mut us = [PollFd { fd: epfd, events: Events::IN, revents: Events::EMPTY }];
-                self.watch(&mut us).map(|(_ready, watch)| watch)
-            }
-        }
-    }
-
-    /// Gives what an epoll instance has to tell, `max` events at most, to `sink`. `watch`: of [`Caller::epoll_watch`], whose instance it is
-    /// then, whatever is at `epfd` by now.
-    ///
-    /// # Errors
-    /// `EBADF`, `EINVAL`
-    pub(crate) fn epoll_ready(
-        &self,
+    /// `EBADF`, `EINVAL`, `EMFILE`, `EIO`
+    pub(crate) fn epoll_ready<'a>(
+        &'a self,
         epfd: i32,
-        watch: Option<&Watch<'_>>,
+        watch: &mut Option<Watch<'a>>,
+        begin: bool,
         max: usize,
         mut sink: impl FnMut(EpollEvent),
     ) -> Result<()> {
         match self {
             Self::Direct { instance, task, .. } => {
-                instance.kernel.epoll_ready(task, at(epfd, watch), max, sink).map(drop)
+                if begin && watch.is_none() {
+                    let set = instance.kernel.epoll_watch(task, epfd, unpark(task.parker()))?;
+                    *watch = Some(Watch::Direct(set));
+                }
+                instance.kernel.epoll_ready(task, at(epfd, watch.as_ref()), max, sink).map(drop)
             }
             Self::Remote(client) => {
-                client.epoll_ready(epfd, watch.is_some(), max)?.into_iter().for_each(&mut sink);
+                let how = match (&watch, begin) {
+                    (Some(_), _) => how::WATCHED,
+                    (None, true) => how::WATCH,
+                    (None, false) => how::ONCE,
+                };
+                let found = client.epoll_ready(epfd, how, max)?;
+                match (found.is_empty(), how) {
+                    (true, how::WATCH) => *watch = Some(Watch::Remote(client)),
+                    // It has been let go of.
+                    (false, how::WATCHED) => core::mem::forget(watch.take()),
+                    _ => {}
+                }
+                found.into_iter().for_each(&mut sink);
                 Ok(())
             }
         }

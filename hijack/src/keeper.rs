@@ -17,6 +17,7 @@
 pub(crate) mod linger;
 mod member;
 mod remote;
+mod seat;
 mod serve;
 
 use crate::alloc::HEAP;

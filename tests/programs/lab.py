@@ -363,6 +363,8 @@ class Lab:
             shutil.copy(WRAPPER, self.path("bin"))
             built = os.path.join(ROOT, "target", "lto", "liblkl-hijack.so")
             shutil.copy(os.environ.get("LKL_HIJACK_LIBRARY") or built, self.path("bin"))
+            # As udev has it; where there is none it may be root's alone.
+            os.chmod("/dev/net/tun", 0o666)
         shutil.chown(self.dir, user)
         return self
 

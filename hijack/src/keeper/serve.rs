@@ -1,15 +1,16 @@
 //! One thread of the keeper makes the calls of one thread of another process.
 
 use super::member::Member;
+use super::seat::Seat;
 use super::{remote, Keeper};
 use crate::panics;
 use crate::sys;
-use crate::tree::line::{op, turn, Buffer, Line, Patience, Poll, Side};
+use crate::tree::line::{how, op, turn, Buffer, Line, Patience, Poll, Side};
 use core::sync::atomic::{AtomicI32, Ordering};
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_host::ThreadParker;
-use lkl_kernel::{unpark, EpollAt, EpollEvent, Kernel, OpenFile, PollFd, PollRegistration, Task};
+use lkl_kernel::{EpollAt, EpollEvent, Kernel, OpenFile, PollFd, PollRegistration, Task};
 use lkl_ops::Parker;
 use lkl_sync::{Events, Waiter};
 use std::sync::{Arc, Weak};
@@ -76,9 +77,13 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
     let task = Kernel::task(&member.process, tid, worker.parker.clone());
     let mut session = Session { member, kernel, task, worker, watch: None };
     let (patience, asking) = (Patience::new(BETWEEN), Patience::new(BETWEEN));
+    let mut seat = Seat::new();
     loop {
         match line.turn.load(Ordering::Acquire) {
             turn::CALL => {
+                if let Some(seat) = &mut seat {
+                    seat.take(line.callers_cpu(), &patience);
+                }
                 session.answer(line, &buffer, &asking);
                 if !line.pass(turn::CALL, turn::DONE) {
                     return;
@@ -122,17 +127,7 @@ impl Session<'_> {
             op::WATCH => {
                 let mut fds = self.polls(a[0], a[1])?;
                 self.watch = None;
-                let parker: Arc<dyn Parker> = self.worker.parker.clone();
-                let waiter = if a[2] == 1 {
-                    Arc::new(Ring {
-                        parker: self.worker.parker.clone(),
-                        keeper: self.member.keeper.clone(),
-                        event: self.worker.event.clone(),
-                    })
-                } else {
-                    unpark(&parker)
-                };
-                let (ready, set) = self.kernel.poll_set(&self.task, &mut fds, Some(waiter));
+                let (ready, set) = self.kernel.poll_set(&self.task, &mut fds, Some(self.ring()));
                 self.put_polls(a[0], &fds)?;
                 self.watch = Some((set, fds));
                 Ok(ready as u64)
@@ -149,13 +144,16 @@ impl Session<'_> {
                 Ok(0)
             }
             op::READY => {
-                let mut to = a[1];
-                let mut written = Ok(());
-                let found = self.kernel.epoll_ready(&self.task, self.epoll(a[0], a[3]), a[2] as usize, |event| {
-                    written = written.and_then(|()| process.mem().write(to, &pair_of(event)));
-                    to = to.wrapping_add(size_of::<[u64; 2]>() as u64);
-                })?;
-                written.map(|()| found as u64)
+                let mut found = self.epoll_ready(a[0], a[1], a[2], a[3])?;
+                if found == 0 && a[3] == how::WATCH {
+                    let set = self.kernel.epoll_watch(&self.task, a[0] as i32, self.ring())?;
+                    self.watch = Some((set, Vec::new()));
+                    found = self.epoll_ready(a[0], a[1], a[2], how::WATCHED)?;
+                }
+                if found > 0 && a[3] != how::ONCE {
+                    self.watch = None;
+                }
+                Ok(found)
             }
             op::INNER => {
                 let found = self.kernel.epoll_inner(&self.task, self.epoll(a[0], a[3]), a[2] as i32)?;
@@ -194,10 +192,30 @@ impl Session<'_> {
         }
     }
 
+    /// What rings the eventfd of the thread.
+    fn ring(&self) -> Arc<dyn Waiter> {
+        Arc::new(Ring {
+            parker: self.worker.parker.clone(),
+            keeper: self.member.keeper.clone(),
+            event: self.worker.event.clone(),
+        })
+    }
+
+    /// Writes what an epoll instance has to tell to `to`; answers how many events, at most `max`.
+    fn epoll_ready(&self, epfd: u64, mut to: u64, max: u64, how: u64) -> Result<u64> {
+        let mem = self.member.process.mem();
+        let mut written = Ok(());
+        let found = self.kernel.epoll_ready(&self.task, self.epoll(epfd, how), max as usize, |event| {
+            written = written.and_then(|()| mem.write(to, &pair_of(event)));
+            to = to.wrapping_add(size_of::<[u64; 2]>() as u64);
+        })?;
+        written.map(|()| found as u64)
+    }
+
     /// The epoll instance at `epfd`, or the one that is watched.
-    fn epoll(&self, epfd: u64, watched: u64) -> EpollAt<'_> {
+    fn epoll(&self, epfd: u64, how: u64) -> EpollAt<'_> {
         match &self.watch {
-            Some((set, _)) if watched == 1 => EpollAt::Watched(set),
+            Some((set, _)) if how == how::WATCHED => EpollAt::Watched(set),
             _ => EpollAt::Number(epfd as i32),
         }
     }

@@ -143,9 +143,9 @@ impl Found {
         self.bytes.extend_from_slice(&bytes);
     }
 
-    fn take_kernels(&mut self, asked: &Asked<'_>) -> Result<()> {
-        let room = self.room();
-        asked.c.epoll_ready(asked.epfd, asked.watch.as_ref(), room, |event| self.put(event))
+    fn take_kernels(&mut self, asked: &mut Asked<'_>) -> Result<()> {
+        let (room, begin) = (self.room(), asked.waiting.is_some() && self.len() == 0);
+        asked.c.epoll_ready(asked.epfd, &mut asked.watch, begin, room, |event| self.put(event))
     }
 
     fn take_hosts(&mut self, asked: &Asked<'_>) -> Result<()> {
@@ -182,7 +182,7 @@ fn is_ours((events, data): (u32, u64)) -> bool {
 /// Who is asked first changes from call to call, so that neither side starves when there is little room.
 static TURN: AtomicBool = AtomicBool::new(false);
 
-fn collect(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
+fn collect(asked: &mut Asked<'_>, found: &mut Found) -> Result<()> {
     let found_before = found.len();
     collect_both(asked, found)?;
     if found.len() > found_before && crate::ring::any() {
@@ -191,7 +191,7 @@ fn collect(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-fn collect_both(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
+fn collect_both(asked: &mut Asked<'_>, found: &mut Found) -> Result<()> {
     if asked.host().is_none() {
         return found.take_kernels(asked);
     }
@@ -206,24 +206,27 @@ fn collect_both(asked: &Asked<'_>, found: &mut Found) -> Result<()> {
 
 fn sleep_for(c: &Caller, epfd: i32, found: &mut Found, deadline: Option<Instant>) -> Result<()> {
     let mut asked = Asked { c, epfd, watch: None, waiting: None };
-    collect(&asked, found)?;
-    if found.len() > 0 || over(deadline, c) {
-        return Ok(());
+    // To another process the first look and the beginning of the wait are one call.
+    let at_once = c.is_remote() && !over(deadline, c);
+    if !at_once {
+        collect(&mut asked, found)?;
+        if found.len() > 0 || over(deadline, c) {
+            return Ok(());
+        }
     }
     asked.waiting = Some(Waiting::begin(epfd));
-    asked.watch = Some(c.epoll_watch(epfd)?);
     loop {
-        collect(&asked, found)?;
+        collect(&mut asked, found)?;
         if found.len() > 0 {
             return Ok(());
         }
         let mut host = asked.host().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         match c.sleep(host.as_mut_slice(), deadline) {
             Slept::Unparked | Slept::Host(_) => {}
-            Slept::TimedOut => return collect(&asked, found),
+            Slept::TimedOut => return collect(&mut asked, found),
             Slept::Failed(e) => return Err(e),
             Slept::Interrupted => {
-                collect(&asked, found)?;
+                collect(&mut asked, found)?;
                 return if found.len() > 0 { Ok(()) } else { Err(Errno::EINTR) };
             }
         }

@@ -1,6 +1,6 @@
 //! A thread of a process that does not have the kernel in its memory: its calls go by its line.
 
-use super::line::{ask, op, turn, Buffer, Line, Patience, Poll, Side, Window, ASKED, BUFFER, LINES};
+use super::line::{ask, how, op, turn, Buffer, Line, Patience, Poll, Side, Window, ASKED, BUFFER, LINES};
 use super::message::{self, kind};
 use super::pieces::{self, mode, Piece, Pieces, PIECES};
 use super::{tell, window, CONNECTION};
@@ -235,12 +235,12 @@ impl Client {
     }
 
     /// An operation on a list of our own, which the kernel reads and writes.
-    fn poll_op(&self, number: u64, fds: &mut [PollFd], more: u64) -> usize {
+    fn poll_op(&self, number: u64, fds: &mut [PollFd]) -> usize {
         let mut list: Vec<Poll> = fds.iter().map(|p| Poll { fd: p.fd, events: p.events.0, revents: 0 }).collect();
         let at = list.as_mut_ptr() as u64;
         let mode = if number == op::CHECK { mode::WRITE } else { mode::READ | mode::WRITE };
         let piece = Piece { addr: at, len: size_of_val(list.as_slice()), mode };
-        let (result, _) = self.call_with(number, [at, list.len() as u64, more, 0, 0, 0], &[piece]);
+        let (result, _) = self.call_with(number, [at, list.len() as u64, 0, 0, 0, 0], &[piece]);
         match result {
             Ok(n) => {
                 for (to, from) in fds.iter_mut().zip(&list) {
@@ -258,7 +258,7 @@ impl Client {
 
     /// Which of `fds` are ready; writes every `revents`.
     pub(crate) fn look(&self, fds: &mut [PollFd]) -> usize {
-        self.poll_op(op::LOOK, fds, 0)
+        self.poll_op(op::LOOK, fds)
     }
 
     /// Makes what ends [`Client::sleep`], if it is not there yet.
@@ -284,12 +284,12 @@ impl Client {
     /// `EMFILE`, `EIO`
     pub(crate) fn watch(&self, fds: &mut [PollFd]) -> Result<usize> {
         self.make_event()?;
-        Ok(self.poll_op(op::WATCH, fds, 1))
+        Ok(self.poll_op(op::WATCH, fds))
     }
 
     /// Looks again at what is watched.
     pub(crate) fn check(&self, fds: &mut [PollFd]) -> usize {
-        self.poll_op(op::CHECK, fds, 0)
+        self.poll_op(op::CHECK, fds)
     }
 
     /// The end of [`Client::watch`].
@@ -297,14 +297,17 @@ impl Client {
         let _done = self.call_with(op::UNWATCH, [0; 6], &[]);
     }
 
-    /// What an epoll instance has to tell, at most `max` events: the one at `epfd`, or the one that is `watched`.
+    /// What an epoll instance has to tell, at most `max` events. `how`: of [`super::line::how`].
     ///
     /// # Errors
-    /// `EBADF`, `EINVAL`, `EIO`
-    pub(crate) fn epoll_ready(&self, epfd: i32, watched: bool, max: usize) -> Result<Vec<EpollEvent>> {
+    /// `EBADF`, `EINVAL`, `EIO`; `EMFILE` if it is to be watched.
+    pub(crate) fn epoll_ready(&self, epfd: i32, how: u64, max: usize) -> Result<Vec<EpollEvent>> {
+        if how == how::WATCH {
+            self.make_event()?;
+        }
         let max = max.min(BUFFER / 32);
         let mut found = vec![[0u64; 2]; max];
-        let n = self.epoll_op(op::READY, epfd, max as u64, watched, &mut found)?;
+        let n = self.epoll_op(op::READY, epfd, max as u64, how, &mut found)?;
         Ok(found.into_iter().take(n).map(event_of).collect())
     }
 
@@ -314,14 +317,14 @@ impl Client {
     /// `ENOENT`, `EBADF`, `EINVAL`, `EIO`
     pub(crate) fn epoll_inner(&self, epfd: i32, watched: bool, fd: i32) -> Result<Option<EpollEvent>> {
         let mut found = [[0u64; 2]];
-        let n = self.epoll_op(op::INNER, epfd, fd as u64, watched, &mut found)?;
+        let n = self.epoll_op(op::INNER, epfd, fd as u64, u64::from(watched), &mut found)?;
         Ok(found.into_iter().take(n).map(event_of).next())
     }
 
-    fn epoll_op(&self, number: u64, epfd: i32, what: u64, watched: bool, found: &mut [[u64; 2]]) -> Result<usize> {
+    fn epoll_op(&self, number: u64, epfd: i32, what: u64, how: u64, found: &mut [[u64; 2]]) -> Result<usize> {
         let at = found.as_mut_ptr() as u64;
         let piece = Piece { addr: at, len: size_of_val(found), mode: mode::WRITE };
-        let args = [epfd as u64, at, what, u64::from(watched), 0, 0];
+        let args = [epfd as u64, at, what, how, 0, 0];
         self.call_with(number, args, &[piece]).0.map(|n| n as usize)
     }
 

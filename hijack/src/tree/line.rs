@@ -52,14 +52,15 @@ pub(crate) mod op {
     pub(crate) const ID: u64 = 0x1_0000;
     /// `(fds, n)`: which of them are ready ([`super::Poll`]).
     pub(crate) const LOOK: u64 = 0x1_0001;
-    /// `(fds, n, ring)`: the same; from now on a change ends [`PARK`], and rings the thread's eventfd if `ring` is 1.
+    /// `(fds, n)`: the same; from now on a change rings the thread's eventfd.
     pub(crate) const WATCH: u64 = 0x1_0002;
     /// `(fds, n)`: looks again at what is watched.
     pub(crate) const CHECK: u64 = 0x1_0003;
     /// The end of [`WATCH`].
     pub(crate) const UNWATCH: u64 = 0x1_0004;
-    /// `(epfd, to, max, watched)`: what the epoll instance, or with `watched` 1 the one of [`WATCH`], has to tell, as pairs of 64-bit
-    /// numbers. The first has the events in its lower half, and in the upper one more than [`lkl_kernel::EpollEvent::instance`].
+    /// `(epfd, to, max, how)`: what the epoll instance has to tell, as pairs of 64-bit numbers. The first has the events in its lower half, and
+    /// in the upper one more than [`lkl_kernel::EpollEvent::instance`]. If it has nothing to tell, and `how` is [`super::how::WATCH`], it is
+    /// watched from then on; if it is [`super::how::WATCHED`], the instance is the one that is watched, until it has something to tell.
     pub(crate) const READY: u64 = 0x1_0005;
     /// `(fd, to, len)`: the path that the file was opened by; answers its length.
     pub(crate) const PATH: u64 = 0x1_0006;
@@ -75,6 +76,16 @@ pub(crate) mod op {
     /// `(epfd, to, fd, watched)`: what the epoll instance has to tell of the one that was put into it as `fd`, in the form of [`READY`];
     /// answers how many events, 0 or 1.
     pub(crate) const INNER: u64 = 0x1_000b;
+}
+
+/// How an epoll instance is asked ([`op::READY`]).
+pub(crate) mod how {
+    /// Once.
+    pub(crate) const ONCE: u64 = 0;
+    /// The one that is watched.
+    pub(crate) const WATCHED: u64 = 1;
+    /// To be watched.
+    pub(crate) const WATCH: u64 = 2;
 }
 
 /// What the kernel asks of the caller.
@@ -267,7 +278,8 @@ impl Line {
         if me.goes_on_at(now) || !patience.pays() || self.is_beside(me) {
             return now;
         }
-        let end = Instant::now() + patience.time;
+        let mut last = Instant::now();
+        let end = last + patience.time;
         loop {
             for _ in 0..32 {
                 core::hint::spin_loop();
@@ -277,11 +289,21 @@ impl Line {
                     return now;
                 }
             }
-            if Instant::now() >= end {
+            let now = Instant::now();
+            if now >= end {
                 patience.paid(false);
+                if now - last > AWAY {
+                    patience.give_up();
+                }
                 return self.turn.load(Ordering::Acquire);
             }
+            last = now;
         }
+    }
+
+    /// The CPU that the caller was on when it made the call.
+    pub(crate) fn callers_cpu(&self) -> u32 {
+        self.cpu[Side::Caller as usize].load(Ordering::Relaxed)
     }
 
     /// Do both sides share a CPU? Then neither comes along while the other one is awake.
@@ -314,6 +336,9 @@ impl Line {
     }
 }
 
+/// Who looks out and finds that so much time has passed at once has lost its CPU: others want it.
+const AWAY: Duration = Duration::from_micros(100);
+
 /// For how long one side of a line looks out for the other before it sleeps ([`Line::wait`]), as long as that has paid off lately.
 #[derive(Debug)]
 pub(crate) struct Patience {
@@ -323,14 +348,32 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// So many times in vain, and it is seldom tried.
+    const VAIN: u32 = 4;
+
     pub(crate) const fn new(time: Duration) -> Self {
         Self { time, vain: Cell::new(0) }
+    }
+
+    /// Has it been in vain for some time?
+    pub(crate) fn is_vain(&self) -> bool {
+        self.vain.get() >= Self::VAIN
+    }
+
+    /// Tries anew.
+    pub(crate) fn renew(&self) {
+        self.vain.set(0);
+    }
+
+    /// It is not worth it for some time.
+    pub(crate) fn give_up(&self) {
+        self.vain.set(self.vain.get().max(Self::VAIN));
     }
 
     /// Is it worth a try?
     fn pays(&self) -> bool {
         let vain = self.vain.get();
-        if vain < 4 || vain.is_multiple_of(16) {
+        if vain < Self::VAIN || vain.is_multiple_of(16) {
             return true;
         }
         self.vain.set(vain.wrapping_add(1));
