@@ -10,6 +10,8 @@ mod maxfilter;
 mod reno;
 
 use core::fmt::Debug;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -150,6 +152,11 @@ pub trait Congestion: Send + Debug {
     /// Its name.
     fn name(&self) -> &'static str;
 
+    /// Of one that only stands for the beginning of another: that one.
+    fn begun(&self) -> Option<Box<dyn Congestion>> {
+        None
+    }
+
     /// Does it set window and pacing rate itself, by [`Congestion::on_sample`]? Then nothing else moves the window but a
     /// time-out.
     fn controls(&self) -> bool {
@@ -199,19 +206,80 @@ pub trait Congestion: Send + Debug {
     }
 }
 
+/// An algorithm that has nothing to remember yet, as it is with most connections that say little. It takes no memory: what
+/// changes its state is for the algorithm itself, which [`Control`] puts in its place.
+#[derive(Debug)]
+struct AtRest<T>(PhantomData<fn() -> T>);
+
+impl<T: Congestion + Default + 'static> Congestion for AtRest<T> {
+    fn name(&self) -> &'static str {
+        T::default().name()
+    }
+
+    fn begun(&self) -> Option<Box<dyn Congestion>> {
+        Some(Box::new(T::default()))
+    }
+
+    fn on_loss(&mut self, w: &Window, now: Instant) -> u64 {
+        T::default().on_loss(w, now)
+    }
+}
+
+/// The algorithm of a connection.
+#[derive(Debug)]
+pub(super) struct Control(Box<dyn Congestion>);
+
+impl Control {
+    fn at_rest<T: Congestion + Default + 'static>() -> Self {
+        Self(Box::new(AtRest::<T>(PhantomData)))
+    }
+
+    /// See [`Congestion::on_start`]; here and below, what is at rest stays so.
+    pub(super) fn on_start(&mut self, w: &mut Window, s: &Start) {
+        self.0.on_start(w, s);
+    }
+
+    /// See [`Congestion::on_idle`].
+    pub(super) fn on_idle(&mut self, now: Instant) {
+        self.0.on_idle(now);
+    }
+
+    /// See [`Congestion::on_transmit_after_idle`].
+    pub(super) fn on_transmit_after_idle(&mut self, w: &mut Window, now: Instant, app_limited: bool) {
+        self.0.on_transmit_after_idle(w, now, app_limited);
+    }
+}
+
+impl Deref for Control {
+    type Target = dyn Congestion;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl DerefMut for Control {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        if let Some(begun) = self.0.begun() {
+            self.0 = begun;
+        }
+        &mut *self.0
+    }
+}
+
 /// The algorithm of this name.
-pub fn by_name(name: &str) -> Option<Box<dyn Congestion>> {
+pub(super) fn by_name(name: &str) -> Option<Control> {
     match name {
-        "reno" => Some(Box::new(reno::Reno::default())),
-        "cubic" => Some(Box::new(cubic::Cubic::default())),
-        "bbr" => Some(Box::new(bbr::Bbr::default())),
+        "reno" => Some(Control::at_rest::<reno::Reno>()),
+        "cubic" => Some(Control::at_rest::<cubic::Cubic>()),
+        "bbr" => Some(Control(Box::new(bbr::Bbr::default()))),
         _ => None,
     }
 }
 
 /// An algorithm that is always there.
-pub(super) fn fallback() -> Box<dyn Congestion> {
-    Box::new(reno::Reno::default())
+pub(super) fn fallback() -> Control {
+    Control::at_rest::<reno::Reno>()
 }
 
 /// The same name, as a static one.

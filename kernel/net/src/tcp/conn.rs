@@ -29,8 +29,8 @@ pub use memory::MemoryLevel;
 pub use user::Read;
 
 use super::config::{Config, Settings};
-use super::cong::{self, Congestion, Window, INITIAL_WINDOW};
-use super::rare::{Beginning, Nanos, Rare};
+use super::cong::{self, Control, Window, INITIAL_WINDOW};
+use super::rare::{Beginning, Fault, Rare};
 use super::rate::Rate;
 use super::recvq::{OutOfOrder, RecvQueue};
 use super::request::Request;
@@ -41,6 +41,7 @@ use super::sendq::SendQueue;
 use super::seq::{Space, BASE};
 use super::timewait::TimeWait;
 use super::State;
+use core::num::NonZeroU64;
 use core::time::Duration;
 use lkl_abi::Errno;
 use lkl_ops::Instant;
@@ -55,7 +56,7 @@ const DELACK_MIN: Duration = Duration::from_millis(40);
 /// The greatest.
 const DELACK_MAX: Duration = Duration::from_millis(200);
 /// Acknowledgements sent at once when data begins to come.
-const QUICK_ACKS: u32 = 16;
+const QUICK_ACKS: u8 = 16;
 
 bitflags::bitflags! {
     /// What changed since the caller last asked.
@@ -200,6 +201,34 @@ struct Undo {
     stamp: Option<u32>,
 }
 
+/// What only loss and its repair need.
+#[derive(Clone, Copy, Debug)]
+struct Repair {
+    reduction: Reduction,
+    /// Where the recovery ends.
+    high: u64,
+    /// Duplicate acknowledgements of a peer without SACK.
+    dup_acks: u64,
+    undo: Option<Undo>,
+    tlp: Option<Tlp>,
+    /// After a time-out: it is not known yet whether it was spurious (RFC 5682).
+    frto: bool,
+    /// New data goes before what is lost (RFC 5682, section 2.1, step 2b).
+    prefer_new: bool,
+}
+
+impl Beginning for Repair {
+    const BEGINNING: &'static Self = &Self {
+        reduction: Reduction { flight: 0, delivered: 0, out: 0 },
+        high: BASE,
+        dup_acks: 0,
+        undo: None,
+        tlp: None,
+        frto: false,
+        prefer_new: false,
+    };
+}
+
 /// The sending half. Positions are those of [`Space`].
 #[derive(Debug)]
 struct Tx {
@@ -209,66 +238,63 @@ struct Tx {
     /// Next position to send.
     nxt: u64,
     /// The peer's window in bytes.
-    wnd: u64,
+    window: u32,
     /// The greatest that it was.
-    max_wnd: u64,
-    /// Position of the segment that last set the window, and its acknowledgement.
-    wl: (u64, u64),
+    max_window: u32,
+    /// Position of the segment that last set the window.
+    wl: u64,
     /// The peer's window scale.
     scale: u8,
     queue: SendQueue,
     /// The program has closed: a FIN follows the last byte.
     fin: bool,
-    /// Position after the urgent byte.
-    urgent: Option<u64>,
     /// End of the last segment sent that was not full (Minshall's rule for Nagle).
     small: u64,
     /// `MSG_MORE` was the last word.
     more: bool,
-    /// Payload of a full segment, timestamps allowed for.
-    mss: u64,
     peer_mss: u16,
     path_mss: u16,
     board: Scoreboard,
     recovery: Recovery,
-    reduction: Reduction,
-    /// Where the recovery ends.
-    high: u64,
-    /// Duplicate acknowledgements of a peer without SACK.
-    dup_acks: u64,
+    repair: Rare<Repair>,
+    /// With the payload of a full segment, timestamps allowed for.
     win: Window,
-    cc: Box<dyn Congestion>,
+    cc: Control,
     rate: Rate,
     pace: pace::Pace,
     chrono: pace::Chrono,
     /// The window was the limit when the sender last stopped.
     cwnd_limited: bool,
-    max_in_flight: u64,
-    /// End of the current round trip, and its number.
-    round_end: u64,
+    /// The number of the current round trip.
     round: u32,
-    undo: Option<Box<Undo>>,
     /// The next lost segment goes out whatever the window says.
     force_lost: bool,
     /// The next segment goes out whatever Nagle or the congestion window say.
     force_new: bool,
     /// When data was last sent.
     last_sent: Instant,
-    /// When `una` last moved, or the first outstanding byte was sent.
+    /// When `una` last moved, or the first outstanding byte was sent; before the handshake is over, when the SYN was sent first.
     progress_at: Instant,
     /// Retransmissions in a row without progress.
-    retries: u32,
+    retries: u8,
     /// Zero window probes in a row without an answer.
-    probes: u32,
+    probes: u8,
     /// How often the time between probes was doubled; an answer does not change it.
-    probe_backoff: u32,
-    tlp: Option<Tlp>,
-    /// After a time-out: it is not known yet whether it was spurious (RFC 5682).
-    frto: bool,
-    /// New data goes before what is lost (RFC 5682, section 2.1, step 2b).
-    prefer_new: bool,
+    probe_backoff: u8,
     /// Someone found no room.
     no_room: bool,
+}
+
+impl Tx {
+    /// The peer's window in bytes.
+    fn wnd(&self) -> u64 {
+        self.window.into()
+    }
+
+    /// The greatest that it was.
+    fn max_wnd(&self) -> u64 {
+        self.max_window.into()
+    }
 }
 
 /// Urgent data, as BSD has it (RFC 6093, section 3).
@@ -297,9 +323,9 @@ struct Rx {
     queue: RecvQueue,
     ooo: OutOfOrder,
     /// Position of the FIN, once known.
-    fin: Option<u64>,
-    /// Position of the urgent byte.
-    urgent: Option<(u64, Urgent)>,
+    fin: Option<NonZeroU64>,
+    /// It is before `nxt`.
+    ended: bool,
     /// `SHUT_RD` or closed.
     shutdown: bool,
     /// Round trip time as the receiver sees it, in eighths of a microsecond; 0 before the first sample.
@@ -309,10 +335,21 @@ struct Rx {
     /// Without timestamps: when all up to here has come, which was let at that time, a round trip is over. 0: not yet.
     rtt_mark: (u64, Instant),
     /// Auto-tuning: bytes read since, when, and the greatest so far.
-    space_copied: u64,
+    space_copied: u32,
+    space_max: u32,
     space_at: Instant,
-    space_max: u64,
-    bytes: u64,
+}
+
+impl Rx {
+    /// Position of the end of the data that came in order.
+    fn data_end(&self) -> u64 {
+        self.nxt - u64::from(self.ended)
+    }
+
+    /// Bytes that came in order.
+    fn bytes(&self) -> u64 {
+        self.data_end().saturating_sub(BASE + 1)
+    }
 }
 
 /// When to acknowledge.
@@ -322,20 +359,44 @@ struct Acking {
     now: bool,
     /// Something is not acknowledged yet.
     pending: bool,
-    quick: u32,
+    quick: u8,
     /// What is pending ends with a segment that is not full: the peer waits, most likely.
     short: bool,
     /// Data goes both ways in turn: an acknowledgement may wait for the answer.
     pingpong: bool,
-    /// Estimate of the time between segments; zero before the first.
-    ato: Nanos,
+    /// Estimate of the time between segments in nanoseconds; zero before the first.
+    ato: u32,
     last_data: Instant,
     /// Size of the peer's full segments.
     mss: u32,
+}
+
+impl Acking {
+    fn ato(&self) -> Duration {
+        Duration::from_nanos(self.ato.into())
+    }
+
+    fn set_ato(&mut self, t: Duration) {
+        self.ato = u32::try_from(t.as_nanos()).unwrap_or(u32::MAX);
+    }
+}
+
+/// What few connections ever see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Odd {
+    /// Position of the urgent byte that came.
+    urgent: Option<(u64, Urgent)>,
+    /// Position after the urgent byte that is to go.
+    sent_urgent: Option<u64>,
     /// A duplicate to report (RFC 2883).
-    dsack: Option<Box<(u64, u64)>>,
+    dsack: Option<(u64, u64)>,
     last_invalid: Option<Instant>,
     last_challenge: Option<Instant>,
+}
+
+impl Beginning for Odd {
+    const BEGINNING: &'static Self =
+        &Self { urgent: None, sent_urgent: None, dsack: None, last_invalid: None, last_challenge: None };
 }
 
 /// Timestamps (RFC 7323).
@@ -383,6 +444,7 @@ pub struct Connection {
     rx: Rx,
     ack: Acking,
     ts: Stamps,
+    odd: Rare<Odd>,
     sack: bool,
     ecn: ecn::EcnState,
     fast: fastopen::FastOpenState,
@@ -398,16 +460,15 @@ pub struct Connection {
     pending: Pending,
     /// A later segment ends the wait for the program's close.
     orphan: bool,
-    error: Option<Errno>,
-    soft_error: Option<Errno>,
+    error: Fault,
+    soft_error: Fault,
     events: Event,
     stats: Stats,
     time_wait: Option<Box<TimeWait>>,
     /// When anything was last received.
     last_recv: Instant,
     last_ack_recv: Instant,
-    keep_probes: u32,
-    syn_at: Instant,
+    keep_probes: u8,
     total: info::Totals,
 }
 
@@ -421,33 +482,26 @@ impl Connection {
             space: Space::new(cfg.iss),
             una: BASE,
             nxt: BASE,
-            wnd: 0,
-            max_wnd: 0,
-            wl: (0, 0),
+            window: 0,
+            max_window: 0,
+            wl: 0,
             scale: 0,
             queue: SendQueue::new(BASE + 1),
             fin: false,
-            urgent: None,
             small: BASE,
             more: false,
-            mss,
             peer_mss: DEFAULT_MSS,
             path_mss: cfg.path_mss,
             board: Scoreboard::default(),
             recovery: Recovery::Open,
-            reduction: Reduction::default(),
-            high: BASE,
-            dup_acks: 0,
+            repair: Rare::default(),
             win,
             cc: cc.unwrap_or_else(cong::fallback),
             rate: Rate::default(),
             pace: pace::Pace::default(),
             chrono: pace::Chrono::default(),
             cwnd_limited: false,
-            max_in_flight: 0,
-            round_end: BASE,
             round: 0,
-            undo: None,
             force_lost: false,
             force_new: false,
             last_sent: now,
@@ -455,9 +509,6 @@ impl Connection {
             retries: 0,
             probes: 0,
             probe_backoff: 0,
-            tlp: None,
-            frto: false,
-            prefer_new: false,
             no_room: false,
         };
         let rx = Rx {
@@ -469,7 +520,7 @@ impl Connection {
             queue: RecvQueue::default(),
             ooo: OutOfOrder::default(),
             fin: None,
-            urgent: None,
+            ended: false,
             shutdown: false,
             rtt8: 0,
             rtt_echo: 0,
@@ -477,7 +528,6 @@ impl Connection {
             space_copied: 0,
             space_at: now,
             space_max: 0,
-            bytes: 0,
         };
         let ack = Acking {
             now: false,
@@ -485,12 +535,9 @@ impl Connection {
             quick: 0,
             short: false,
             pingpong: false,
-            ato: Nanos::ZERO,
+            ato: 0,
             last_data: now,
             mss: u32::from(cfg.advertised_mss.min(DEFAULT_MSS)),
-            dsack: None,
-            last_invalid: None,
-            last_challenge: None,
         };
         Self {
             state,
@@ -498,6 +545,7 @@ impl Connection {
             rx,
             ack,
             ts: Stamps { on: false, recent: 0, recent_at: now },
+            odd: Rare::default(),
             sack: false,
             ecn: ecn::EcnState::default(),
             fast: fastopen::FastOpenState::default(),
@@ -510,15 +558,14 @@ impl Connection {
             deadlines: Deadlines::default(),
             pending: Pending::default(),
             orphan: false,
-            error: None,
-            soft_error: None,
+            error: Fault::NONE,
+            soft_error: Fault::NONE,
             events: Event::empty(),
             stats: Stats::default(),
             time_wait: None,
             last_recv: now,
             last_ack_recv: now,
             keep_probes: 0,
-            syn_at: now,
             total: info::Totals::default(),
             cfg,
         }
@@ -543,15 +590,15 @@ impl Connection {
         c.tx.nxt = BASE + 1;
         c.take_options(request.peer_options(), now);
         c.rx.scale = request.window_scale().unwrap_or(0);
-        c.tx.wnd = u64::from(request.peer_window());
-        c.tx.max_wnd = c.tx.wnd;
-        c.tx.wl = (BASE, BASE);
+        c.tx.window = u32::from(request.peer_window());
+        c.tx.max_window = c.tx.window;
+        c.tx.wl = BASE;
         c.rx.edge = BASE + 1 + u64::from(request.window());
-        c.syn_at = request.sent_at();
+        c.tx.progress_at = request.sent_at();
         c.accept_ecn(request.ecn(), request.mark(), now);
         if request.retries() > 0 {
             c.rtt.restart_at(Duration::from_secs(3));
-            c.tx.win.cwnd = c.tx.mss;
+            c.tx.win.cwnd = c.tx.win.mss;
         }
         c
     }
@@ -572,7 +619,7 @@ impl Connection {
             self.ts = Stamps { on: true, recent: value, recent_at: now };
         }
         self.update_mss();
-        self.tx.win.cwnd = INITIAL_WINDOW * self.tx.mss;
+        self.tx.win.cwnd = INITIAL_WINDOW * self.tx.win.mss;
     }
 
     fn update_mss(&mut self) {
@@ -584,12 +631,12 @@ impl Connection {
             mss = mss.min(self.cfg.settings.max_seg);
         }
         // At most half of the peer's window, so that there are always two segments of it (RFC 9293, section 3.8.6.2.1).
-        let window = if self.tx.max_wnd > u64::from(DEFAULT_MSS) { self.tx.max_wnd / 2 } else { self.tx.max_wnd };
+        let most = self.tx.max_wnd();
+        let window = if most > u64::from(DEFAULT_MSS) { most / 2 } else { most };
         let options = if self.ts.on { 12 } else { 0 };
         let least = self.cfg.tunables.min_snd_mss.max(MIN_MSS);
         let room = u64::from(mss.max(least) - options);
-        self.tx.mss = if window > 0 { room.min(window.max(u64::from(MIN_MSS - options))) } else { room };
-        self.tx.win.mss = self.tx.mss;
+        self.tx.win.mss = if window > 0 { room.min(window.max(u64::from(MIN_MSS - options))) } else { room };
     }
 
     /// The state.
@@ -636,7 +683,7 @@ impl Connection {
             return;
         }
         if let Some(e) = error {
-            self.error = Some(e);
+            self.error = Fault::new(e);
             self.events |= Event::ERROR;
         }
         self.state = State::Closed;
@@ -673,8 +720,8 @@ impl Connection {
         self.events |= Event::TIME_WAIT | Event::PEER_CLOSED | Event::READABLE | Event::WRITABLE;
     }
 
-    fn window_of(&self, segment: &Segment) -> u64 {
+    fn window_of(&self, segment: &Segment) -> u32 {
         let scale = if segment.has(Flags::SYN) { 0 } else { self.tx.scale };
-        u64::from(segment.window) << scale
+        u32::from(segment.window) << scale
     }
 }

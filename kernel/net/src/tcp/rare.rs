@@ -4,6 +4,7 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
+use lkl_abi::Errno;
 
 /// A type whose beginning is known at compile time.
 pub trait Beginning: Sized + 'static {
@@ -24,6 +25,15 @@ impl<T> Rare<T> {
     /// The value, if it was ever changed: for what need not be done otherwise.
     pub fn changed(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut()
+    }
+}
+
+impl<T: Beginning + PartialEq> Rare<T> {
+    /// Gives the memory back if the value is again what it began with.
+    pub fn settle(&mut self) {
+        if self.0.as_deref() == Some(T::BEGINNING) {
+            self.0 = None;
+        }
     }
 }
 
@@ -76,6 +86,25 @@ impl core::ops::AddAssign<Duration> for Nanos {
     }
 }
 
+/// An error to tell of, or none, in two bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fault(u16);
+
+impl Fault {
+    pub(super) const NONE: Self = Self(0);
+
+    /// Numbers of errors are small and positive.
+    pub(super) fn new(e: Errno) -> Self {
+        Self(u16::try_from(e.0).unwrap_or(u16::MAX))
+    }
+
+    /// The error, once.
+    pub(super) fn take(&mut self) -> Option<Errno> {
+        let Self(number) = core::mem::replace(self, Self::NONE);
+        (number != 0).then(|| Errno(number.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +119,17 @@ mod tests {
         assert_eq!((*r, r.changed().is_none()), (7, true));
         *r += 1;
         assert_eq!((*r, r.changed().copied()), (8, Some(8)));
+        r.settle();
+        assert!(r.changed().is_some(), "it is not what it began with");
+        *r -= 1;
+        r.settle();
+        assert_eq!((*r, r.changed().is_none()), (7, true));
+    }
+
+    #[test]
+    fn a_fault_is_told_once() {
+        let mut f = Fault::new(Errno::ECONNRESET);
+        assert_eq!((f.take(), f.take()), (Some(Errno::ECONNRESET), None));
     }
 
     #[test]

@@ -18,6 +18,21 @@ pub(super) struct SendStamp {
     app_limited: bool,
 }
 
+/// What a transmission remembers of those before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DeliveryTimes {
+    /// When something was last delivered.
+    pub(super) delivered_at: Instant,
+    /// When the first of what is in flight was sent.
+    pub(super) first_sent_at: Instant,
+}
+
+impl SendStamp {
+    pub(super) const fn times(&self) -> DeliveryTimes {
+        DeliveryTimes { delivered_at: self.delivered_at, first_sent_at: self.first_sent_at }
+    }
+}
+
 /// The newest transmission that an acknowledgement tells of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Newest {
@@ -52,8 +67,6 @@ pub(super) struct Measured {
 pub(super) struct Rate {
     /// Bytes delivered in all.
     pub(super) delivered: u64,
-    delivered_at: Instant,
-    first_sent_at: Instant,
     /// When so much is delivered, what was sent for want of more data is gone from the network; 0 if there is none.
     app_limited: u64,
     /// The sample that is shown: bytes, time, and whether the program was the limit.
@@ -61,18 +74,11 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// Something is sent: what it is to remember. `idle`: nothing is in flight.
-    pub(super) fn stamp(&mut self, now: Instant, idle: bool) -> SendStamp {
-        if idle {
-            self.first_sent_at = now;
-            self.delivered_at = now;
-        }
-        SendStamp {
-            delivered: self.delivered,
-            delivered_at: self.delivered_at,
-            first_sent_at: self.first_sent_at,
-            app_limited: self.app_limited > 0,
-        }
+    /// Something is sent: what it is to remember. `before`: what those before it did, if there are any in flight.
+    pub(super) fn stamp(&self, now: Instant, before: Option<DeliveryTimes>) -> SendStamp {
+        let DeliveryTimes { delivered_at, first_sent_at } =
+            before.unwrap_or(DeliveryTimes { delivered_at: now, first_sent_at: now });
+        SendStamp { delivered: self.delivered, delivered_at, first_sent_at, app_limited: self.app_limited > 0 }
     }
 
     /// There is less to send than may go.
@@ -97,11 +103,7 @@ impl Rate {
         if self.app_limited > 0 && self.delivered > self.app_limited {
             self.app_limited = 0;
         }
-        if bytes > 0 {
-            self.delivered_at = now;
-        }
         let Newest { stamp, sent_at, .. } = newest?;
-        self.first_sent_at = sent_at;
         let delivered = self.delivered - stamp.delivered;
         let sending = sent_at.since(stamp.first_sent_at);
         let interval = sending.max(now.since(stamp.delivered_at));
@@ -140,8 +142,8 @@ mod tests {
     #[test]
     fn one_round_trip_is_a_sample() {
         let mut r = Rate::default();
-        let first = r.stamp(at(1000), true);
-        let second = r.stamp(at(1010), false);
+        let first = r.stamp(at(1000), None);
+        let second = r.stamp(at(1010), Some(first.times()));
         let ms = Duration::from_millis;
         let a = r.sample(at(1100), 1000, Some(Newest { stamp: first, sent_at: at(1000), end: 1 }), ms(100)).unwrap();
         assert_eq!(a.rate, Some((1000, ms(100))));
@@ -150,7 +152,7 @@ mod tests {
         assert_eq!((b.prior_delivered, b.rate), (0, Some((2000, ms(110)))));
         assert_eq!(r.shown(), (2000 * 1000 / 110, false));
         // A time below the least round trip is none.
-        let third = r.stamp(at(1110), false);
+        let third = r.stamp(at(1110), Some(DeliveryTimes { delivered_at: at(1110), first_sent_at: at(1010) }));
         let c = r.sample(at(1115), 1000, Some(Newest { stamp: third, sent_at: at(1112), end: 3 }), ms(200)).unwrap();
         assert_eq!(c.rate, None);
     }
@@ -159,10 +161,10 @@ mod tests {
     fn a_sample_of_an_idle_program_only_raises() {
         let ms = Duration::from_millis;
         let mut r = Rate::default();
-        let s = r.stamp(at(0), true);
+        let s = r.stamp(at(0), None);
         r.sample(at(100), 10_000, Some(Newest { stamp: s, sent_at: at(0), end: 1 }), ms(1));
         r.limited_by_app(0);
-        let s = r.stamp(at(200), true);
+        let s = r.stamp(at(200), None);
         assert!(r.is_app_limited());
         let m = r.sample(at(300), 100, Some(Newest { stamp: s, sent_at: at(200), end: 2 }), ms(1)).unwrap();
         assert!(m.app_limited && !r.is_app_limited());

@@ -17,18 +17,24 @@ const MAX_PIECES: usize = 8192;
 /// Bytes in order, not yet read.
 #[derive(Default, Debug)]
 pub(super) struct RecvQueue {
-    chunks: VecDeque<Bytes>,
-    tail: BytesMut,
+    /// Nothing where there are no bytes: most connections are idle.
+    held: Option<Box<Held>>,
     len: usize,
 }
 
-impl RecvQueue {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
+/// The bytes.
+#[derive(Debug)]
+struct Held {
+    /// What came first, mostly all there is.
+    first: Bytes,
+    /// What follows it.
+    chunks: VecDeque<Bytes>,
+    /// The newest bytes, if they came in small pieces.
+    tail: BytesMut,
+}
 
-    pub(super) fn push(&mut self, data: Bytes) {
-        self.len += data.len();
+impl Held {
+    fn push(&mut self, data: Bytes) {
         if data.len() <= SMALL {
             if self.tail.capacity() - self.tail.len() < data.len() {
                 self.freeze();
@@ -47,11 +53,32 @@ impl RecvQueue {
             self.chunks.push_back(data);
         }
     }
+}
+
+impl RecvQueue {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn push(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        self.len += data.len();
+        match &mut self.held {
+            Some(held) => held.push(data),
+            None => {
+                let first = if data.len() <= SMALL { Bytes::copy_from_slice(&data) } else { data };
+                self.held = Some(Box::new(Held { first, chunks: VecDeque::new(), tail: BytesMut::new() }));
+            }
+        }
+    }
 
     /// At most `max` bytes of one piece from `offset` on. They stay in the queue.
     pub(super) fn at(&mut self, mut offset: usize, max: usize) -> Bytes {
-        self.freeze();
-        for chunk in &self.chunks {
+        let Some(held) = &mut self.held else { return Bytes::new() };
+        held.freeze();
+        for chunk in core::iter::once(&held.first).chain(&held.chunks) {
             if offset < chunk.len() {
                 return chunk.slice(offset..chunk.len().min(offset.saturating_add(max)));
             }
@@ -64,21 +91,23 @@ impl RecvQueue {
     pub(super) fn consume(&mut self, mut n: usize) {
         n = n.min(self.len);
         self.len -= n;
-        while n > 0 {
-            if self.chunks.is_empty() {
-                self.freeze();
-            }
-            let Some(chunk) = self.chunks.front_mut() else { break };
-            if chunk.len() > n {
-                chunk.advance(n);
-                break;
-            }
-            n -= chunk.len();
-            self.chunks.pop_front();
-        }
         if self.len == 0 {
             // An idle connection holds nothing.
-            self.clear();
+            self.held = None;
+            return;
+        }
+        let Some(held) = &mut self.held else { return };
+        while n > 0 {
+            if held.first.is_empty() {
+                if held.chunks.is_empty() {
+                    held.freeze();
+                }
+                let Some(next) = held.chunks.pop_front() else { break };
+                held.first = next;
+            }
+            let step = n.min(held.first.len());
+            held.first.advance(step);
+            n -= step;
         }
     }
 

@@ -13,27 +13,64 @@ const FIRST: usize = 512;
 /// Bytes by position. Access at any position costs O(log n).
 #[derive(Debug)]
 pub(super) struct SendQueue {
+    /// Nothing where there are no bytes: most connections are idle.
+    held: Option<Box<Held>>,
+    start: u64,
+    end: u64,
+}
+
+/// The bytes.
+#[derive(Debug)]
+struct Held {
+    /// What was put in first, mostly all there is; it begins with `at`.
+    first: Bytes,
+    at: u64,
+    /// What follows it.
     chunks: VecDeque<(u64, Bytes)>,
     /// The newest bytes, if they came in small pieces; they follow the chunks.
     tail: BytesMut,
-    tail_start: u64,
-    start: u64,
+}
+
+impl Held {
+    /// `end`: that of the queue.
+    fn freeze(&mut self, end: u64) {
+        if !self.tail.is_empty() {
+            let data = self.tail.split().freeze();
+            self.chunks.push_back((end - data.len() as u64, data));
+        }
+    }
+
+    /// Appends `data`, which will end at `end`.
+    fn push(&mut self, data: Bytes, end: u64) {
+        let at = end - data.len() as u64;
+        if data.len() <= SMALL {
+            if self.tail.capacity() - self.tail.len() < data.len() {
+                self.freeze(at);
+                let size = if self.chunks.is_empty() { FIRST.max(data.len()) } else { TAIL };
+                self.tail = BytesMut::with_capacity(size);
+            }
+            self.tail.extend_from_slice(&data);
+            return;
+        }
+        self.freeze(at);
+        self.chunks.push_back((at, data));
+    }
 }
 
 impl SendQueue {
     /// An empty queue whose first byte will be at `start`.
-    pub(super) fn new(start: u64) -> Self {
-        Self { chunks: VecDeque::new(), tail: BytesMut::new(), tail_start: start, start }
+    pub(super) const fn new(start: u64) -> Self {
+        Self { held: None, start, end: start }
     }
 
     /// The position after the last byte.
-    pub(super) fn end(&self) -> u64 {
-        self.tail_start + self.tail.len() as u64
+    pub(super) const fn end(&self) -> u64 {
+        self.end
     }
 
     /// Bytes in the queue.
-    pub(super) fn len(&self) -> u64 {
-        self.end() - self.start
+    pub(super) const fn len(&self) -> u64 {
+        self.end - self.start
     }
 
     /// Appends.
@@ -41,69 +78,74 @@ impl SendQueue {
         if data.is_empty() {
             return;
         }
-        if data.len() <= SMALL {
-            if self.tail.capacity() - self.tail.len() < data.len() {
-                self.freeze();
-                let size = if self.chunks.is_empty() { FIRST.max(data.len()) } else { TAIL };
-                self.tail = BytesMut::with_capacity(size);
+        let at = self.end;
+        self.end += data.len() as u64;
+        match &mut self.held {
+            Some(held) => held.push(data, self.end),
+            None => {
+                let (chunks, tail) = (VecDeque::new(), BytesMut::new());
+                self.held = Some(Box::new(Held { first: data, at, chunks, tail }));
             }
-            self.tail.extend_from_slice(&data);
-            return;
-        }
-        self.freeze();
-        self.tail_start += data.len() as u64;
-        let at = self.tail_start - data.len() as u64;
-        self.chunks.push_back((at, data));
-    }
-
-    fn freeze(&mut self) {
-        if !self.tail.is_empty() {
-            let data = self.tail.split().freeze();
-            let at = self.tail_start;
-            self.tail_start += data.len() as u64;
-            self.chunks.push_back((at, data));
         }
     }
 
     /// Forgets all below `position`.
     pub(super) fn release(&mut self, position: u64) {
-        let position = position.min(self.end());
+        let position = position.min(self.end);
         if position <= self.start {
             return;
         }
-        if position > self.tail_start {
-            self.freeze();
-        }
-        while let Some((at, data)) = self.chunks.front() {
-            if at + data.len() as u64 > position {
-                break;
-            }
-            self.chunks.pop_front();
-        }
         self.start = position;
-        if self.start == self.end() {
+        if position == self.end {
             // An idle connection holds nothing.
-            self.tail = BytesMut::new();
-            self.chunks = VecDeque::new();
+            self.held = None;
+            return;
+        }
+        let Some(held) = &mut self.held else { return };
+        if position < held.at + held.first.len() as u64 {
+            return;
+        }
+        held.first = Bytes::new();
+        let tail_start = self.end - held.tail.len() as u64;
+        if position > tail_start {
+            held.freeze(self.end);
+        }
+        while held.chunks.front().is_some_and(|(at, data)| at + data.len() as u64 <= position) {
+            held.chunks.pop_front();
         }
     }
 
     /// The bytes of `from..to`, without a copy. What is not there is left out.
     pub(super) fn slice(&mut self, from: u64, to: u64) -> Payload {
-        if to > self.tail_start {
-            self.freeze();
-        }
         let mut out = Payload::new();
-        let mut i = self.chunks.partition_point(|(at, data)| at + data.len() as u64 <= from);
+        let Some(held) = &mut self.held else { return out };
+        if to > self.end - held.tail.len() as u64 {
+            held.freeze(self.end);
+        }
         let mut from = from;
-        while from < to {
-            let Some((at, data)) = self.chunks.get(i) else { break };
-            let Some(skip) = from.checked_sub(*at) else { break };
+        // Takes what a piece that begins at `at` has of it; answers whether that can be followed by more.
+        let mut take = |at: u64, data: &Bytes, from: &mut u64| {
+            let Some(skip) = from.checked_sub(at) else { return false };
             let skip = skip as usize;
-            let n = (data.len() - skip).min((to - from) as usize);
-            out.push(data.slice(skip..skip + n));
-            from += n as u64;
-            i += 1;
+            let n = data.len().saturating_sub(skip).min((to - *from) as usize);
+            if n > 0 {
+                out.push(data.slice(skip..skip + n));
+                *from += n as u64;
+            }
+            true
+        };
+        if from < to && from < held.at + held.first.len() as u64 && !take(held.at, &held.first, &mut from) {
+            return out;
+        }
+        if from < to && !held.chunks.is_empty() {
+            let mut i = held.chunks.partition_point(|(at, data)| at + data.len() as u64 <= from);
+            while from < to {
+                let Some((at, data)) = held.chunks.get(i) else { break };
+                if !take(*at, data, &mut from) {
+                    break;
+                }
+                i += 1;
+            }
         }
         out
     }

@@ -14,6 +14,7 @@ impl Connection {
     pub(super) fn on_ack(&mut self, now: Instant, s: &Segment, seq: u64, ack: u64, payload: usize) -> bool {
         let mut news = News {
             in_flight: self.in_flight(),
+            most_in_flight: self.tx.board.most_in_flight(),
             lost: self.tx.board.lost_ever(),
             ece: self.ecn.on && self.ecn.accurate.is_none() && s.has(Flags::ECE) && !s.has(Flags::SYN),
             ..News::default()
@@ -24,7 +25,7 @@ impl Connection {
             return false;
         }
         if ack < self.tx.una {
-            if ack + self.tx.max_wnd.max(1) < self.tx.una {
+            if ack + self.tx.max_wnd().max(1) < self.tx.una {
                 self.challenge(now);
                 return false;
             }
@@ -47,14 +48,14 @@ impl Connection {
         self.tx.probes = 0;
         let window = self.window_of(s);
         let mut window_changed = false;
-        if ack > self.tx.una || seq > self.tx.wl.0 || (seq == self.tx.wl.0 && window > self.tx.wnd) {
-            self.tx.wl = (seq, ack);
-            if window != self.tx.wnd {
+        if ack > self.tx.una || seq > self.tx.wl || (seq == self.tx.wl && window > self.tx.window) {
+            self.tx.wl = seq;
+            if window != self.tx.window {
                 window_changed = true;
-                let was = self.tx.wnd;
-                self.tx.wnd = window;
-                if window > self.tx.max_wnd {
-                    self.tx.max_wnd = window;
+                let was = self.tx.window;
+                self.tx.window = window;
+                if window > self.tx.max_window {
+                    self.tx.max_window = window;
                 }
                 if window > was {
                     self.deadlines.persist = None;
@@ -66,7 +67,7 @@ impl Connection {
         let min_rtt = self.rtt.min().unwrap_or(Duration::ZERO);
         let progress = ack > self.tx.una;
         let mut d = Delivered::default();
-        let dup_acks = self.tx.dup_acks;
+        let dup_acks = self.tx.repair.dup_acks;
         if progress {
             let old_una = self.tx.una;
             d = self.tx.board.acknowledge(ack, now, min_rtt);
@@ -76,14 +77,16 @@ impl Connection {
             self.tx.retries = 0;
             self.end_timeouts(now);
             self.rtt.reset_backoff();
-            if self.tx.urgent.is_some_and(|u| u <= ack) {
-                self.tx.urgent = None;
+            if self.odd.sent_urgent.is_some_and(|u| u <= ack) {
+                self.odd.sent_urgent = None;
+                self.odd.settle();
             }
-            self.total.bytes_acked += ack - old_una;
             if !self.sack {
                 // What the duplicates stood for is partly in this acknowledgement.
-                let segments = (ack - old_una) / self.tx.mss.max(1);
-                self.tx.dup_acks = self.tx.dup_acks.saturating_sub(segments.max(1));
+                let segments = (ack - old_una) / self.tx.win.mss.max(1);
+                if let Some(repair) = self.tx.repair.changed() {
+                    repair.dup_acks = repair.dup_acks.saturating_sub(segments.max(1));
+                }
             }
         }
         let below = d.bytes;
@@ -95,14 +98,14 @@ impl Connection {
             if d.bytes > below {
                 self.tx.board.note_sack_ack();
             } else if !self.sack && bare && !self.tx.board.is_empty() {
-                self.tx.dup_acks += 1;
+                self.tx.repair.dup_acks += 1;
             }
         }
         d.moved = d.bytes;
         if !self.sack {
-            let mss = self.tx.mss;
-            let counted = dup_acks.saturating_sub(self.tx.dup_acks) * mss;
-            let new = self.tx.dup_acks.saturating_sub(dup_acks) * mss;
+            let mss = self.tx.win.mss;
+            let counted = dup_acks.saturating_sub(self.tx.repair.dup_acks) * mss;
+            let new = self.tx.repair.dup_acks.saturating_sub(dup_acks) * mss;
             d.moved = d.bytes.saturating_sub(counted).max(mss.min(d.bytes)) + new;
         }
         if self.ecn.accurate.is_some() && self.tx.una > BASE + 1 {
@@ -178,6 +181,6 @@ impl Connection {
 
     /// The answer to our SYN came, which was sent once.
     pub(super) fn sample_handshake(&mut self, now: Instant) {
-        self.rtt.sample(now, now.since(self.syn_at), self.cfg.tunables.min_rtt_wlen);
+        self.rtt.sample(now, now.since(self.tx.progress_at), self.cfg.tunables.min_rtt_wlen);
     }
 }

@@ -29,8 +29,6 @@ pub(super) struct EcnState {
     pub(super) cwr: bool,
     /// A segment came that could have been marked.
     pub(super) seen: bool,
-    /// Bytes that were acknowledged by segments that told of marks.
-    pub(super) delivered_ce: u64,
     /// Both agreed on the accurate form.
     pub(super) accurate: Option<Box<Accurate>>,
 }
@@ -245,7 +243,7 @@ impl Connection {
 
     /// What an acknowledgement tells of our marks: segments that were marked since the last (RFC 9768, appendix A.2).
     pub(super) fn marks_told(&mut self, s: &Segment, d: &Delivered) -> u32 {
-        let mss = self.tx.mss.max(1);
+        let mss = self.tx.win.mss.max(1);
         let Some(a) = &mut self.ecn.accurate else { return 0 };
         let mut marked = None;
         if let Some(option) = &s.options.ecn_bytes {
@@ -278,7 +276,9 @@ impl Connection {
             };
         }
         a.told = a.told.wrapping_add(more);
-        self.ecn.delivered_ce += u64::from(more) * mss;
+        if more > 0 {
+            self.total.repairs.delivered_ce += u64::from(more) * mss;
+        }
         more
     }
 

@@ -29,7 +29,7 @@ pub(super) struct FastOpenState {
     /// Data may go both ways though our SYN is not acknowledged yet (the side that answers).
     pub(super) passive: bool,
     /// Bytes that went with our SYN.
-    pub(super) syn_data: u64,
+    pub(super) syn_data: u16,
     /// They were taken, by us or by the peer.
     pub(super) taken: bool,
     outcome: Option<Box<FastOpenOutcome>>,
@@ -67,30 +67,28 @@ impl Connection {
     /// Puts cookie and data into the first SYN.
     pub(super) fn add_fast_open(&mut self, now: Instant, out: &mut SegmentOut) {
         let Some(fast) = self.cfg.fast_open.clone().filter(|_| self.tx.retries == 0) else { return };
-        let data = self.tx.queue.len().min(u64::from(fast.data));
+        let data = u16::try_from(self.tx.queue.len()).unwrap_or(u16::MAX).min(fast.data);
         out.header.options.fast_open = fast.cookie;
         if data == 0 {
             return;
         }
-        let end = BASE + 1 + data;
+        let end = BASE + 1 + u64::from(data);
         out.payload = self.tx.queue.slice(BASE + 1, end);
         self.fast.syn_data = data;
         self.tx.nxt = end;
         let memo = self.stamp_transmission(now);
         self.tx.board.sent(BASE + 1, end, now, memo);
         self.total.data_segs_out += 1;
-        self.total.bytes_sent += data;
     }
 
     /// The SYN-ACK came, which acknowledges up to `ack`: what the peer did not take goes again at once (RFC 7413, section
     /// 4.1.3.1).
     pub(super) fn on_fast_open_answer(&mut self, now: Instant, s: &Segment, ack: u64) {
-        let sent = self.fast.syn_data;
+        let sent = u64::from(self.fast.syn_data);
         self.tx.una = ack;
         if sent > 0 {
             let d = self.tx.board.acknowledge(ack.max(BASE + 1), now, Duration::ZERO);
             self.tx.queue.release(ack);
-            self.total.bytes_acked += d.bytes;
             self.tx.rate.delivered += d.bytes;
             self.fast.taken = ack > BASE + 1;
             if ack < self.tx.nxt {

@@ -3,6 +3,7 @@
 use super::ecn::Accurate;
 use super::{Connection, Recovery};
 use crate::tcp::rare::{Beginning, Rare};
+use crate::tcp::seq::BASE;
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -13,8 +14,6 @@ pub(super) struct Totals {
     pub(super) segs_out: u32,
     pub(super) data_segs_in: u32,
     pub(super) data_segs_out: u32,
-    pub(super) bytes_acked: u64,
-    pub(super) bytes_sent: u64,
     pub(super) repairs: Rare<Repairs>,
 }
 
@@ -22,6 +21,8 @@ pub(super) struct Totals {
 #[derive(Clone, Debug)]
 pub(super) struct Repairs {
     pub(super) bytes_retrans: u64,
+    /// Bytes that were acknowledged by segments that told of marks of congestion.
+    pub(super) delivered_ce: u64,
     pub(super) retrans: u32,
     pub(super) dsack_dups: u32,
     /// Time-outs, how often it began with one, and how long that lasted, in milliseconds.
@@ -32,8 +33,15 @@ pub(super) struct Repairs {
 }
 
 impl Beginning for Repairs {
-    const BEGINNING: &'static Self =
-        &Self { bytes_retrans: 0, retrans: 0, dsack_dups: 0, rtos: (0, 0), rto_ms: 0, rto_since: Instant::ZERO };
+    const BEGINNING: &'static Self = &Self {
+        bytes_retrans: 0,
+        delivered_ce: 0,
+        retrans: 0,
+        dsack_dups: 0,
+        rtos: (0, 0),
+        rto_ms: 0,
+        rto_since: Instant::ZERO,
+    };
 }
 
 /// The numbers of `struct tcp_info`, in its units but for the times.
@@ -124,7 +132,7 @@ impl Connection {
 
     /// The numbers as they are now.
     pub fn info(&self, now: Instant) -> Info {
-        let mss = self.tx.mss.max(1);
+        let mss = self.tx.win.mss.max(1);
         let segments = |bytes: u64| u32::try_from(bytes.div_ceil(mss)).unwrap_or(u32::MAX);
         // What has no room for a whole segment lets none go.
         let whole = |bytes: u64| u32::try_from(bytes / mss).unwrap_or(u32::MAX).max(1);
@@ -134,6 +142,8 @@ impl Connection {
         // As Linux counts: what was lost stays so until it is delivered, sent again or not.
         let lost = board.lost_bytes() + resent;
         let srtt = self.rtt.srtt().unwrap_or_default();
+        // Each byte was sent for the first time once.
+        let sent = self.tx.nxt.min(self.tx.queue.end()).saturating_sub(BASE + 1);
         const START: Accurate = Accurate::new(Instant::ZERO);
         let accurate = self.ecn.accurate.as_deref();
         let since_start = |bytes: &[u32; 3]| [0, 1, 2].map(|i: usize| bytes[i].wrapping_sub(START.bytes[i]));
@@ -142,14 +152,14 @@ impl Connection {
         Info {
             state: self.state as u8,
             ca_state: match self.tx.recovery {
-                Recovery::Open if board.has_sacks() || self.tx.dup_acks > 0 => 1,
+                Recovery::Open if board.has_sacks() || self.tx.repair.dup_acks > 0 => 1,
                 Recovery::Open => 0,
                 Recovery::Cwr => 2,
                 Recovery::Fast => 3,
                 Recovery::Timeout => 4,
             },
-            retransmits: self.tx.retries.min(255) as u8,
-            probes: self.tx.probes.min(255) as u8,
+            retransmits: self.tx.retries,
+            probes: self.tx.probes,
             backoff: self.rtt.backoff().min(255) as u8,
             timestamps: self.ts.on,
             sack: self.sack,
@@ -160,8 +170,8 @@ impl Connection {
             snd_wscale: self.tx.scale,
             rcv_wscale: self.rx.scale,
             rto: self.rtt.rto(),
-            ato: self.ack.ato.get(),
-            snd_mss: word(self.tx.mss),
+            ato: self.ack.ato(),
+            snd_mss: word(self.tx.win.mss),
             rcv_mss: self.ack.mss,
             unacked: segments(unacked),
             sacked: segments(sacked),
@@ -179,10 +189,10 @@ impl Connection {
             advmss: u32::from(self.cfg.advertised_mss),
             reordering: word(board.reordering(mss, &self.cfg.tunables)),
             rcv_rtt: self.receiver_rtt().unwrap_or_default(),
-            rcv_space: word(self.rx.space_max),
+            rcv_space: self.rx.space_max,
             total_retrans: self.total.repairs.retrans,
-            bytes_acked: self.total.bytes_acked,
-            bytes_received: self.rx.bytes,
+            bytes_acked: self.tx.una.saturating_sub(BASE + 1),
+            bytes_received: self.rx.bytes(),
             segs_out: self.total.segs_out,
             segs_in: self.total.segs_in,
             notsent_bytes: word(self.unsent()),
@@ -197,12 +207,12 @@ impl Connection {
             rwnd_limited,
             sndbuf_limited,
             delivered: segments(self.tx.rate.delivered),
-            delivered_ce: segments(self.ecn.delivered_ce),
-            bytes_sent: self.total.bytes_sent,
+            delivered_ce: segments(self.total.repairs.delivered_ce),
+            bytes_sent: sent + self.total.repairs.bytes_retrans,
             bytes_retrans: self.total.repairs.bytes_retrans,
             dsack_dups: self.total.repairs.dsack_dups,
             reord_seen: board.reordering_seen(),
-            snd_wnd: word(self.tx.wnd),
+            snd_wnd: self.tx.window,
             rcv_wnd: word(self.rx.edge.saturating_sub(self.rx.nxt)),
             cwnd_limited: self.tx.cwnd_limited,
             total_rto: self.total.repairs.rtos.0,

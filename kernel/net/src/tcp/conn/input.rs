@@ -1,6 +1,7 @@
 //! Arriving segments: the checks and the states (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
 
 use super::{Connection, Event, Urgent, INITIAL_WINDOW};
+use crate::tcp::rare::Fault;
 use crate::tcp::segment::{Flags, Segment};
 use crate::tcp::seq::{seq_before, Space, BASE};
 use crate::tcp::timewait::TimeWaitVerdict;
@@ -18,6 +19,7 @@ impl Connection {
     /// [`Connection::poll_transmit`].
     pub fn on_segment(&mut self, now: Instant, segment: &Segment, payload: Bytes) {
         self.total.segs_in += 1;
+        self.total.data_segs_in += u32::from(!payload.is_empty());
         match self.state {
             State::Closed | State::Listen => {
                 if !segment.has(Flags::RST) && segment.has(Flags::ACK) {
@@ -68,9 +70,9 @@ impl Connection {
         self.rx.acked = BASE + 1;
         self.take_options(&s.options, now);
         self.settle_ecn(s, now);
-        self.tx.wnd = u64::from(s.window);
-        self.tx.max_wnd = self.tx.wnd;
-        self.tx.wl = (BASE, BASE);
+        self.tx.window = u32::from(s.window);
+        self.tx.max_window = self.tx.window;
+        self.tx.wl = BASE;
         // What the SYN told; it was never scaled.
         let full = self.cfg.advertised_mss - if self.cfg.timestamps { 12 } else { 0 };
         self.rx.edge = BASE + 1 + u64::from(self.cfg.settings.syn_window(full));
@@ -95,23 +97,21 @@ impl Connection {
         self.state = State::Established;
         self.pending.syn = false;
         self.update_mss();
-        self.tx.win.cwnd = INITIAL_WINDOW * self.tx.mss;
+        self.tx.win.cwnd = INITIAL_WINDOW * self.tx.win.mss;
         if self.tx.retries > 0 {
             // RFC 6298, section 5.7.
             self.rtt.restart_at(Duration::from_secs(3));
-            self.tx.win.cwnd = self.tx.mss;
+            self.tx.win.cwnd = self.tx.win.mss;
         }
         self.rtt.reset_backoff();
         self.tx.retries = 0;
         self.end_timeouts(now);
-        self.tx.high = self.tx.una;
-        self.tx.round_end = self.tx.una;
         self.tx.small = self.tx.una;
         self.tx.progress_at = now;
         self.deadlines.rto = None;
         self.rearm_rto(now);
-        self.error = None;
-        self.soft_error = None;
+        self.error = Fault::NONE;
+        self.soft_error = Fault::NONE;
         self.start_congestion_control(now);
         self.start_mtu_search(now);
         self.grow_sndbuf();
@@ -183,9 +183,9 @@ impl Connection {
             if self.tx.retries == 0 {
                 self.sample_handshake(now);
             }
-            self.tx.wnd = self.window_of(s);
-            self.tx.max_wnd = self.tx.max_wnd.max(self.tx.wnd);
-            self.tx.wl = (seq, ack);
+            self.tx.window = self.window_of(s);
+            self.tx.max_window = self.tx.max_window.max(self.tx.window);
+            self.tx.wl = seq;
             self.check_handshake_feedback(s, payload.len());
             self.establish(now);
         }
@@ -235,10 +235,10 @@ impl Connection {
             return;
         }
         if seq == end {
-            if self.ack.last_invalid.is_some_and(|at| now.since(at) < self.cfg.tunables.invalid_ratelimit) {
+            if self.odd.last_invalid.is_some_and(|at| now.since(at) < self.cfg.tunables.invalid_ratelimit) {
                 return;
             }
-            self.ack.last_invalid = Some(now);
+            self.odd.last_invalid = Some(now);
         } else {
             self.enter_quick_ack();
             if end <= self.rx.nxt {
@@ -255,10 +255,10 @@ impl Connection {
 
     /// RFC 5961, section 7: answers that an attacker could cause are limited.
     pub(super) fn challenge(&mut self, now: Instant) {
-        if self.ack.last_challenge.is_some_and(|at| now.since(at) < self.cfg.tunables.invalid_ratelimit) {
+        if self.odd.last_challenge.is_some_and(|at| now.since(at) < self.cfg.tunables.invalid_ratelimit) {
             return;
         }
-        self.ack.last_challenge = Some(now);
+        self.odd.last_challenge = Some(now);
         if self.no_challenges {
             return;
         }
@@ -290,17 +290,17 @@ impl Connection {
         let Some(back) = pointer.checked_sub(past) else { return };
         let at = seq + u64::from(back);
         let read = self.read_position();
-        if at < read || at < self.rx.nxt && self.rx.urgent.is_none_or(|(old, _)| at <= old) {
+        if at < read || at < self.rx.nxt && self.odd.urgent.is_none_or(|(old, _)| at <= old) {
             // Already read over, or heard of before.
-            if self.rx.urgent.is_none_or(|(old, _)| at != old) {
+            if self.odd.urgent.is_none_or(|(old, _)| at != old) {
                 return;
             }
         }
-        if self.rx.urgent.is_none_or(|(old, _)| at > old) {
-            self.rx.urgent = Some((at, Urgent::Coming));
+        if self.odd.urgent.is_none_or(|(old, _)| at > old) {
+            self.odd.urgent = Some((at, Urgent::Coming));
             self.events |= Event::URGENT;
         }
-        let Some((position, what)) = &mut self.rx.urgent else { return };
+        let Some((position, what)) = self.odd.changed().and_then(|o| o.urgent.as_mut()) else { return };
         if *what == Urgent::Coming && *position >= seq {
             if let Some(byte) = payload.get((*position - seq) as usize) {
                 *what = Urgent::Here(*byte);
@@ -313,6 +313,7 @@ impl Connection {
     pub(super) fn on_fin(&mut self, now: Instant) {
         self.rx.nxt += 1;
         self.rx.fin = None;
+        self.rx.ended = true;
         self.rx.ooo.clear();
         self.ack.now = true;
         self.events |= Event::PEER_CLOSED | Event::READABLE;

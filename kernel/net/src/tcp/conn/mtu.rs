@@ -80,7 +80,7 @@ impl Connection {
     /// A longer segment, if one is to be tried now (RFC 4821, section 7.3).
     pub(super) fn next_mtu_probe(&mut self, now: Instant) -> Option<SegmentOut> {
         let m = **self.mtu.as_ref()?;
-        let mss = self.tx.mss;
+        let mss = self.tx.win.mss;
         let calm = self.tx.recovery == Recovery::Open && !self.tx.board.has_sacks() && self.rx.ooo.is_empty();
         if !m.on || m.probe.is_some() || !calm || self.tx.win.cwnd < WINDOW * mss {
             return None;
@@ -96,7 +96,7 @@ impl Connection {
         let size = m.low.midpoint(m.high);
         let length = u64::from(size - if self.ts.on { 12 } else { 0 });
         let needed = length + FOLLOWERS * mss;
-        let window = (self.tx.una + self.tx.wnd).saturating_sub(self.tx.nxt);
+        let window = (self.tx.una + self.tx.wnd()).saturating_sub(self.tx.nxt);
         let room = self.in_flight() + 2 * mss <= self.tx.win.cwnd;
         if length <= mss || self.unsent() < needed || window < needed || !room || !self.pacing_lets(now) {
             return None;
@@ -121,7 +121,7 @@ impl Connection {
         self.stats.rare.mtup_success += 1;
         self.update_mss();
         // The window stays what it is in bytes, in whole segments.
-        self.tx.win.cwnd = self.tx.win.cwnd.max(self.tx.mss);
+        self.tx.win.cwnd = self.tx.win.cwnd.max(self.tx.win.mss);
     }
 
     /// Something was taken for lost. Answers whether it was a probe and nothing else: that says nothing of congestion.
@@ -134,7 +134,7 @@ impl Connection {
         m.probe = None;
         m.high = p.size - 1;
         self.stats.rare.mtup_fail += 1;
-        self.tx.win.cwnd += self.tx.mss;
+        self.tx.win.cwnd += self.tx.win.mss;
         self.tx.force_lost = true;
         true
     }

@@ -41,19 +41,19 @@ impl Connection {
             _ if self.pending.syn => return self.next_syn(now),
             _ => {}
         }
-        if core::mem::take(&mut self.tx.prefer_new) {
+        if self.tx.repair.prefer_new {
             if let Some(out) = self.next_new_segment(now, max_gso) {
-                self.tx.prefer_new = true;
                 return Some(out);
             }
-            self.tx.frto = self.tx.nxt > self.tx.high;
+            self.tx.repair.prefer_new = false;
+            self.tx.repair.frto = self.tx.nxt > self.tx.repair.high;
         }
         if let Some(out) = self.next_lost_segment(now) {
             return Some(out);
         }
         if core::mem::take(&mut self.pending.tail) {
             if let Some((start, end)) = self.tx.board.last() {
-                let start = start.max(end.saturating_sub(self.tx.mss - self.ecn_option_len()));
+                let start = start.max(end.saturating_sub(self.tx.win.mss - self.ecn_option_len()));
                 return Some(self.send_again(now, start, end));
             }
         }
@@ -162,16 +162,15 @@ impl Connection {
             flags |= Flags::PSH;
         }
         let mut header = self.segment(now, start, flags);
-        if let Some(urgent) = self.tx.urgent.filter(|u| *u > start) {
+        if let Some(urgent) = self.odd.sent_urgent.filter(|u| *u > start) {
             header.flags |= Flags::URG;
             header.urgent = (urgent - start).min(65_535) as u16;
         }
         let out = SegmentOut { header, payload, gso_size: None };
         if out.payload_len() > 0 {
             self.total.data_segs_out += 1;
-            self.total.bytes_sent += out.payload_len() as u64;
             // An acknowledgement may wait for the next answer, too.
-            if now.since(self.ack.last_data) < self.ack.ato.get() {
+            if now.since(self.ack.last_data) < self.ack.ato() {
                 self.ack.pingpong = true;
             }
         }
@@ -183,16 +182,18 @@ impl Connection {
         let memo = self.stamp_transmission(now);
         self.tx.board.resent(start, end, now, memo);
         self.pace(now, end - start);
-        self.tx.reduction.out += end - start;
+        let stamp = self.timestamp(now);
+        if let Some(repair) = self.tx.repair.changed() {
+            repair.reduction.out += end - start;
+            if let Some(u) = &mut repair.undo {
+                *u.resent.get_or_insert(0) += end - start;
+                u.stamp.get_or_insert(stamp);
+            }
+        }
         let bytes = out.payload_len() as u64;
         self.stats.rare.retrans_segs += 1;
         self.total.repairs.retrans += 1;
         self.total.repairs.bytes_retrans += bytes;
-        let stamp = self.timestamp(now);
-        if let Some(u) = &mut self.tx.undo {
-            *u.resent.get_or_insert(0) += end - start;
-            u.stamp.get_or_insert(stamp);
-        }
         self.tx.last_sent = now;
         if self.deadlines.rto.is_none() {
             self.rearm_rto(now);
@@ -202,12 +203,12 @@ impl Connection {
 
     fn next_lost_segment(&mut self, now: Instant) -> Option<SegmentOut> {
         let (start, end) = self.tx.board.next_lost()?;
-        let end = end.min(start + self.tx.mss - self.ecn_option_len());
+        let end = end.min(start + self.tx.win.mss - self.ecn_option_len());
         // The peer may have shrunk its window; what is oldest is sent all the same, as a probe.
-        let fits = end <= self.tx.una + self.tx.wnd || start == self.tx.una;
+        let fits = end <= self.tx.una + self.tx.wnd() || start == self.tx.una;
         let room = self.in_flight() + (end - start) <= self.tx.win.cwnd;
         // While it is not known whether a time-out was spurious, only what it sent itself goes again.
-        let unsure = self.tx.frto && self.tx.nxt > self.tx.high;
+        let unsure = self.tx.repair.frto && self.tx.nxt > self.tx.repair.high;
         if !fits || unsure && !self.tx.force_lost || !(self.tx.force_lost || room && self.pacing_lets(now)) {
             return None;
         }
@@ -230,7 +231,7 @@ impl Connection {
             return;
         }
         self.tx.cc.on_idle(now);
-        let restart = (INITIAL_WINDOW * self.tx.mss).min(self.tx.win.cwnd);
+        let restart = (INITIAL_WINDOW * self.tx.win.mss).min(self.tx.win.cwnd);
         let mut left = idle;
         while left > rto && self.tx.win.cwnd > restart {
             self.tx.win.cwnd = (self.tx.win.cwnd / 2).max(restart);
@@ -250,16 +251,16 @@ impl Connection {
         let forced = self.tx.force_new;
         let queue_end = self.tx.queue.end();
         let avail = queue_end.saturating_sub(self.tx.nxt);
-        let window = (self.tx.una + self.tx.wnd).saturating_sub(self.tx.nxt);
+        let window = (self.tx.una + self.tx.wnd()).saturating_sub(self.tx.nxt);
         let in_flight = self.in_flight();
         let mut congestion = self.tx.win.cwnd.saturating_sub(in_flight);
         if forced {
-            congestion = congestion.max(self.tx.mss);
+            congestion = congestion.max(self.tx.win.mss);
         }
-        let full = self.tx.mss.saturating_sub(self.sack_option_len() + self.ecn_option_len()).max(1);
+        let full = self.tx.win.mss.saturating_sub(self.sack_option_len() + self.ecn_option_len()).max(1);
         if avail == 0 {
             // Only the FIN is left; it needs room in the peer's window, but not in ours.
-            if window == 0 && self.tx.wnd == 0 {
+            if window == 0 && self.tx.wnd() == 0 {
                 self.arm_persist(now);
                 return None;
             }
@@ -304,7 +305,7 @@ impl Connection {
                 forced || self.small_may_go(n)
             } else {
                 // RFC 9293, section 3.8.6.2.1: half of the greatest window seen, or wait for more.
-                forced || n >= self.tx.max_wnd / 2 || (n < window && in_flight == 0)
+                forced || n >= self.tx.max_wnd() / 2 || (n < window && in_flight == 0)
             };
             if !allowed {
                 self.tx.cwnd_limited = false;
@@ -322,7 +323,7 @@ impl Connection {
     /// May a segment go that is not full and holds the last `n` bytes there are (RFC 9293, section 3.7.4, Nagle's
     /// algorithm, with Minshall's rule: only small segments are waited for)?
     fn small_may_go(&self, n: u64) -> bool {
-        if n == 0 || self.tx.fin || self.tx.urgent.is_some_and(|u| u > self.tx.nxt) {
+        if n == 0 || self.tx.fin || self.odd.sent_urgent.is_some_and(|u| u > self.tx.nxt) {
             return true;
         }
         let s = &self.cfg.settings;
@@ -347,19 +348,21 @@ impl Connection {
         let memo = self.stamp_transmission(now);
         self.tx.board.sent(start, end, now, memo);
         self.pace(now, end - start);
-        self.tx.reduction.out += end - start;
+        if let Some(repair) = self.tx.repair.changed() {
+            repair.reduction.out += end - start;
+        }
         self.tx.nxt = end;
         let payload = out.payload_len() as u64;
-        if payload % self.tx.mss != 0 {
+        if payload % self.tx.win.mss != 0 {
             self.tx.small = end;
         }
-        if was_empty {
+        // Before our SYN is acknowledged, that counts from when it was sent.
+        if was_empty && self.tx.una > BASE {
             self.tx.progress_at = now;
         }
         self.tx.last_sent = now;
         self.tx.force_new = false;
         self.deadlines.persist = None;
-        self.tx.max_in_flight = self.tx.max_in_flight.max(self.tx.board.in_flight());
         if self.deadlines.rto.is_none() {
             self.rearm_rto(now);
         } else {

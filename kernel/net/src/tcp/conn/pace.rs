@@ -3,7 +3,7 @@
 
 use super::{Connection, Recovery};
 use crate::tcp::cong::{CaState, Sample, Start};
-use crate::tcp::rare::Nanos;
+use crate::tcp::rare::{Beginning, Nanos, Rare};
 use crate::tcp::rate::{per_second, SendStamp};
 use crate::tcp::scoreboard::Delivered;
 use core::time::Duration;
@@ -25,7 +25,7 @@ pub(super) struct Pace {
     next: Instant,
     /// So late was the deadline seen, and so much is still to be made up for. A thread of a program is woken late where a kernel's timer
     /// is not; without this the rate that is measured would become what the host's scheduler lets through.
-    late: Duration,
+    late_nanos: u32,
 }
 
 /// What holds the sender back.
@@ -43,13 +43,23 @@ pub(super) enum Limit {
 }
 
 /// How long each of that lasted.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Chrono {
     now: Limit,
     since: Instant,
     busy: Nanos,
+    held_back: Rare<HeldBack>,
+}
+
+/// How long somebody else was the limit.
+#[derive(Clone, Debug)]
+pub(super) struct HeldBack {
     peer_window: Nanos,
     send_buffer: Nanos,
+}
+
+impl Beginning for HeldBack {
+    const BEGINNING: &'static Self = &Self { peer_window: Nanos::ZERO, send_buffer: Nanos::ZERO };
 }
 
 impl Chrono {
@@ -61,17 +71,19 @@ impl Chrono {
         match self.now {
             Limit::Idle => {}
             Limit::Busy => self.busy += time,
-            Limit::PeerWindow => self.peer_window += time,
-            Limit::SendBuffer => self.send_buffer += time,
+            Limit::PeerWindow => self.held_back.peer_window += time,
+            Limit::SendBuffer => self.held_back.send_buffer += time,
         }
         self.now = to;
         self.since = now;
     }
 
     /// Time busy in all, limited by the peer's window, limited by our buffer.
-    pub(super) fn times(mut self, now: Instant) -> (Duration, Duration, Duration) {
-        self.switch(Limit::Idle, now);
-        let (busy, peer_window, send_buffer) = (self.busy.get(), self.peer_window.get(), self.send_buffer.get());
+    pub(super) fn times(&self, now: Instant) -> (Duration, Duration, Duration) {
+        let at_it = |limit| if self.now == limit { now.since(self.since) } else { Duration::ZERO };
+        let busy = self.busy.get() + at_it(Limit::Busy);
+        let peer_window = self.held_back.peer_window.get() + at_it(Limit::PeerWindow);
+        let send_buffer = self.held_back.send_buffer.get() + at_it(Limit::SendBuffer);
         (busy + peer_window + send_buffer, peer_window, send_buffer)
     }
 }
@@ -112,7 +124,7 @@ impl Connection {
 
     /// The deadline of pacing has passed.
     pub(super) fn pace_fired(&mut self, now: Instant) {
-        self.tx.pace.late = now.since(self.tx.pace.next).min(MOST_LATE);
+        self.tx.pace.late_nanos = now.since(self.tx.pace.next).min(MOST_LATE).subsec_nanos();
     }
 
     /// So many bytes may go in one burst, if segments are paced.
@@ -125,7 +137,7 @@ impl Connection {
         if let Some(more) = u32::try_from(shift).ok().and_then(|s| BURST_RTT_BYTES.checked_shr(s)) {
             bytes += more;
         }
-        Some(bytes.max(u64::from(t.min_tso_segs) * self.tx.mss))
+        Some(bytes.max(u64::from(t.min_tso_segs) * self.tx.win.mss))
     }
 
     /// `bytes` go now: when the next may.
@@ -140,8 +152,8 @@ impl Connection {
                 // Whoever came late may make up for it, by half at most; for what the host was late, by all of it.
                 let late = u64::try_from(now.since(before).as_nanos()).unwrap_or(u64::MAX);
                 let whole = Duration::from_nanos(time);
-                let owed = self.tx.pace.late.min(whole);
-                self.tx.pace.late -= owed;
+                let owed = Duration::from_nanos(self.tx.pace.late_nanos.into()).min(whole);
+                self.tx.pace.late_nanos -= owed.subsec_nanos();
                 next += whole - owed.max(Duration::from_nanos(late.min(time / 2)));
             }
         }
@@ -154,14 +166,14 @@ impl Connection {
             let limited = self.tx.rate.is_app_limited();
             self.tx.cc.on_transmit_after_idle(&mut self.tx.win, now, limited);
         }
-        self.tx.rate.stamp(now, self.tx.board.is_empty())
+        self.tx.rate.stamp(now, self.tx.board.delivery_times())
     }
 
     /// Is there less to send than would be let? Then what is measured says nothing of the path.
     pub(super) fn check_app_limited(&mut self) {
         let in_flight = self.in_flight();
         // What is lost and not sent again yet would go first.
-        let all_sent = self.unsent() < self.tx.mss && self.tx.board.lost_bytes() == 0;
+        let all_sent = self.unsent() < self.tx.win.mss && self.tx.board.lost_bytes() == 0;
         if all_sent && in_flight < self.tx.win.cwnd && self.is_synchronised() {
             self.tx.rate.limited_by_app(in_flight);
         }
@@ -186,7 +198,7 @@ impl Connection {
             paced_until: self.tx.pace.next,
             max_rate: self.cfg.settings.max_pacing_rate,
             state: match self.tx.recovery {
-                Recovery::Open if self.tx.board.has_sacks() || self.tx.dup_acks > 0 => CaState::Disorder,
+                Recovery::Open if self.tx.board.has_sacks() || self.tx.repair.dup_acks > 0 => CaState::Disorder,
                 Recovery::Open => CaState::Open,
                 Recovery::Cwr => CaState::Cwr,
                 Recovery::Fast => CaState::Recovery,
@@ -199,6 +211,7 @@ impl Connection {
     pub(super) fn sample_rate(&mut self, now: Instant, d: &Delivered, prior_in_flight: u64, prior_lost: u64) {
         let min_rtt = self.rtt.min().unwrap_or_default();
         let measured = self.tx.rate.sample(now, d.moved, d.newest, min_rtt);
+        self.tx.board.note_delivery(now, d.moved > 0, d.newest);
         if !self.tx.cc.controls() {
             return;
         }
@@ -209,7 +222,7 @@ impl Connection {
             s.app_limited = m.app_limited;
         }
         s.rtt = d.rtt.filter(|_| !d.retransmitted);
-        s.delayed = d.bytes < self.tx.mss && s.prior_delivered + d.moved == s.delivered;
+        s.delayed = d.bytes < self.tx.win.mss && s.prior_delivered + d.moved == s.delivered;
         s.acked = d.moved;
         s.losses = s.lost.saturating_sub(prior_lost);
         s.prior_in_flight = prior_in_flight;
@@ -236,7 +249,7 @@ impl Connection {
     pub(super) fn note_limit(&mut self, now: Instant) {
         let limit = if self.tx.board.is_empty() && !self.has_unsent() {
             Limit::Idle
-        } else if self.has_unsent() && self.tx.nxt + self.tx.mss > self.tx.una + self.tx.wnd {
+        } else if self.has_unsent() && self.tx.nxt + self.tx.win.mss > self.tx.una + self.tx.wnd() {
             Limit::PeerWindow
         } else if !self.has_unsent() && self.tx.no_room {
             Limit::SendBuffer

@@ -4,6 +4,7 @@
 use super::{Connection, Event, DELACK_MAX, DELACK_MIN, INITIAL_WINDOW, QUICK_ACKS};
 use crate::tcp::segment::{Options, Segment};
 use bytes::Bytes;
+use core::num::NonZeroU64;
 use core::time::Duration;
 use lkl_ops::Instant;
 
@@ -40,7 +41,7 @@ impl Connection {
             return;
         }
         if fin {
-            self.rx.fin = Some(end);
+            self.rx.fin = NonZeroU64::new(end);
         }
         let had_hole = !self.rx.ooo.is_empty();
         if seq > self.rx.nxt {
@@ -62,7 +63,7 @@ impl Connection {
             self.note_arrival(now, n);
             self.measure_by_window(now);
         }
-        if self.rx.fin == Some(self.rx.nxt) {
+        if self.rx.fin.is_some_and(|fin| fin.get() == self.rx.nxt) {
             self.on_fin(now);
             return;
         }
@@ -76,7 +77,6 @@ impl Connection {
 
     fn take_data(&mut self, data: Bytes) {
         self.rx.nxt += data.len() as u64;
-        self.rx.bytes += data.len() as u64;
         if self.rx.shutdown && self.orphan {
             return;
         }
@@ -87,14 +87,14 @@ impl Connection {
     pub(super) fn note_duplicate(&mut self, l: u64, r: u64) {
         if self.sack && self.cfg.tunables.dsack && l < r {
             self.stats.rare.dsack_old_sent += 1;
-            self.ack.dsack = Some(Box::new((l, r)));
+            self.odd.dsack = Some((l, r));
         }
     }
 
     pub(super) fn enter_quick_ack(&mut self) {
         self.ack.quick = QUICK_ACKS;
         self.ack.pingpong = false;
-        self.ack.ato = DELACK_MIN.into();
+        self.ack.set_ato(DELACK_MIN);
     }
 
     /// Learns the peer's segment size and rhythm.
@@ -105,16 +105,16 @@ impl Connection {
         } else {
             self.ack.short = true;
         }
-        if self.ack.ato.is_zero() {
-            let window = (self.rx.edge.saturating_sub(self.rx.nxt) / (2 * u64::from(self.ack.mss.max(1)))) as u32;
-            self.ack.quick = self.ack.quick.max(window.clamp(2, QUICK_ACKS));
-            self.ack.ato = DELACK_MIN.into();
+        if self.ack.ato == 0 {
+            let window = self.rx.edge.saturating_sub(self.rx.nxt) / (2 * u64::from(self.ack.mss.max(1)));
+            self.ack.quick = self.ack.quick.max(window.clamp(2, QUICK_ACKS.into()) as u8);
+            self.ack.set_ato(DELACK_MIN);
         } else {
             let gap = now.since(self.ack.last_data);
             if gap <= DELACK_MIN / 2 {
-                self.ack.ato = (self.ack.ato.get() / 2 + DELACK_MIN / 2).into();
-            } else if gap < self.ack.ato.get() {
-                self.ack.ato = (self.ack.ato.get() / 2 + gap).min(self.rtt.rto()).into();
+                self.ack.set_ato(self.ack.ato() / 2 + DELACK_MIN / 2);
+            } else if gap < self.ack.ato() {
+                self.ack.set_ato((self.ack.ato() / 2 + gap).min(self.rtt.rto()));
             } else if gap > self.rtt.rto() {
                 // The sender was idle long enough to begin slowly again.
                 self.ack.quick = self.ack.quick.max(QUICK_ACKS);
@@ -139,7 +139,7 @@ impl Connection {
                 Some(srtt) if self.ack.pingpong => srtt.clamp(DELACK_MIN, DELACK_MAX),
                 _ => DELACK_MAX,
             };
-            let wait = self.ack.ato.get().clamp(DELACK_MIN, most).min(self.cfg.settings.delack_max);
+            let wait = self.ack.ato().clamp(DELACK_MIN, most).min(self.cfg.settings.delack_max);
             self.deadlines.delack = Some(now + wait);
         }
     }
@@ -210,9 +210,10 @@ impl Connection {
             let _ = options.sack.try_push((space.wire(l), space.wire(r)));
         };
         let mut used = 0;
-        if let Some(d) = self.ack.dsack.take() {
-            put(*d);
+        if let Some(d) = self.odd.changed().and_then(|o| o.dsack.take()) {
+            put(d);
             used = 1;
+            self.odd.settle();
         }
         if !self.rx.ooo.is_empty() {
             for block in self.rx.ooo.blocks(room - used) {
@@ -223,7 +224,7 @@ impl Connection {
 
     /// Bytes that SACK blocks will take from the next segment.
     pub(super) fn sack_option_len(&self) -> u64 {
-        if !self.sack || (self.ack.dsack.is_none() && self.rx.ooo.is_empty()) {
+        if !self.sack || (self.odd.dsack.is_none() && self.rx.ooo.is_empty()) {
             return 0;
         }
         // As many as there may be; a data segment is then a few bytes short of full.
@@ -237,7 +238,7 @@ impl Connection {
     /// Dynamic right sizing begins: so much the peer may send in its first round trip.
     pub(super) fn start_right_sizing(&mut self, now: Instant) {
         let window = self.rx.edge.saturating_sub(self.rx.nxt);
-        self.rx.space_max = window.min(INITIAL_WINDOW * u64::from(self.cfg.advertised_mss));
+        self.rx.space_max = window.min(INITIAL_WINDOW * u64::from(self.cfg.advertised_mss)) as u32;
         self.rx.space_at = now;
     }
 
@@ -287,7 +288,7 @@ impl Connection {
     /// Lets the receive buffer grow so that the sender can double what the program has read in one round trip (dynamic right
     /// sizing, `net.ipv4.tcp_moderate_rcvbuf`).
     fn tune_after_read(&mut self, now: Instant, copied: u64) {
-        self.rx.space_copied += copied;
+        self.rx.space_copied = self.rx.space_copied.saturating_add(u32::try_from(copied).unwrap_or(u32::MAX));
         let Some(rtt) = self.receiver_rtt() else { return };
         if now.since(self.rx.space_at) < rtt {
             return;
@@ -304,7 +305,7 @@ impl Connection {
         }
         // What waits for something that is missing takes room, too.
         let waiting = self.rx.ooo.end().map_or(0, |end| end.saturating_sub(self.rx.nxt));
-        let wanted = (2 * (2 * read + waiting)).min(u64::from(self.cfg.tunables.rcvbuf_max)) as u32;
+        let wanted = (2 * (2 * u64::from(read) + waiting)).min(u64::from(self.cfg.tunables.rcvbuf_max)) as u32;
         if wanted > self.rcvbuf {
             self.rcvbuf = wanted;
             self.events |= Event::BUFFERS;

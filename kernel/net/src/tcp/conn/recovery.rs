@@ -4,6 +4,7 @@
 
 use super::{Connection, Recovery, Reduction, Undo};
 use crate::tcp::cong::{Acked, Window};
+use crate::tcp::rare::Rare;
 use crate::tcp::scoreboard::Delivered;
 use crate::tcp::seq::seq_before;
 use lkl_ops::Instant;
@@ -21,6 +22,8 @@ pub(super) struct News {
     pub(super) ece: bool,
     /// Bytes in flight when it came.
     pub(super) in_flight: u64,
+    /// The most that was in flight in the round trip that it is of.
+    pub(super) most_in_flight: u64,
     /// Bytes ever lost when it came.
     pub(super) lost: u64,
 }
@@ -28,13 +31,13 @@ pub(super) struct News {
 impl Connection {
     /// The peer got `l..r` twice: a retransmission was not needed.
     pub(super) fn on_duplicate_report(&mut self, now: Instant, l: u64, r: u64) {
-        if self.tx.tlp.is_some_and(|t| r == t.end) {
+        if self.tx.repair.tlp.is_some_and(|t| r == t.end) {
             // It was the probe (RFC 8985, section 7.4.2): nothing had been lost.
-            self.tx.tlp = None;
+            self.tx.repair.tlp = None;
             return;
         }
         self.tx.board.note_spurious(self.tx.una, self.tx.nxt);
-        if let Some(u) = &mut self.tx.undo {
+        if let Some(u) = self.tx.repair.changed().and_then(|r| r.undo.as_mut()) {
             if let Some(resent) = &mut u.resent {
                 *resent = resent.saturating_sub(r - l);
                 if *resent == 0 {
@@ -45,7 +48,7 @@ impl Connection {
     }
 
     fn undo_loss(&mut self, now: Instant) {
-        let Some(u) = self.tx.undo.take() else { return };
+        let Some(u) = self.tx.repair.changed().and_then(|r| r.undo.take()) else { return };
         if self.tx.recovery == Recovery::Timeout {
             self.stats.rare.loss_undo += 1;
         } else {
@@ -59,8 +62,8 @@ impl Connection {
         self.tx.cc.on_undo(&mut self.tx.win, &sample);
         self.tx.recovery = Recovery::Open;
         self.tx.retries = 0;
-        self.tx.frto = false;
-        self.tx.prefer_new = false;
+        self.tx.repair.frto = false;
+        self.tx.repair.prefer_new = false;
         self.tx.board.nothing_lost();
         self.tx.force_lost = false;
     }
@@ -69,7 +72,7 @@ impl Connection {
     pub(super) fn after_ack(&mut self, now: Instant, d: Delivered, news: News) {
         let News { progress, .. } = news;
         // RFC 3522, section 3.2: the first transmission is what was acknowledged.
-        let stamp = self.tx.undo.as_ref().and_then(|u| u.stamp);
+        let stamp = self.tx.repair.undo.and_then(|u| u.stamp);
         if let (true, Some(echo), Some(stamp)) = (progress, news.echo, stamp) {
             if self.tx.recovery != Recovery::Open && d.retransmitted && echo != 0 && seq_before(echo, stamp) {
                 self.tx.board.note_spurious(self.tx.una, self.tx.nxt);
@@ -77,29 +80,29 @@ impl Connection {
             }
         }
         let limited =
-            self.tx.cwnd_limited || (self.tx.win.in_slow_start() && self.tx.win.cwnd < 2 * self.tx.max_in_flight);
+            self.tx.cwnd_limited || (self.tx.win.in_slow_start() && self.tx.win.cwnd < 2 * news.most_in_flight);
         self.check_probe_repair(now, &d, news);
         self.check_mtu_probe(now);
-        if self.tx.recovery == Recovery::Timeout && self.tx.frto {
+        if self.tx.recovery == Recovery::Timeout && self.tx.repair.frto {
             self.check_spurious_timeout(now, &d, news);
         }
         // After a mark something is to be acknowledged that went with the news of it (RFC 3168, section 6.1.2).
-        let end = self.tx.high + u64::from(self.tx.recovery == Recovery::Cwr);
+        let end = self.tx.repair.high + u64::from(self.tx.recovery == Recovery::Cwr);
         if self.tx.recovery != Recovery::Open && self.tx.una >= end {
             self.leave_recovery();
         }
-        if self.tx.una >= self.tx.round_end {
+        if self.tx.board.ends_round(self.tx.una, self.tx.nxt) {
             self.tx.round = self.tx.round.wrapping_add(1);
-            self.tx.round_end = self.tx.nxt;
-            self.tx.max_in_flight = self.tx.board.in_flight();
         }
         self.detect_loss(now, progress, &d);
         if news.ece {
             // The accurate form has counted them.
-            self.ecn.delivered_ce += if self.ecn.accurate.is_some() { 0 } else { d.moved };
+            if self.ecn.accurate.is_none() {
+                self.total.repairs.delivered_ce += d.moved;
+            }
             if self.tx.recovery == Recovery::Open {
                 self.enter_cwr(now);
-                self.tx.reduction.flight += d.bytes;
+                self.tx.repair.reduction.flight += d.bytes;
                 self.reduce_window(d.moved, progress);
             }
         }
@@ -125,57 +128,57 @@ impl Connection {
 
     /// RFC 8985, section 7.4.2: did a tail loss probe repair a loss? Then the window has to come down as for any other.
     fn check_probe_repair(&mut self, now: Instant, d: &Delivered, news: News) {
-        let Some(probe) = self.tx.tlp else { return };
+        let Some(probe) = self.tx.repair.tlp else { return };
         if self.tx.una < probe.end {
             return;
         }
         if !probe.retransmission {
-            self.tx.tlp = None;
+            self.tx.repair.tlp = None;
         } else if self.tx.una > probe.end {
             // What came after the probe is acknowledged, and nothing told of a duplicate: the original was lost.
-            self.tx.tlp = None;
+            self.tx.repair.tlp = None;
             self.stats.rare.loss_probe_recovery += 1;
             if self.tx.recovery == Recovery::Open {
                 self.tx.win.ssthresh = self.tx.cc.on_loss(&self.tx.win, now);
                 if !self.tx.cc.controls() {
-                    self.tx.win.cwnd = self.tx.win.ssthresh.max(self.tx.mss);
+                    self.tx.win.cwnd = self.tx.win.ssthresh.max(self.tx.win.mss);
                 }
                 self.ecn.queue_cwr();
             }
         } else if news.bare && !news.progress && d.bytes == 0 {
             // Both came: the original was only late.
-            self.tx.tlp = None;
+            self.tx.repair.tlp = None;
         }
     }
 
     /// F-RTO (RFC 5682, section 3.1, as Linux has it): after a time-out, acknowledgements of what was never sent again
     /// say that it was spurious.
     fn check_spurious_timeout(&mut self, now: Instant, d: &Delivered, news: News) {
-        if d.lowest_original.is_some_and(|end| end <= self.tx.high) {
+        if d.lowest_original.is_some_and(|end| end <= self.tx.repair.high) {
             self.stats.rare.spurious_rtos += 1;
             self.undo_loss(now);
             return;
         }
-        let recovered = self.tx.una >= self.tx.high;
-        if self.tx.nxt > self.tx.high {
+        let recovered = self.tx.una >= self.tx.repair.high;
+        if self.tx.nxt > self.tx.repair.high {
             // Step 3a: new data went, and what comes is about what is missing. The loss was real.
             if (news.bare || d.bytes > 0) && !news.progress {
-                self.tx.frto = false;
+                self.tx.repair.frto = false;
             }
         } else if news.progress && !recovered {
             // Step 2b: new data goes before what was marked as lost.
-            self.tx.high = self.tx.nxt;
-            let may_go = self.has_unsent() && self.tx.una + self.tx.wnd > self.tx.nxt;
-            self.tx.frto = may_go;
-            self.tx.prefer_new = may_go;
+            self.tx.repair.high = self.tx.nxt;
+            let may_go = self.has_unsent() && self.tx.una + self.tx.wnd() > self.tx.nxt;
+            self.tx.repair.frto = may_go;
+            self.tx.repair.prefer_new = may_go;
         }
     }
 
     /// A mark of congestion came (RFC 3168, section 6.1.2): the window comes down once in a round trip, as for a loss.
     fn enter_cwr(&mut self, now: Instant) {
         self.tx.recovery = Recovery::Cwr;
-        self.tx.high = self.tx.nxt;
-        self.tx.undo = None;
+        self.tx.repair.high = self.tx.nxt;
+        self.tx.repair.undo = None;
         self.begin_reduction(now);
     }
 
@@ -183,14 +186,14 @@ impl Connection {
     fn begin_reduction(&mut self, now: Instant) {
         self.tx.win.ssthresh = self.tx.cc.on_loss(&self.tx.win, now);
         let flight = self.tx.board.in_flight() + self.tx.board.lost_bytes();
-        self.tx.reduction = Reduction { flight, ..Reduction::default() };
-        self.tx.tlp = None;
+        self.tx.repair.reduction = Reduction { flight, ..Reduction::default() };
+        self.tx.repair.tlp = None;
         self.ecn.queue_cwr();
     }
 
     /// Looks for losses; begins a recovery if there are any.
     pub(super) fn detect_loss(&mut self, now: Instant, progress: bool, d: &Delivered) {
-        let mss = self.tx.mss;
+        let mss = self.tx.win.mss;
         let reducing = matches!(self.tx.recovery, Recovery::Cwr | Recovery::Fast);
         let recovering = matches!(self.tx.recovery, Recovery::Fast | Recovery::Timeout);
         let mut marked = 0;
@@ -201,14 +204,14 @@ impl Connection {
             marked = n;
             self.deadlines.reorder = again;
         } else if !recovering {
-            let enough = self.tx.dup_acks >= u64::from(self.cfg.tunables.reordering);
-            if enough && self.tx.una > self.tx.high {
+            let enough = self.tx.repair.dup_acks >= u64::from(self.cfg.tunables.reordering);
+            if enough && self.tx.una > self.tx.repair.high {
                 marked = self.tx.board.mark_first(mss);
-            } else if enough && self.tx.high <= self.tx.una {
+            } else if enough && self.tx.repair.high <= self.tx.una {
                 // RFC 6582, section 4.1, is met by the first test; before any loss `high` is where sending began.
                 marked = self.tx.board.mark_first(mss);
             }
-        } else if progress && self.tx.recovery == Recovery::Fast && self.tx.una < self.tx.high {
+        } else if progress && self.tx.recovery == Recovery::Fast && self.tx.una < self.tx.repair.high {
             // A partial acknowledgement (RFC 6582, section 3.2, step 3).
             marked = self.tx.board.mark_first(mss);
             self.tx.force_lost |= marked > 0;
@@ -219,7 +222,7 @@ impl Connection {
         if marked > 0 && !recovering {
             self.enter_recovery(now);
             if !reducing {
-                self.tx.reduction.flight += d.bytes;
+                self.tx.repair.reduction.flight += d.bytes;
             }
         }
         if matches!(self.tx.recovery, Recovery::Cwr | Recovery::Fast) && (marked > 0 || d.moved > 0) {
@@ -238,7 +241,7 @@ impl Connection {
         }
         let in_flight = self.in_flight();
         let Window { ssthresh, mss, .. } = self.tx.win;
-        let r = &mut self.tx.reduction;
+        let r = &mut self.tx.repair.reduction;
         r.delivered += moved;
         let mut may_go = if in_flight > ssthresh {
             let share = u128::from(r.delivered) * u128::from(ssthresh);
@@ -257,7 +260,7 @@ impl Connection {
 
     fn enter_recovery(&mut self, now: Instant) {
         if self.tx.recovery != Recovery::Cwr {
-            self.tx.high = self.tx.nxt;
+            self.tx.repair.high = self.tx.nxt;
             self.remember_window();
             self.begin_reduction(now);
         }
@@ -275,24 +278,33 @@ impl Connection {
     /// Keeps what an undo needs.
     pub(super) fn remember_window(&mut self) {
         let Window { cwnd, ssthresh, .. } = self.tx.win;
-        self.tx.undo = Some(Box::new(Undo { cwnd, ssthresh, resent: None, stamp: None }));
+        self.tx.repair.undo = Some(Undo { cwnd, ssthresh, resent: None, stamp: None });
     }
 
     fn leave_recovery(&mut self) {
         if matches!(self.tx.recovery, Recovery::Cwr | Recovery::Fast) && !self.tx.cc.controls() {
-            self.tx.win.cwnd = self.tx.win.ssthresh.max(self.tx.mss);
+            self.tx.win.cwnd = self.tx.win.ssthresh.max(self.tx.win.mss);
         }
         self.tx.recovery = Recovery::Open;
-        self.tx.dup_acks = 0;
+        self.tx.repair.dup_acks = 0;
         self.tx.force_lost = false;
-        self.tx.frto = false;
-        self.tx.prefer_new = false;
+        self.tx.repair.frto = false;
+        self.tx.repair.prefer_new = false;
         self.tx.board.recovered();
+    }
+
+    /// All is acknowledged: gives back what only a repair needs.
+    pub(super) fn forget_repair(&mut self) {
+        let (una, open) = (self.tx.una, self.tx.recovery == Recovery::Open);
+        let Some(r) = self.tx.repair.changed() else { return };
+        if open && r.undo.is_none() && r.tlp.is_none() && r.dup_acks == 0 && r.high <= una {
+            self.tx.repair = Rare::default();
+        }
     }
 
     /// Bytes that may be in the network (RFC 6675's pipe).
     pub(super) fn in_flight(&self) -> u64 {
-        let dup = if self.sack { 0 } else { self.tx.dup_acks * self.tx.mss };
+        let dup = if self.sack { 0 } else { self.tx.repair.dup_acks * self.tx.win.mss };
         self.tx.board.in_flight().saturating_sub(dup)
     }
 }

@@ -13,7 +13,7 @@ use lkl_ops::Instant;
 /// A stream is thin with fewer segments than these in flight; so often its time-out is not doubled
 /// (`net.ipv4.tcp_thin_linear_timeouts`).
 const THIN_SEGMENTS: u64 = 4;
-const THIN_RETRIES: u32 = 6;
+const THIN_RETRIES: u8 = 6;
 
 impl Connection {
     /// When [`Connection::on_timer`] wants to be called at the latest.
@@ -31,7 +31,7 @@ impl Connection {
         let due = |d: &mut Option<Instant>| d.take_if(|at| *at <= now).is_some();
         if due(&mut self.deadlines.delack) && self.ack.pending {
             // The guess was too short: the program answers later than that.
-            self.ack.ato = self.ack.ato.get().saturating_mul(2).min(DELACK_MAX).into();
+            self.ack.set_ato(self.ack.ato().saturating_mul(2).min(DELACK_MAX));
             self.ack.pingpong = false;
             self.ack.now = true;
             self.stats.delayed_acks += 1;
@@ -71,6 +71,7 @@ impl Connection {
             self.deadlines.rto = None;
             self.deadlines.probe = None;
             self.deadlines.reorder = None;
+            self.forget_repair();
             return;
         }
         let rto = now + self.rtt.rto();
@@ -83,12 +84,12 @@ impl Connection {
         self.deadlines.probe = None;
         let calm = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr);
         let quiet = self.sack && calm && !self.tx.board.has_sacks() && self.cfg.tunables.tail_loss_probes;
-        if !quiet || self.tx.tlp.is_some() || self.tx.retries > 0 || !self.is_synchronised() {
+        if !quiet || self.tx.repair.tlp.is_some() || self.tx.retries > 0 || !self.is_synchronised() {
             return;
         }
         let Some(srtt) = self.rtt.srtt() else { return };
         let mut wait = srtt * 2;
-        wait += if self.tx.board.in_flight() <= self.tx.mss {
+        wait += if self.tx.board.in_flight() <= self.tx.win.mss {
             // The acknowledgement of a single segment may be delayed.
             DELACK_MAX
         } else {
@@ -105,8 +106,8 @@ impl Connection {
             return;
         }
         self.stats.rare.loss_probes += 1;
-        let new = self.unsent() > 0 && self.tx.wnd > self.tx.nxt - self.tx.una;
-        self.tx.tlp = Some(Tlp { end: self.tx.nxt, retransmission: !new });
+        let new = self.unsent() > 0 && self.tx.wnd() > self.tx.nxt - self.tx.una;
+        self.tx.repair.tlp = Some(Tlp { end: self.tx.nxt, retransmission: !new });
         if new {
             self.tx.force_new = true;
         } else {
@@ -166,7 +167,7 @@ impl Connection {
 
     /// RFC 6298, section 5.4 to 5.6; RFC 5681, section 3.1.
     fn retransmission_timeout(&mut self, now: Instant) {
-        if self.given_up(now, self.tx.retries) {
+        if self.given_up(now, self.tx.retries.into()) {
             self.time_out();
             return;
         }
@@ -180,9 +181,9 @@ impl Connection {
         }
         let syn = self.fast.passive && self.tx.una == BASE;
         if syn || matches!(self.state, State::SynSent | State::SynReceived) {
-            self.tx.retries += 1;
+            self.tx.retries = self.tx.retries.saturating_add(1);
             // A SYN goes again some times before the time is doubled.
-            if self.state != State::SynSent || self.tx.retries > self.cfg.tunables.syn_linear_timeouts {
+            if self.state != State::SynSent || u32::from(self.tx.retries) > self.cfg.tunables.syn_linear_timeouts {
                 self.rtt.back_off();
             }
             self.pending.syn = true;
@@ -197,14 +198,14 @@ impl Connection {
         self.stats.rare.timeouts += 1;
         // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
         let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
-        self.tx.frto = self.cfg.tunables.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
-        if self.tx.retries >= self.cfg.tunables.retries1 {
+        self.tx.repair.frto = self.cfg.tunables.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
+        if u32::from(self.tx.retries) >= self.cfg.tunables.retries1 {
             self.on_black_hole(now);
         }
-        self.tx.prefer_new = false;
+        self.tx.repair.prefer_new = false;
         self.ecn.queue_cwr();
         // A recovery that was under way has set it already; its window says nothing of the path.
-        if self.tx.recovery == Recovery::Open || self.tx.high <= self.tx.una {
+        if self.tx.recovery == Recovery::Open || self.tx.repair.high <= self.tx.una {
             if self.tx.recovery == Recovery::Open {
                 self.remember_window();
             }
@@ -213,17 +214,17 @@ impl Connection {
         self.tx.board.mark_all(self.tx.una);
         let sample = self.blank_sample(now);
         self.tx.cc.on_timeout(&self.tx.win, &sample);
-        self.tx.win.cwnd = self.tx.mss;
+        self.tx.win.cwnd = self.tx.win.mss;
         self.tx.recovery = Recovery::Timeout;
-        self.tx.high = self.tx.nxt;
-        self.tx.dup_acks = 0;
-        self.tx.tlp = None;
-        self.tx.retries += 1;
+        self.tx.repair.high = self.tx.nxt;
+        self.tx.repair.dup_acks = 0;
+        self.tx.repair.tlp = None;
+        self.tx.retries = self.tx.retries.saturating_add(1);
         self.tx.force_lost = true;
         // Of a stream that sends little at a time, it is not doubled at first.
         let thin = self.cfg.settings.thin_linear_timeouts || self.cfg.tunables.thin_linear_timeouts;
         let thin = thin && self.state == State::Established && self.tx.retries <= THIN_RETRIES;
-        if thin && self.tx.nxt - self.tx.una < THIN_SEGMENTS * self.tx.mss {
+        if thin && self.tx.nxt - self.tx.una < THIN_SEGMENTS * self.tx.win.mss {
             self.rtt.reset_backoff();
         } else {
             self.rtt.back_off();
@@ -250,18 +251,18 @@ impl Connection {
         if !self.tx.board.is_empty() || !self.has_unsent() {
             return;
         }
-        if self.tx.wnd > self.tx.nxt - self.tx.una {
+        if self.tx.wnd() > self.tx.nxt - self.tx.una {
             // It was held back (cork, a window smaller than a segment), and for long enough.
             self.tx.force_new = true;
             return;
         }
         // As long as the peer answers, `probes` is zero: it may keep its window shut for ever.
-        if self.given_up(now, self.tx.probes) {
+        if self.given_up(now, self.tx.probes.into()) {
             self.time_out();
             return;
         }
-        self.tx.probes += 1;
-        self.tx.probe_backoff += 1;
+        self.tx.probes = self.tx.probes.saturating_add(1);
+        self.tx.probe_backoff = self.tx.probe_backoff.saturating_add(1);
         self.pending.probe = true;
         self.arm_persist(now);
     }
@@ -289,14 +290,14 @@ impl Connection {
             return;
         }
         let tried_long = !s.user_timeout.is_zero() && self.keep_probes > 0 && now.since(heard) >= s.user_timeout;
-        if tried_long || (s.user_timeout.is_zero() && self.keep_probes >= s.keep_count(t)) {
+        if tried_long || (s.user_timeout.is_zero() && u32::from(self.keep_probes) >= s.keep_count(t)) {
             let error = self.soft_error.take().unwrap_or(Errno::ETIMEDOUT);
             self.die_with_reset(Some(error));
             self.events |= Event::ERROR;
             return;
         }
         self.deadlines.keepalive = Some(now + interval);
-        self.keep_probes += 1;
+        self.keep_probes = self.keep_probes.saturating_add(1);
         self.stats.rare.keepalive += 1;
         self.pending.probe = true;
     }

@@ -3,6 +3,7 @@
 use super::{Connection, Event, Urgent};
 use crate::tcp::config::{Settings, Tunables};
 use crate::tcp::cong;
+use crate::tcp::rare::Fault;
 use crate::tcp::State;
 use bytes::Bytes;
 use lkl_abi::{Errno, Result};
@@ -123,7 +124,7 @@ impl Connection {
         self.tx.more = more;
         self.tx.queue.push(data);
         if urgent {
-            self.tx.urgent = Some(self.tx.queue.end());
+            self.odd.sent_urgent = Some(self.tx.queue.end());
         }
         Ok(())
     }
@@ -172,7 +173,7 @@ impl Connection {
         if s.sndbuf_locked || !may_grow {
             return;
         }
-        let window = self.tx.win.cwnd.max(super::INITIAL_WINDOW * self.tx.mss);
+        let window = self.tx.win.cwnd.max(super::INITIAL_WINDOW * self.tx.win.mss);
         // Some windows to keep it full, and the memory that goes with it.
         let wanted = (2 * self.tx.cc.sndbuf_factor() * window).min(u64::from(self.cfg.tunables.sndbuf_max)) as u32;
         if wanted > self.sndbuf {
@@ -188,14 +189,14 @@ impl Connection {
 
     /// Position of the next byte that the program reads.
     pub(super) fn read_position(&self) -> u64 {
-        crate::tcp::seq::BASE + 1 + self.rx.bytes - self.rx.queue.len() as u64
+        self.rx.data_end() - self.rx.queue.len() as u64
     }
 
     /// Bytes that can be read, up to the urgent mark (`FIONREAD`).
     pub fn readable(&self) -> usize {
         let len = self.rx.queue.len();
         let at = self.read_position();
-        match self.rx.urgent {
+        match self.odd.urgent {
             Some((urgent, what)) if what != Urgent::Coming && urgent >= at && urgent < at + len as u64 => {
                 let before = (urgent - at) as usize;
                 if before > 0 || self.cfg.settings.oob_inline {
@@ -239,7 +240,7 @@ impl Connection {
     pub fn peek(&mut self, offset: usize, max: usize, started: bool) -> Read {
         let at = self.read_position() + offset as u64;
         let mut max = max;
-        if let Some((urgent, what)) = self.rx.urgent {
+        if let Some((urgent, what)) = self.odd.urgent {
             if urgent == at && what != Urgent::Coming {
                 if started {
                     return Read::Mark;
@@ -276,19 +277,20 @@ impl Connection {
 
     fn forget_urgent(&mut self) {
         let at = self.read_position();
-        if self.rx.urgent.is_some_and(|(urgent, what)| urgent < at && what != Urgent::Coming) {
-            self.rx.urgent = None;
+        if self.odd.urgent.is_some_and(|(urgent, what)| urgent < at && what != Urgent::Coming) {
+            self.odd.urgent = None;
+            self.odd.settle();
         }
     }
 
     /// Is the read position at the urgent mark (`SIOCATMARK`)?
     pub fn at_mark(&self) -> bool {
-        self.rx.urgent.is_some_and(|(urgent, _)| urgent == self.read_position())
+        self.odd.urgent.is_some_and(|(urgent, _)| urgent == self.read_position())
     }
 
     /// Is there urgent data (`POLLPRI`)?
     pub fn has_urgent(&self) -> bool {
-        matches!(self.rx.urgent, Some((_, Urgent::Here(_))))
+        matches!(self.odd.urgent, Some((_, Urgent::Here(_))))
     }
 
     /// Reads the urgent byte (`MSG_OOB`). `None` is the end of the stream.
@@ -299,7 +301,7 @@ impl Connection {
         if self.cfg.settings.oob_inline {
             return Err(Errno::EINVAL);
         }
-        match &mut self.rx.urgent {
+        match self.odd.changed().and_then(|o| o.urgent.as_mut()) {
             None => Err(Errno::EINVAL),
             Some((_, Urgent::Taken)) => Err(Errno::EINVAL),
             Some((_, Urgent::Coming)) if matches!(self.state, State::Closed) || self.rx.shutdown => Ok(None),
@@ -367,7 +369,7 @@ impl Connection {
             m.at_most(self.tx.path_mss);
         }
         self.update_mss();
-        self.tx.board.mark_longer(self.tx.mss);
+        self.tx.board.mark_longer(self.tx.win.mss);
         self.tx.force_lost = self.tx.board.next_lost().is_some();
         if !self.tx.board.is_empty() {
             self.rearm_rto(now);
@@ -384,7 +386,7 @@ impl Connection {
                 self.stats.rare.attempt_fails += 1;
                 self.die(Some(errno));
             }
-            _ => self.soft_error = Some(errno),
+            _ => self.soft_error = Fault::new(errno),
         }
     }
 
@@ -408,7 +410,7 @@ impl Connection {
 
     /// Payload of a full segment, in bytes (`TCP_MAXSEG` once connected).
     pub fn mss(&self) -> u16 {
-        self.tx.mss.min(65_535) as u16
+        self.tx.win.mss.min(65_535) as u16
     }
 
     /// Which timer runs, as `/proc/net/tcp` counts them (1 retransmission, 2 keep-alive, 4 zero window probe), and
@@ -426,7 +428,7 @@ impl Connection {
 
     /// Retransmissions and probes in a row without an answer.
     pub fn attempts(&self) -> (u32, u32) {
-        (self.tx.retries, self.tx.probes)
+        (self.tx.retries.into(), self.tx.probes.into())
     }
 
     /// The next segment of the program's own is due, or an acknowledgement: is there anything to send?
