@@ -116,6 +116,8 @@ pub fn from_fs(args: FromFs) -> Outcome {
         tree: true,
     };
     let host = HostDir::open_path(Path::new("."))?;
+    // Files get their own permissions when they are made.
+    rustix::process::umask(rustix::fs::Mode::empty());
     let image = Image::open(&args.common.image, &args.common.fs, true)?;
     let sources = sources::find(&**image, &args.common.sources, options.tool)?;
     copy(&**image, sources, &host, &args.common.directory, options)?;

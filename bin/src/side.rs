@@ -4,7 +4,7 @@
 pub mod host;
 mod image;
 
-use lkl::{Error, Metadata, SetTime};
+use lkl::{Error, Metadata, NewFile, SetTime, WholeFile};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub type Result<T> = core::result::Result<T, Error>;
 
 /// A directory that is open. Names are single ones, but where a path is said.
-pub trait Side: Sized + Sync {
+pub trait Side: Sized + Send + Sync {
     /// A file that is open.
     type File: SideFile + Sync;
 
@@ -61,6 +61,25 @@ pub trait Side: Sized + Sync {
     /// # Errors
     /// `EEXIST`, and others (`man 2 open`).
     fn create(&self, name: &OsStr, mode: u32) -> Result<Self::File>;
+
+    /// What is known of a file, and what is in it if that is at most `most` bytes; `None` where that is had step by step.
+    ///
+    /// # Errors
+    /// `man 2 open`
+    fn read_whole(&self, name: &OsStr, most: usize) -> Result<Option<WholeFile>> {
+        let _ = (name, most);
+        Ok(None)
+    }
+
+    /// Makes a regular file with all that it has, or nothing. Answers false where that is done step by step. No file of this directory
+    /// gets an ACL from it.
+    ///
+    /// # Errors
+    /// `EEXIST`, and others (`man 2 open`).
+    fn make_whole(&self, name: &OsStr, file: &NewFile<'_>) -> Result<bool> {
+        let _ = (name, file);
+        Ok(false)
+    }
 
     /// The target of a symbolic link.
     ///

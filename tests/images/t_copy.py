@@ -168,6 +168,45 @@ def what_is_there_is_replaced(lab):
     same((open(lab.path("victim"), "rb").read(), open(lab.path("f"), "rb").read()), (b"untouched", b"new and longer"))
 
 
+@test(need=("mkfs.ext4",))
+def many_small_files(lab):
+    """They go in and out as a whole where that is possible, and keep all that they have. What is there already is replaced."""
+    image = lab.mkfs()
+
+    def fill(seed):
+        lab.run("rm", "-rf", "t")
+        for n in range(300):
+            directory = lab.path("t", f"d{n % 3}", *(["inner"] if n % 5 == 0 else []))
+            os.makedirs(directory, exist_ok=True)
+            path = os.path.join(directory, f"f{n}")
+            write(path, bytes([seed, n % 256]) * (n * 37 % 9000), [0o644, 0o600, 0o4755, 0o2711, 0o400, 0][n % 6])
+            if n % 4 == 1:
+                mode = os.lstat(path).st_mode & 0o7777
+                os.chown(path, 1000 + n, 70_000 if n % 8 == 1 else 0)
+                os.chmod(path, mode)
+            if n % 7 == 0:
+                os.setxattr(path, "user.n", b"%d" % n)
+            if n % 50 == 49:
+                os.link(path, path + "-again")
+            os.utime(path, ns=(n * S + seed, -n * S + n))
+
+    for seed in (1, 2):
+        fill(seed)
+        lab.tool("cptofs", "-i", image, "t", "/")
+        lab.fsck(image)
+        # With files of before in the way, and with none.
+        for _ in range(2):
+            os.makedirs(lab.path("again"), exist_ok=True)
+            lab.tool("cpfromfs", "-i", image, "/t", "again")
+            same(lines(lab.path("again", "t")), lines(lab.path("t")), seed)
+    # Those that are made in a directory whose files belong to its group have their own all the same.
+    lab.run("rm", "-rf", "again/t")
+    os.chown(lab.path("again"), 0, 12)
+    os.chmod(lab.path("again"), 0o2777)
+    lab.tool("cpfromfs", "-i", image, "/t", "again")
+    same(lines(lab.path("again", "t")), lines(lab.path("t")), "group")
+
+
 @test(need=("mkfs.ext4", "debugfs"))
 def owners_and_labels_as_given(lab):
     image = lab.mkfs()

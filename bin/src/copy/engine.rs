@@ -1,6 +1,6 @@
 //! Copying trees between two sides.
 
-use super::ahead::{self, is_left_out, Ahead, Whole};
+use super::ahead::{self, is_left_out, Ahead, Children, Whole};
 use super::pieces;
 use super::sources::Source;
 use crate::cli::{Failed, Outcome, DEPTH_MAX};
@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::side::{Attributes, Named, Side, SideFile as _, Xattrs};
 use lkl::abi::stat::{S_ISGID, S_ISUID};
 use lkl::abi::Errno;
-use lkl::{Error, FileType, Metadata, SetTime};
+use lkl::{Error, FileType, Metadata, NewFile, SetTime};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -72,6 +72,7 @@ struct From<'a, S> {
     meta: Metadata,
     /// What is in it, if that is known already.
     whole: Option<Whole>,
+    children: Option<Children<S>>,
 }
 
 /// A directory that is written to.
@@ -180,12 +181,12 @@ impl<'a, T: Side> Copier<'a, T> {
     }
 
     /// Copies one file, or a tree.
-    fn one<S: Side>(&mut self, dir: &S, file: Ahead, into: &Into<'_, T>) {
+    fn one<S: Side>(&mut self, dir: &S, file: Ahead<S>, into: &Into<'_, T>) {
         if self.stopped {
             return;
         }
-        let Ahead { name, meta, whole } = file;
-        let from = meta.of_source().map(|meta| From { dir, name: &name, meta, whole });
+        let Ahead { name, meta, whole, children } = file;
+        let from = meta.of_source().map(|meta| From { dir, name: &name, meta, whole, children });
         let copied = from.and_then(|from| self.any(from, into));
         self.judge(copied);
     }
@@ -279,6 +280,11 @@ impl<'a, T: Side> Copier<'a, T> {
     }
 
     fn regular<S: Side>(&mut self, from: &From<'_, S>, into: &Into<'_, T>, name: &OsStr) -> Result<()> {
+        if let Some(whole) = from.whole.as_ref().filter(|_| !into.inherits && self.options.label.is_none()) {
+            if self.at_once(&from.meta, whole, into.dir, name)? {
+                return Ok(());
+            }
+        }
         let file = into.dir.create(name, from.meta.mode & 0o777).of_target()?;
         let copied = if let Some(whole) = &from.whole {
             self.whole(from, whole, &file, into.inherits)
@@ -290,6 +296,18 @@ impl<'a, T: Side> Copier<'a, T> {
             let _best = into.dir.unlink(name);
         }
         copied
+    }
+
+    /// Makes a file with content and attributes that are known, in one go. Answers false if that cannot be.
+    fn at_once(&mut self, meta: &Metadata, whole: &Whole, dir: &T, name: &OsStr) -> Result<bool> {
+        let (uid, gid) = (self.options.owner.unwrap_or(meta.uid), self.options.group.unwrap_or(meta.gid));
+        let (mode, atime, mtime) = (meta.mode & 0o7777, meta.atime, meta.mtime);
+        let file = NewFile { data: &whole.data, mode, uid, gid, atime, mtime, xattrs: &whole.attrs };
+        let made = dir.make_whole(name, &file).of_target()?;
+        if made {
+            self.progress.bytes(whole.data.len() as u64);
+        }
+        Ok(made)
     }
 
     /// Writes content and attributes that are known.
@@ -312,7 +330,7 @@ impl<'a, T: Side> Copier<'a, T> {
         })
     }
 
-    fn directory<S: Side>(&mut self, from: From<'_, S>, into: &Into<'_, T>) -> Result<()> {
+    fn directory<S: Side>(&mut self, mut from: From<'_, S>, into: &Into<'_, T>) -> Result<()> {
         let id = (from.meta.dev, from.meta.ino);
         if self.depth >= DEPTH_MAX {
             return Err(Trouble::Skip(wrong(&from, Errno::ENAMETOOLONG)));
@@ -320,7 +338,10 @@ impl<'a, T: Side> Copier<'a, T> {
         if !self.seen.insert(id) {
             return Err(Trouble::Skip(wrong(&from, if self.options.tree { Errno::EUCLEAN } else { Errno::ELOOP })));
         }
-        let source = from.dir.open_dir(from.name).of_source()?;
+        let (source, files) = match from.children.take() {
+            Some(Children { dir, files }) => (dir, Some(files)),
+            None => (from.dir.open_dir(from.name).of_source()?, None),
+        };
         match into.dir.mkdir(from.name) {
             Ok(()) if into.inherits => {
                 let _none = into.dir.remove_xattr(from.name, OsStr::new(ACL_DEFAULT));
@@ -338,7 +359,16 @@ impl<'a, T: Side> Copier<'a, T> {
         let path = into.path.join(from.name);
         self.depth += 1;
         let inherits = inherits(&target);
-        let copied = self.content(&source, &Into { dir: &target, path: &path, inherits });
+        let into_it = Into { dir: &target, path: &path, inherits };
+        let copied = match files {
+            Some(files) => {
+                for file in files {
+                    self.one(&source, file, &into_it);
+                }
+                Ok(())
+            }
+            None => self.content(&source, &into_it),
+        };
         self.depth -= 1;
         if !self.options.tree {
             self.seen.remove(&id);

@@ -3,12 +3,13 @@
 use super::{Attributes, Result, Side, SideFile, Xattrs};
 use lkl::abi::stat::Dev;
 use lkl::abi::Errno;
-use lkl::{Error, Metadata, SetTime, Timestamp};
+use lkl::{Error, Metadata, NewFile, SetTime, Timestamp};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, StatxFlags, Timespec, Timestamps, Uid, XattrFlags};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The longest value of an extended attribute, and the longest list of their names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
 const XATTR_MAX: usize = 65536;
@@ -20,6 +21,8 @@ const XATTR_SHORT: usize = 256;
 pub struct HostDir {
     fd: OwnedFd,
     path: PathBuf,
+    /// Owner and group of files that are made in it; `None` if they are not made as they are asked for.
+    makes: OnceLock<Option<(u32, u32)>>,
 }
 
 /// A file of the host.
@@ -41,7 +44,23 @@ impl HostDir {
     pub fn open_path(path: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| error(e, path))?;
-        Ok(Self { fd, path: path.to_owned() })
+        Ok(Self::new(fd, path.to_owned()))
+    }
+
+    fn new(fd: OwnedFd, path: PathBuf) -> Self {
+        Self { fd, path, makes: OnceLock::new() }
+    }
+
+    /// Makes a file to see whose it is. It keeps none.
+    fn try_out(&self, name: &OsStr) -> Result<Option<(u32, u32)>> {
+        let known = self.create(name, 0).and_then(|file| file.known());
+        let gone = match &known {
+            Err(e) if e.errno == Errno::EEXIST => Ok(()),
+            _ => self.unlink(name),
+        };
+        let known = known?;
+        gone?;
+        Ok((known.mode & 0o7777 == 0o600).then_some((known.uid, known.gid)))
     }
 
     fn fail(&self, name: impl AsRef<Path>) -> impl Fn(rustix::io::Errno) -> Error {
@@ -124,14 +143,14 @@ impl Side for HostDir {
     fn open_dir(&self, name: &OsStr) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(self.fail(name))?;
-        Ok(Self { fd, path: self.path.join(name) })
+        Ok(Self::new(fd, self.path.join(name)))
     }
 
     fn open_dir_at(&self, path: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, path, flags, Mode::empty()).map_err(self.fail(path))?;
         let path = if self.path == Path::new(".") { path.to_owned() } else { self.path.join(path) };
-        Ok(Self { fd, path })
+        Ok(Self::new(fd, path))
     }
 
     fn names(&self) -> Result<Vec<OsString>> {
@@ -165,6 +184,33 @@ impl Side for HostDir {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(self.fail(name))?;
         Ok(HostFile { fd, path: self.path.join(name) })
+    }
+
+    fn make_whole(&self, name: &OsStr, file: &NewFile<'_>) -> Result<bool> {
+        if file.mode & !0o777 != 0 || !file.xattrs.is_empty() {
+            return Ok(false);
+        }
+        let makes = match self.makes.get() {
+            Some(makes) => *makes,
+            None => {
+                let makes = self.try_out(name)?;
+                *self.makes.get_or_init(|| makes)
+            }
+        };
+        // With another owner, those who may read it in the end may be others than those who may at first.
+        if makes != Some((file.uid, file.gid)) {
+            return Ok(false);
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(file.mode);
+        let fd = rustix::fs::openat(&self.fd, name, flags, mode).map_err(self.fail(name))?;
+        let made = HostFile { fd, path: self.path.join(name) };
+        let at = SetTime::At;
+        let done = made.write_at(file.data, 0).and_then(|()| made.set_times_of(at(file.atime), at(file.mtime)));
+        if done.is_err() {
+            let _best = self.unlink(name);
+        }
+        done.map(|()| true)
     }
 
     fn read_link(&self, name: &OsStr) -> Result<PathBuf> {

@@ -2,7 +2,7 @@
 
 use super::{Attributes, Result, Side, SideFile, Xattrs};
 use lkl::abi::fcntl::{O_CREAT, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_WRONLY};
-use lkl::{Dir, File, Metadata, SetTime};
+use lkl::{Dir, File, Metadata, NewFile, SetTime, WholeFile};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +41,14 @@ impl Side for Dir {
 
     fn create(&self, name: &OsStr, mode: u32) -> Result<File> {
         self.open_with(name, O_WRONLY | O_CREAT | O_EXCL, mode)
+    }
+
+    fn read_whole(&self, name: &OsStr, most: usize) -> Result<Option<WholeFile>> {
+        Dir::read_whole(self, name, most)
+    }
+
+    fn make_whole(&self, name: &OsStr, file: &NewFile<'_>) -> Result<bool> {
+        Dir::make_whole(self, name, file)
     }
 
     fn read_link(&self, name: &OsStr) -> Result<PathBuf> {

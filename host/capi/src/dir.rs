@@ -47,7 +47,11 @@ impl Dir {
         self.fd.path()
     }
 
-    fn fail(&self, path: &Path) -> impl Fn(Errno) -> Error {
+    pub(crate) fn fd(&self) -> &Fd {
+        &self.fd
+    }
+
+    pub(crate) fn fail(&self, path: &Path) -> impl Fn(Errno) -> Error {
         let path = self.place(path);
         move |errno| Error::new(errno, &path)
     }

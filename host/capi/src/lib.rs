@@ -21,6 +21,7 @@ mod mount;
 mod net;
 mod process;
 mod stat;
+mod whole;
 
 pub use dir::{Dir, DirEntry, ReadDir};
 pub use disk::{Disk, ImageOptions};
@@ -33,3 +34,4 @@ pub use mount::Mount;
 pub use net::{TcpListener, TcpStream};
 pub use process::Process;
 pub use stat::{FileType, Metadata, SetTime, StatFs, Timestamp};
+pub use whole::{NewFile, WholeFile};

@@ -46,14 +46,19 @@ impl Process {
     /// Arguments that are addresses must be those of memory that the call may read or write as its manual page says, as if the host's own
     /// kernel were called.
     pub unsafe fn syscall(&self, number: usize, args: [u64; 6]) -> Result<u64, Errno> {
-        let task = self.lock().pop();
-        let task = task.unwrap_or_else(|| self.new_thread());
-        let result = loop {
-            match self.machine.kernel.syscall(&task, number, args) {
+        self.as_thread(|kernel, task| loop {
+            match kernel.syscall(task, number, args) {
                 Err(Errno::ERESTARTSYS) => {}
                 result => break result,
             }
-        };
+        })
+    }
+
+    /// Does something as a thread of the process.
+    pub(crate) fn as_thread<T>(&self, act: impl FnOnce(&lkl_kernel::Kernel, &Task) -> T) -> T {
+        let task = self.lock().pop();
+        let task = task.unwrap_or_else(|| self.new_thread());
+        let result = act(&self.machine.kernel, &task);
         self.lock().push(task);
         result
     }

@@ -15,8 +15,8 @@
 //! # Locks
 //! These hold for every superblock; beyond them a file system needs locks only for what its files share (bitmaps, the journal), of the
 //! ranks `Fs*`, `Buffers` and `Buffer`.
-//! * Calls that read names (`lookup`, `readdir`) are made with the superblock's lock of names held shared, those that change them
-//!   (`create`, `link`, `unlink`, `rename`) with it held exclusively.
+//! * Calls that read names (`lookup`, `readdir`, `read_whole`) are made with the superblock's lock of names held shared, those that change them
+//!   (`create`, `create_whole`, `link`, `unlink`, `rename`) with it held exclusively.
 //! * Calls that read data (`read`, `seek`) are made with the file's own lock held shared, those that change data or attributes
 //!   (`write`, `truncate`, `fallocate`, `change`, `set_xattr`, `remove_xattr`) with it held exclusively. `attr`, `get_xattr`,
 //!   `list_xattrs`, `read_link`, `reserve` and `fsync` may come at any time, together with any other call on the same file.
@@ -163,6 +163,28 @@ pub struct NewInode<'a> {
     pub xattrs: &'a [(&'a [u8], &'a [u8])],
     /// All its times; also `mtime` and `ctime` of the directory.
     pub now: Timestamp,
+}
+
+/// What a regular file that is made as a whole holds, and those of its times that are not [`NewInode::now`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewContent<'a> {
+    /// All that is in it.
+    pub data: &'a [u8],
+    /// Last access.
+    pub atime: Timestamp,
+    /// Last change of the data.
+    pub mtime: Timestamp,
+}
+
+/// A file with all that it has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WholeFile {
+    /// What is known of it.
+    pub attr: Attr,
+    /// What is in it; `None` if it is not a regular file with one link and without holes, or longer than was asked for.
+    pub data: Option<Vec<u8>>,
+    /// With `data`: its extended attributes, by their whole names.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// One name in a directory.
@@ -488,6 +510,27 @@ pub trait Inode: Send + Sync + Any {
     fn create(&self, name: &[u8], new: &NewInode<'_>) -> Result<u64> {
         let _ = (name, new);
         Err(Errno::EPERM)
+    }
+
+    /// Makes a regular file with content, attributes and times at once, or nothing. The VFS has not looked whether it exists; it knows no
+    /// object of it yet.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` where files are only made step by step; `EEXIST`; those of [`Inode::create`], [`Inode::write`] and
+    /// [`Inode::set_xattr`].
+    fn create_whole(&self, name: &[u8], new: &NewInode<'_>, content: &NewContent<'_>) -> Result<()> {
+        let _ = (name, new, content);
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// The file of that name, with what is in it if that is at most `most` bytes. Only on a superblock that is mounted read-only: nothing of
+    /// the file is anywhere but on the medium.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` where files are only read step by step; those of [`Inode::lookup`], [`Inode::read`] and [`Inode::get_xattr`].
+    fn read_whole(&self, name: &[u8], most: usize) -> Result<WholeFile> {
+        let _ = (name, most);
+        Err(Errno::EOPNOTSUPP)
     }
 
     /// Gives a file another name, which does not exist. `target` is of the same superblock, and no directory. A file without

@@ -34,6 +34,7 @@ mod tmpfs;
 mod transfer;
 mod vfs;
 mod walk;
+mod whole;
 mod xattr;
 
 pub use attrs::SetTime;
@@ -42,8 +43,8 @@ pub use env::{Env, Limits};
 pub use errseq::ErrorMark;
 pub use file::VfsFile;
 pub use fs::{
-    Attr, Caller, ChangeAttr, Data, DirEntry, FileFlags, FileSystem, Inode, InodeKind, Link, MountOptions, NewInode,
-    Range, Rename, Seek, StatFs, SuperBlock, Timestamp, XattrSet,
+    Attr, Caller, ChangeAttr, Data, DirEntry, FileFlags, FileSystem, Inode, InodeKind, Link, MountOptions, NewContent,
+    NewInode, Range, Rename, Seek, StatFs, SuperBlock, Timestamp, WholeFile, XattrSet,
 };
 pub use handle::Handle;
 pub use mount::{Mount, Place};
@@ -54,3 +55,4 @@ pub use sb::Super;
 pub use tmpfs::Tmpfs;
 pub use vfs::{PlacePath, Vfs};
 pub use walk::{Context, WalkFlags};
+pub use whole::NewWhole;

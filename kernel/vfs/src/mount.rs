@@ -317,8 +317,11 @@ impl Place {
 
     /// What `stat` and `statx` tell.
     pub fn stat(&self) -> Stat {
-        let attr = self.attr();
-        let root = if self.is_mount_root() { STATX_ATTR_MOUNT_ROOT } else { 0 };
+        self.stat_as(&self.attr(), if self.is_mount_root() { STATX_ATTR_MOUNT_ROOT } else { 0 })
+    }
+
+    /// The same of a file of this mount with such attributes, and more `STATX_ATTR_*`.
+    pub fn stat_as(&self, attr: &Attr, more: u64) -> Stat {
         Stat {
             dev: from_dev_t(self.mount.sb().dev()),
             ino: attr.ino,
@@ -334,7 +337,7 @@ impl Place {
             mtime: (attr.mtime.secs, attr.mtime.nanos),
             ctime: (attr.ctime.secs, attr.ctime.nanos),
             btime: attr.btime.map(|t| (t.secs, t.nanos)),
-            attributes: attr.attributes | root,
+            attributes: attr.attributes | more,
             attributes_mask: STATX_ATTR_IMMUTABLE
                 | STATX_ATTR_APPEND
                 | STATX_ATTR_NODUMP

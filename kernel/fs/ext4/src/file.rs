@@ -2,6 +2,7 @@
 
 mod change;
 pub(crate) mod space;
+pub(crate) mod whole;
 
 use crate::bytes::cut;
 use crate::error::corrupt;
@@ -17,6 +18,7 @@ impl Ext4 {
     /// # Errors
     /// `EIO`, `EUCLEAN`.
     pub(crate) fn read_mapped(&mut self, inode: &Inode, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.write_gathered()?;
         let bs = self.sb.block_size as u64;
         let mut done = 0;
         while done < buf.len() {
@@ -77,6 +79,7 @@ impl Ext4 {
             buf.get_mut(done..).unwrap_or(&mut []).fill(0);
             return Ok(Vec::new());
         }
+        self.write_gathered()?;
         let bs = self.sb.block_size as u64;
         let len = inode.size().saturating_sub(offset).min(buf.len() as u64) as usize;
         let (mut parts, mut done): (Vec<Part>, usize) = (Vec::new(), 0);

@@ -48,6 +48,7 @@ mod xattr;
 
 pub use dir::{DirEntry, NAME_MAX};
 pub use file::space::Space;
+pub use file::whole::{Content, Whole};
 pub use inode::Time;
 pub use mount::Options;
 pub use name::{New, Rename, SetAttr};
@@ -58,6 +59,7 @@ pub use xattr::VALUE_MAX;
 
 use cache::Cache;
 use core::sync::atomic::AtomicBool;
+use file::whole::{Ahead, Gathered};
 use inode::{Inode, TimeField};
 use journal::Journal;
 use lkl_abi::{Errno, Result};
@@ -115,6 +117,8 @@ pub struct Ext4 {
     state: u16,
     /// What is committed stays in memory.
     in_memory: bool,
+    gathered: Gathered,
+    ahead: Ahead,
 }
 
 /// What `stat` says of an inode.
@@ -215,6 +219,8 @@ impl Ext4 {
             generation,
             state: 0,
             in_memory: false,
+            gathered: Gathered::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -254,11 +260,20 @@ impl Ext4 {
     /// # Errors
     /// As [`Ext4::attr`]; `EUCLEAN` if it is such a one, to which no name should lead.
     pub(crate) fn file_attr(&mut self, ino: u32) -> Result<Attr> {
+        let inode = self.file_inode(ino)?;
+        Ok(self.attr_of(&inode))
+    }
+
+    /// Its inode.
+    ///
+    /// # Errors
+    /// As [`Ext4::file_attr`].
+    fn file_inode(&mut self, ino: u32) -> Result<Inode> {
         let inode = self.inode(ino)?;
         if inode.has(inode::flag::EA_INODE) || (ino < self.sb.first_ino && ino != ROOT) {
             return Err(error::corrupt(0, format_args!("a name leads to inode {ino}, which is no file")));
         }
-        Ok(self.attr_of(&inode))
+        Ok(inode)
     }
 
     /// The largest size that a new file may get, in bytes.

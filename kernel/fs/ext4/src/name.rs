@@ -59,7 +59,7 @@ fn check_removable(dir: &Inode, inode: &Inode) -> Result<()> {
     Ok(())
 }
 
-fn check_name(name: &[u8]) -> Result<()> {
+pub(crate) fn check_name(name: &[u8]) -> Result<()> {
     if name.len() > NAME_MAX {
         return Err(Errno::ENAMETOOLONG);
     }
@@ -111,7 +111,7 @@ impl Ext4 {
     }
 
     /// Checks that a name can be put into a directory.
-    fn check_new_name(&mut self, dir: &Inode, name: &[u8]) -> Result<()> {
+    pub(crate) fn check_new_name(&mut self, dir: &Inode, name: &[u8]) -> Result<()> {
         self.check_dir_writable(dir)?;
         if dir.links() == 0 {
             return Err(Errno::ENOENT);
@@ -128,7 +128,7 @@ impl Ext4 {
     }
 
     /// A new inode with one name (two for a directory), its content as it should be. The caller writes it.
-    fn make_inode(&mut self, parent: &Inode, new: &New<'_>) -> Result<Inode> {
+    pub(crate) fn make_inode(&mut self, parent: &Inode, new: &New<'_>) -> Result<Inode> {
         let directory = new.mode & kind::MASK == kind::DIR;
         let mut inode = self.take_inode(parent, directory)?;
         inode.set_mode(new.mode);

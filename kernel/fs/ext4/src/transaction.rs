@@ -161,11 +161,11 @@ impl Ext4 {
             self.transaction = Transaction::default();
             return Ok(());
         }
-        let result = if self.cache.dirty.is_empty() && self.transaction.revoked.is_empty() {
-            self.flush()
-        } else {
-            self.write_out()
-        };
+        let written = self.write_gathered();
+        let result = written.and_then(|()| match self.cache.dirty.is_empty() && self.transaction.revoked.is_empty() {
+            true => self.flush(),
+            false => self.write_out(),
+        });
         if let Err(e) = result {
             tracing::error!(target: "lkl::ext4", error = ?e, "a commit failed: read-only from now on");
             self.stop();

@@ -154,6 +154,10 @@ impl Ext4 {
         let tail = (skip + data.len()).next_multiple_of(bs) - skip - data.len();
         self.unflushed = true;
         self.cache.written_around(place, ((skip + data.len()).div_ceil(bs)) as u64);
+        if fresh && skip == 0 && self.gather(start, data, tail)? {
+            return Ok(());
+        }
+        self.write_gathered()?;
         if !fresh || (skip == 0 && tail == 0) {
             return write_disk(&*disk, data, start + skip as u64);
         }
@@ -228,7 +232,7 @@ impl Ext4 {
 
     /// Writes into a file whose content is (or can be) in its inode. Answers whether that was possible; if not, the content is in blocks
     /// now.
-    fn write_inline(&mut self, inode: &mut Inode, offset: u64, data: &[u8]) -> Result<bool> {
+    pub(super) fn write_inline(&mut self, inode: &mut Inode, offset: u64, data: &[u8]) -> Result<bool> {
         use crate::features::Incompat;
         let end = offset + data.len() as u64;
         let inline = inode.has(flag::INLINE_DATA);

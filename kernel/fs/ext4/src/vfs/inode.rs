@@ -11,7 +11,8 @@ use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::Result;
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::{
-    Attr, ChangeAttr, DirEntry, FileFlags, Handle, Inode, InodeKind, NewInode, Range, Rename, Seek, Timestamp, XattrSet,
+    Attr, ChangeAttr, DirEntry, FileFlags, Handle, Inode, InodeKind, NewContent, NewInode, Range, Rename, Seek,
+    Timestamp, WholeFile, XattrSet,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -205,6 +206,18 @@ impl Inode for Ext4Inode {
 
     fn create(&self, name: &[u8], new: &NewInode<'_>) -> Result<u64> {
         self.change_of(&[], |fs| fs.create(self.ino, name, &Mounted::new_inode(new), time(new.now))).map(u64::from)
+    }
+
+    fn create_whole(&self, name: &[u8], new: &NewInode<'_>, content: &NewContent<'_>) -> Result<()> {
+        let NewContent { data, atime, mtime } = *content;
+        let content = crate::Content { data, atime: time(atime), mtime: time(mtime) };
+        let make = |fs: &mut Ext4| fs.create_whole(self.ino, name, &Mounted::new_inode(new), &content, time(new.now));
+        self.change_of(&[], make).map(drop)
+    }
+
+    fn read_whole(&self, name: &[u8], most: usize) -> Result<WholeFile> {
+        let whole = self.mounted.look(|fs| fs.read_whole(self.ino, name, most))?;
+        Ok(WholeFile { attr: convert(&whole.attr), data: whole.data, xattrs: whole.xattrs })
     }
 
     fn link(&self, name: &[u8], target: &dyn Inode, now: Timestamp) -> Result<()> {

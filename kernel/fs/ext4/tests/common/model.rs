@@ -2,7 +2,7 @@
 
 use super::{list, Rng};
 use lkl_abi::Errno;
-use lkl_ext4::{Ext4, New, Rename, SetAttr, SetMode, Space, Time, ROOT};
+use lkl_ext4::{Content, Ext4, New, Rename, SetAttr, SetMode, Space, Time, ROOT};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,8 +149,24 @@ impl Model {
             _ => 0o100_644,
         };
         file.data.clone_from(&target);
-        let new = New { rdev: file.rdev, target: &target, ..New::mode(file.mode) };
-        match fs.create(dir, &name, &new, now) {
+        let mut new = New { rdev: file.rdev, target: &target, ..New::mode(file.mode) };
+        let value = Vec::from(n.to_be_bytes());
+        let xattrs = [(&b"user.whole"[..], &value[..])];
+        let made = if file.is_reg() && rng.below(2) == 0 {
+            let len = {
+                let most = [1, 20, 300, 5000, 60_000][rng.below(5) as usize];
+                rng.below(most)
+            };
+            file.data = rng.bytes(len as usize);
+            if rng.below(4) == 0 {
+                new.xattrs = &xattrs;
+                file.xattrs.insert(b"user.whole".to_vec(), value.clone());
+            }
+            fs.create_whole(dir, &name, &new, &Content { data: &file.data, atime: at(1), mtime: at(2) }, now)
+        } else {
+            fs.create(dir, &name, &new, now)
+        };
+        match made {
             Ok(ino) => {
                 if file.is_dir() {
                     file.links = 2;
@@ -405,6 +421,14 @@ impl Model {
                     }
                     for (name, &child) in &entries {
                         assert_eq!(fs.lookup(ino, name), Ok(child));
+                        let whole = fs.read_whole(ino, name, 4096).map_err(|e| format!("inode {child}: {e:?}"))?;
+                        if (&whole.attr.ino, whole.attr.size) != (&child, fs.attr(child).unwrap().size) {
+                            return differ(format!("inode {child} as a whole: {whole:?}"));
+                        }
+                        let file = &self.files[&child];
+                        if content(child) && whole.data.is_some_and(|data| data != file.data) {
+                            return differ(format!("inode {child} as a whole differs"));
+                        }
                     }
                     left.extend(entries.values());
                 }
