@@ -1,5 +1,6 @@
 """The wrapper, the configuration, and what is said when either is wrong."""
 
+import hashlib
 import os
 
 from lab import ROOT, WRAPPER, Skip, check, has, lacks, test
@@ -188,6 +189,27 @@ def variables_one_by_one(lab):
     for offload in ("0", "1"):
         lab.env = {**everything, "LKL_HIJACK_OFFLOAD": offload}
         has(lab.ours("ping", "-c", 1, lab.peer[4]).out, r"1 received")
+
+
+@test(v=(4, 6))
+def offload_off(lab, v):
+    """A TAP whose last user took segments of 64 KiB without checksums gives plain frames; they are joined again."""
+    ours_only(lab)
+    lab.tap()
+    data = os.urandom(8 << 20)
+    port = lab.server(v, lambda c: (c.sendall(data), c.shutdown(1)))
+    code = (
+        "import hashlib, socket, sys\nc = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "print(hashlib.sha256(c.makefile('rb').read()).hexdigest())\n"
+        "print(open('/proc/net/snmp').read().split('Tcp: ')[2].split()[9])"
+    )
+    segments = {}
+    for offload in ("1", "0"):
+        lab.env["LKL_HIJACK_OFFLOAD"] = offload
+        digest, segments[offload] = lab.python(code, lab.peer[v], port).out.split()
+        check(digest == hashlib.sha256(data).hexdigest(), f"the data, with OFFLOAD={offload}")
+    frames = len(data) // 1448
+    check(int(segments["0"]) < frames / 2, f"{segments} segments of {frames} frames")
 
 
 @test()

@@ -102,6 +102,8 @@ pub fn open_macvtap(host: &RealHost, path: &Path, offload: bool) -> core::result
     request.call(raw, TUNSETIFF).map_err(|e| format!("expected a macvtap device: {e}"))?;
     if offload {
         ask_for_offload(raw).map_err(|e| format!("expected a macvtap device with offload: {e}"))?;
+    } else {
+        set_offload(raw, 0).map_err(|e| format!("expected a macvtap device: {e}"))?;
     }
     let mut request = IfReq::new("", 0);
     request.call(raw, SIOCGIFHWADDR).map_err(|e| format!("its hardware address cannot be read: {e}"))?;
@@ -157,12 +159,23 @@ fn ask_for_offload(fd: RawFd) -> Result<()> {
     let mut len = vnet::LEN as i32;
     // SAFETY: it takes a pointer to an `int`.
     unsafe { sys::ioctl(fd, TUNSETVNETHDRSZ, (&raw mut len).cast()) }?;
-    let offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+    set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+}
+
+/// What the device may leave to us. It keeps that when it is closed.
+fn set_offload(fd: RawFd, offload: usize) -> Result<()> {
     // SAFETY: it takes a number.
     unsafe { sys::ioctl(fd, TUNSETOFFLOAD, core::ptr::without_provenance_mut(offload)) }.map(drop)
 }
 
 fn open_plain(name: &str) -> Result<OwnedFd> {
+    let fd = open_by_crate(name)?;
+    // Whoever had it before may have taken frames without checksums.
+    set_offload(std::os::fd::AsRawFd::as_raw_fd(&fd), 0)?;
+    Ok(fd)
+}
+
+fn open_by_crate(name: &str) -> Result<OwnedFd> {
     match tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tap) {
         // SAFETY: it has just been opened, and is ours alone.
         Ok(iface) => Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(iface.into_raw_fd()) }),

@@ -7,6 +7,7 @@ use crate::tx::{PacketType, RxMeta};
 use crate::Net;
 use bytes::Bytes;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use lkl_net::gro::Gro;
 use lkl_net::ip::reassembly::{Fragment, Key};
 use lkl_net::route::Kind;
 use lkl_net::wire::ethernet;
@@ -78,17 +79,24 @@ impl Net {
         }
         let mut n = 0;
         let lone = link.lone.load(Relaxed);
+        let mut gro = Gro::default();
         while n < BUDGET {
             // To find nothing is a call of the host's, too.
-            if n == 1 && lone >= LONE && enough() {
-                break;
+            if n == 1 && lone >= LONE {
+                gro.flush(|frame| self.frame_input(link, frame));
+                if enough() {
+                    break;
+                }
             }
             let Ok(frame) = dev.recv() else { break };
             n += 1;
             if link.is_up() {
-                self.frame_input(link, frame);
+                link.stats.rx_packets.fetch_add(1, Relaxed);
+                link.stats.rx_bytes.fetch_add(frame.data.len() as u64, Relaxed);
+                gro.push(frame, |frame| self.frame_input(link, frame));
             }
         }
+        gro.flush(|frame| self.frame_input(link, frame));
         let lone = match n {
             0 => lone,
             1 if lone < LONE_END => lone + 1,
@@ -105,8 +113,6 @@ impl Net {
             link.stats.rx_errors.fetch_add(1, Relaxed);
             return;
         };
-        link.stats.rx_packets.fetch_add(1, Relaxed);
-        link.stats.rx_bytes.fetch_add(frame.data.len() as u64, Relaxed);
         let packet_type = if eth.dst == ethernet::BROADCAST {
             PacketType::Broadcast
         } else if ethernet::is_multicast(&eth.dst) {

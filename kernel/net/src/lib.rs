@@ -1,6 +1,7 @@
 //! TCP/IP, sans I/O: no clock, no thread, no lock. Bytes and `now` in; bytes, events and the next deadline out.
 //!
 //! * [`wire`], [`checksum`]: headers.
+//! * [`gro`]: segments that come one by one are joined.
 //! * [`ip`]: fragmentation and reassembly, for both versions.
 //! * [`route`]: tables, rules, look-up.
 //! * [`neigh`]: the state machine of ARP and NDP.
@@ -15,6 +16,7 @@
 
 pub mod bpf;
 pub mod checksum;
+pub mod gro;
 pub mod icmp;
 pub mod ip;
 pub mod mcast;
