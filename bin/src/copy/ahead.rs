@@ -11,12 +11,12 @@ use std::sync::mpsc::sync_channel;
 /// From so many names on a thread is worth its while.
 const MANY: usize = 16;
 /// Content up to that many bytes is read.
-const SMALL: usize = 16 << 10;
+const SMALL: usize = 64 << 10;
 /// So many files, or bytes of content, are a batch; so many batches wait.
 const BATCH: usize = 8;
 const BATCH_BYTES: usize = 128 << 10;
-const QUEUE: usize = 16;
-/// Directories within one another that have threads. Each may hold 20 MiB, if all files are as large as can be.
+const QUEUE: usize = 4;
+/// Directories within one another that have threads. Each may hold 6 MiB, if all files are as large as can be.
 const DEPTH: usize = 4;
 /// Of a directory with no more names than that the files are read with it, until there are so many bytes of them.
 const CHILDREN: usize = 512;

@@ -6,6 +6,9 @@ use lkl::{Dir, File, Metadata, NewFile, SetTime, WholeFile};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+/// So many bytes go past the kernel's cache: they are not needed a second time.
+const LARGE: usize = 64 << 10;
+
 impl Side for Dir {
     type File = File;
 
@@ -115,6 +118,11 @@ impl Side for Dir {
 
 impl SideFile for File {
     fn read_at(&self, buf: &mut [u8], offset: u64, end: u64) -> Result<usize> {
+        if buf.len() >= LARGE {
+            if let Some(n) = self.read_around(buf, offset)? {
+                return Ok(n);
+            }
+        }
         match File::read_at(self, buf, offset)? {
             // Some or none: there is no more.
             n if n == buf.len() || n == 0 || offset + n as u64 == end => Ok(n),
@@ -123,6 +131,9 @@ impl SideFile for File {
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        if data.len() >= LARGE && self.write_around(data, offset)?.is_some() {
+            return Ok(());
+        }
         self.write_all_at(data, offset)
     }
 

@@ -79,6 +79,10 @@ impl File {
         Self { fd }
     }
 
+    pub(crate) fn process(&self) -> &Arc<Process> {
+        self.fd.process()
+    }
+
     pub(crate) fn number(&self) -> i32 {
         self.fd.number()
     }

@@ -1,7 +1,9 @@
-//! Small files at once, for who copies trees: without descriptors, and without anything of them in memory afterwards.
+//! For who copies trees: small files at once, without descriptors, and the content of large ones. Nothing of them is in memory
+//! afterwards.
 
 use crate::dir::Dir;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::file::File;
 use crate::stat::{Metadata, Timestamp};
 use lkl_abi::Errno;
 use lkl_vfs::{NewContent, NewWhole};
@@ -74,6 +76,35 @@ impl Dir {
                 let xattrs = file.xattrs.into_iter().map(|(k, v)| (OsString::from_vec(k), v)).collect();
                 Ok(Some(WholeFile { meta: Metadata::parse(&stat.to_statx()), data: file.data, xattrs }))
             }
+        }
+    }
+}
+
+impl File {
+    /// Reads at `offset` past the kernel's cache. Answers the bytes read, fewer than `buf` takes only at the end of the file; `None` where
+    /// that cannot be: in file systems that have no cache, for files that are being written, and without `O_NOATIME`.
+    ///
+    /// # Errors
+    /// `man 2 pread`
+    pub fn read_around(&self, buf: &mut [u8], offset: u64) -> Result<Option<usize>> {
+        let fd = self.number();
+        self.done(self.process().as_thread(|kernel, task| kernel.read_around(task, fd, buf, offset)))
+    }
+
+    /// Writes all of `data` at `offset` past the kernel's cache. Answers `None` where that cannot be: in file systems that have no cache, and
+    /// for files that are being written in the usual way. Of what fails a part may have been written.
+    ///
+    /// # Errors
+    /// `man 2 pwrite`
+    pub fn write_around(&self, data: &[u8], offset: u64) -> Result<Option<()>> {
+        let fd = self.number();
+        self.done(self.process().as_thread(|kernel, task| kernel.write_around(task, fd, data, offset)))
+    }
+
+    fn done<T>(&self, result: core::result::Result<T, Errno>) -> Result<Option<T>> {
+        match result {
+            Err(Errno::EOPNOTSUPP) => Ok(None),
+            result => result.map(Some).map_err(|e| Error::new(e, self.path())),
         }
     }
 }

@@ -12,7 +12,8 @@
 //! * [`Process`], [`Task`]: who calls, as [`Credentials`] say. [`OpenFile`]: what a descriptor refers to.
 //! * [`Kernel::poll_set`], [`PollRegistration`]: for a caller that waits for the kernel's and its own files together.
 //! * [`Kernel::epoll_ready`], [`Kernel::epoll_watch`]: what an epoll instance has to tell now, and when there is more.
-//! * [`Kernel::make_whole`], [`Kernel::read_whole`]: small files at once, for who copies trees.
+//! * [`Kernel::make_whole`], [`Kernel::read_whole`]: small files at once, for who copies trees; [`Kernel::read_around`],
+//!   [`Kernel::write_around`]: large ones.
 //! * [`support_table`]: which calls there are, as a table in markdown.
 //!
 //! Below: every other crate of the kernel. Above: `host`, `hijack`, the tests.

@@ -2,10 +2,11 @@
 //! for that.
 
 use crate::kernel::Kernel;
+use crate::openfile::OpenFile;
 use crate::process::Task;
 use lkl_abi::stat::Stat;
 use lkl_abi::{Errno, Result};
-use lkl_vfs::{NewWhole, Place, WholeFile};
+use lkl_vfs::{NewWhole, Place, VfsFile, WholeFile};
 
 impl Kernel {
     /// Makes a regular file in the directory of a descriptor, or nothing.
@@ -33,14 +34,36 @@ impl Kernel {
         })
     }
 
+    /// Reads an open file at `offset` past the page cache. Answers the bytes read: fewer than `buf` takes only at its end.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if it is to be read by a call; `EBADF`, and others (`man 2 pread`).
+    pub fn read_around(&self, task: &Task, fd: i32, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.with_file(task, fd, |file| self.unwatched(file)?.read_around(buf, offset))
+    }
+
+    /// Writes all of `data` to an open file at `offset` past the page cache. No limit of the process is looked at.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if it is to be written by a call; `EBADF`, and others (`man 2 pwrite`).
+    pub fn write_around(&self, task: &Task, fd: i32, data: &[u8], offset: u64) -> Result<()> {
+        self.with_file(task, fd, |file| self.unwatched(file)?.write_around(data, offset))
+    }
+
+    /// The file of a file system that this is, while nobody watches any: who does is told by the calls.
+    fn unwatched<'a>(&self, file: &'a OpenFile) -> Result<&'a VfsFile> {
+        file.content().filter(|_| !self.inotify.any()).ok_or(Errno::EOPNOTSUPP)
+    }
+
     fn in_dir<T>(&self, task: &Task, dir: i32, act: impl FnOnce(&Place) -> Result<T>) -> Result<T> {
+        self.with_file(task, dir, |file| act(file.place().ok_or(Errno::ENOTDIR)?))
+    }
+
+    fn with_file<T>(&self, task: &Task, fd: i32, act: impl FnOnce(&OpenFile) -> Result<T>) -> Result<T> {
         if self.oopsed() {
             return Err(Errno::EIO);
         }
-        let done = self.guard("a whole file", || {
-            let file = task.process().file(dir)?;
-            act(file.place().ok_or(Errno::ENOTDIR)?)
-        });
+        let done = self.guard("a whole file", || act(&*task.process().file(fd)?));
         if self.has_later() {
             let _done = self.guard("the end of a whole file", || {
                 self.drop_now();

@@ -129,6 +129,31 @@ impl VfsFile {
         Ok((start, n))
     }
 
+    /// Reads at `offset` past the page cache, for who copies the file.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if it is to be read as usual; else those of `man 2 pread`.
+    pub fn read_around(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.check_read()?;
+        if self.flags & O_NOATIME == 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.node().read_around(buf, offset)
+    }
+
+    /// Writes all of `data` at `offset` past the page cache, for who makes a copy.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if it is to be written as usual; else those of `man 2 pwrite`.
+    pub fn write_around(&self, data: &[u8], offset: u64) -> Result<()> {
+        self.check_write()?;
+        if self.flags & (O_DSYNC | O_SYNC_BIT) != 0 || self.place.mount.live().synchronous.load(Ordering::Relaxed) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.drop_privileges()?;
+        self.node().write_around(data, offset)
+    }
+
     /// Calls `entry` for each name in the directory from `pos` on, until it answers `false`; that one comes again then. `pos` is 0 at
     /// the beginning, else [`DirEntry::next`], which is `d_off`.
     ///

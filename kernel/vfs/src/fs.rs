@@ -608,8 +608,8 @@ pub trait Inode: Send + Sync + Any {
         Data::Cached
     }
 
-    /// Fills `buf` with content from `offset`; holes, and what lies past the end, are zeroes. Cached: whole pages, at most
-    /// 1 MiB; consecutive extents should be read as one request each.
+    /// Fills `buf` with content from `offset`; holes, and what lies past the end, are zeroes. Cached: mostly whole pages, at most
+    /// 1 MiB, but who reads past the page cache may come with any range; consecutive extents should be read as one request each.
     ///
     /// # Errors
     /// `EISDIR` for a directory, `EINVAL` for what has no content.
@@ -631,7 +631,7 @@ pub trait Inode: Send + Sync + Any {
 
     /// Writes `pieces`, which follow each other from `offset` on, and gives blocks to what has none. Cached: write-back; each
     /// piece is whole pages, the pieces at most 1 MiB, and together as long a run as is dirty: one extent should hold them. The last page
-    /// has zeroes past `size`. Direct: what a program writes; its `mtime` comes by [`Inode::change`].
+    /// has zeroes past `size`. Or, past the page cache, one piece of any length at any offset. Direct: what a program writes; its `mtime` comes by [`Inode::change`].
     ///
     /// `size` is the file's length as programs see it. The file's own length, once the data are on their way to the medium, becomes
     /// at least the end of what was written, or `size` if that is less; it never shrinks here.

@@ -1,6 +1,7 @@
 //! A file: its inode, its pages, its locks, and what of its attributes is not in the file system yet.
 //!
 //! * `io`: reading and writing, between a program's memory and the pages (or the inode, where there are none).
+//! * `around`: the same past the pages.
 //! * `range`: length, holes, `fallocate`.
 //! * `flush`: write-back and `fsync`.
 //!
@@ -9,6 +10,7 @@
 //!
 //! Above: whoever has a file by path or by descriptor. Below: [`Super`] (which file is which), `pages`, [`Inode`].
 
+mod around;
 mod flush;
 mod io;
 mod range;
