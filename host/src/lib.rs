@@ -3,7 +3,7 @@
 //!
 //! * [`RealHost`]: time, chance, and who serves the kernel's devices and timers at each moment.
 //! * [`ThreadParker`]: where a thread of the program sleeps. One sleeper at a time drives the stack itself.
-//! * [`netdev`]: TAP devices. [`signal`]: signals that files send.
+//! * [`netdev`]: TAP devices. [`signal`]: signals that files send; `signalfd`: those that files take.
 //! * [`disk`]: disk images.
 //! * [`Config`]: the `LKL_HIJACK_*` variables, as one typed struct.
 //! * [`boot()`]: a kernel made of all that.
@@ -21,6 +21,7 @@ pub mod netdev;
 mod park;
 mod real;
 pub mod signal;
+mod signalfd;
 mod sys;
 mod worker;
 

@@ -100,12 +100,19 @@ impl ThreadParker {
             return slept;
         }
         self.host.add_parked(self);
-        let slept = if fds.is_empty() && sigmask.is_none() {
+        let slept = if fds.is_empty() && sigmask.is_none() && !self.host.signals.any() {
             self.sleep_on_word(deadline)
         } else {
             match self.host.borrow_event() {
                 Ok(event) => {
-                    let slept = self.sleep_beside(event, fds, deadline, sigmask);
+                    let slept = match self.borrow_signals() {
+                        Ok(signals) => {
+                            let slept = self.sleep_beside(event, signals, fds, deadline, sigmask);
+                            signals.into_iter().for_each(|fd| self.host.signals.give_back(fd));
+                            slept
+                        }
+                        Err(e) => Slept::Failed(e),
+                    };
                     self.host.give_event_back(event);
                     slept
                 }
@@ -191,10 +198,17 @@ impl ThreadParker {
         })
     }
 
+    /// What tells a sleeper who does not drive of signals, if any file takes some.
+    fn borrow_signals(&self) -> lkl_abi::Result<Option<RawFd>> {
+        let host = &*self.host;
+        host.signals.any().then(|| host.signals.borrow(host.hooks.privatise)).transpose()
+    }
+
     /// Sleeps in a `ppoll` of its own while somebody else drives.
     fn sleep_beside(
         &self,
         event: RawFd,
+        signals: Option<RawFd>,
         fds: &mut [libc::pollfd],
         deadline: Option<Instant>,
         sigmask: Option<u64>,
@@ -204,15 +218,22 @@ impl ThreadParker {
             return slept;
         }
         let time = self.time_left(deadline).unwrap_or_default();
-        let mut all: SmallVec<[libc::pollfd; 8]> = SmallVec::with_capacity(fds.len() + 1);
-        all.push(libc::pollfd { fd: event, events: libc::POLLIN, revents: 0 });
+        let own = core::iter::once(event).chain(signals);
+        let mut all: SmallVec<[libc::pollfd; 8]> =
+            own.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        let theirs = all.len();
         all.extend_from_slice(fds);
         let result = sys::ppoll(&mut all, Some(time), sigmask);
-        let word = self.word.swap(0, SeqCst);
+        let mut word = self.word.swap(0, SeqCst);
         if all.first().is_some_and(|e| e.revents != 0) {
             hush(event);
         }
-        self.judge(result, word, fds, all.get(1..).unwrap_or_default(), deadline).unwrap_or(Slept::Unparked)
+        let ready = |p: &&libc::pollfd| p.revents != 0;
+        if let Some(signals) = signals.filter(|_| all.get(1).as_ref().is_some_and(ready)) {
+            self.host.signals.tell(signals);
+            word |= self.word.swap(0, SeqCst);
+        }
+        self.judge(result, word, fds, all.get(theirs..).unwrap_or_default(), deadline).unwrap_or(Slept::Unparked)
     }
 
     /// What a `ppoll` has brought, if anything that concerns the owner.
@@ -255,9 +276,14 @@ impl ThreadParker {
         let host = &*self.host;
         let mut busy = (!busy.is_zero()).then(|| host.now() + busy);
         self.event.store(host.event(), SeqCst);
-        let mut all = host.drive_fds();
-        let theirs = all.len();
-        all.extend_from_slice(fds);
+        let all_of = |fds: &[libc::pollfd]| {
+            let changes = host.changes.load(SeqCst);
+            let mut all = host.drive_fds();
+            let theirs = all.len();
+            all.extend_from_slice(fds);
+            (changes, theirs, all)
+        };
+        let (mut changes, mut theirs, mut all) = all_of(fds);
         loop {
             let next = host.run_service(&|| self.word.load(SeqCst) & TOKEN != 0);
             if deadline.is_some_and(|d| d <= host.now()) {
@@ -268,6 +294,10 @@ impl ThreadParker {
             }
             let until = deadline.map_or(next, |d| d.min(next));
             let mut time = host.fall_asleep(until);
+            // Whoever has changed it before it saw that this thread falls asleep has not woken it.
+            if host.changes.load(SeqCst) != changes {
+                (changes, theirs, all) = all_of(fds);
+            }
             busy = busy.filter(|end| host.now() < *end);
             if busy.is_some() {
                 time = Some(Duration::ZERO);

@@ -12,11 +12,12 @@
 //! Invariant: when `driver` is [`FREE`], the worker is awake, or naps, or was told; or there is nothing to serve.
 
 use crate::park::ThreadParker;
+use crate::signalfd::Signals;
 use crate::{signal, sys, worker};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
 use lkl_abi::Result;
-use lkl_ops::{Host, Instant, Owner, OwnerKind, Poll};
+use lkl_ops::{Host, Instant, Owner, OwnerKind, Poll, SignalSource};
 use rustix::event::EventfdFlags;
 use rustix::thread::futex;
 use rustix::time::ClockId;
@@ -130,6 +131,10 @@ pub struct RealHost {
     pub(crate) hooks: Hooks,
     service: OnceLock<Service>,
     devices: Mutex<Arc<[RawFd]>>,
+    /// Counts the changes of what a driver sleeps on.
+    pub(crate) changes: AtomicU32,
+    /// Files of the kernel that take signals.
+    pub(crate) signals: Arc<Signals>,
     /// Eventfds for sleepers who wait for descriptors of the host and do not drive; closed with the host.
     events: Mutex<Vec<RawFd>>,
     /// Callers who sleep without driving. The worker gives the work to one of them.
@@ -170,6 +175,8 @@ impl RealHost {
             hooks,
             service: OnceLock::new(),
             devices: Mutex::new(Arc::new([])),
+            changes: AtomicU32::new(0),
+            signals: Signals::new(),
             events: Mutex::new(Vec::new()),
             parked: Mutex::new(BTreeMap::new()),
             worker_thread: Mutex::new(None),
@@ -188,6 +195,7 @@ impl RealHost {
         let mut devices = lock(&self.devices);
         *devices = devices.iter().copied().chain([fd]).collect();
         drop(devices);
+        self.changes.fetch_add(1, SeqCst);
         self.ring();
     }
 
@@ -198,6 +206,7 @@ impl RealHost {
         if devices.iter().any(|fd| broken(*fd)) {
             tracing::warn!("a network device is gone");
             *devices = devices.iter().copied().filter(|fd| !broken(*fd)).collect();
+            self.changes.fetch_add(1, SeqCst);
         }
     }
 
@@ -206,6 +215,7 @@ impl RealHost {
         let mut devices = lock(&self.devices);
         *devices = devices.iter().copied().filter(|d| *d != fd).collect();
         drop(devices);
+        self.changes.fetch_add(1, SeqCst);
         self.ring_event();
     }
 
@@ -273,6 +283,9 @@ impl RealHost {
     /// Serves the kernel; answers until when it is fine to sleep, as far as the kernel is concerned.
     pub(crate) fn run_service(&self, enough: &dyn Fn() -> bool) -> Instant {
         self.state.rearmed.store(u64::MAX, SeqCst);
+        if let Some(sleeper) = self.signals.driver().filter(|_| self.signals.any()) {
+            self.signals.tell(sleeper);
+        }
         let next = self.service.get().and_then(|service| service(enough)).unwrap_or(Instant::FAR_FUTURE);
         self.state.promised.store(next.as_nanos(), SeqCst);
         next
@@ -297,10 +310,10 @@ impl RealHost {
         true
     }
 
-    /// What a driver sleeps on: its eventfd first, then the devices.
+    /// What a driver sleeps on: its eventfd first, then the devices, and what tells of signals.
     pub(crate) fn drive_fds(&self) -> SmallVec<[libc::pollfd; 8]> {
         let devices = lock(&self.devices).clone();
-        let all = core::iter::once(self.event()).chain(devices.iter().copied());
+        let all = core::iter::once(self.event()).chain(devices.iter().copied()).chain(self.signals.driver());
         all.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect()
     }
 
@@ -508,6 +521,19 @@ impl Host for RealHost {
 
     fn signal(&self, owner: &Owner, signal: i32, poll: Option<Poll>) {
         signal::send(owner, signal, poll);
+    }
+
+    fn signals(&self, mask: u64, ready: Arc<dyn Fn() + Send + Sync>) -> Result<Box<dyn SignalSource>> {
+        let first = self.signals.driver().is_none();
+        let source = self.signals.source(mask, ready, self.hooks.privatise)?;
+        if first {
+            // Whoever sleeps now does not look at it yet. Nobody has to begin to: only sleepers need to be told.
+            self.changes.fetch_add(1, SeqCst);
+            if self.state.asleep_until.load(SeqCst) != 0 {
+                self.ring_event();
+            }
+        }
+        Ok(source)
     }
 }
 

@@ -182,3 +182,37 @@ pub(crate) fn queue_to_thread(process: i32, thread: i32, info: &Info) -> Result<
     check(unsafe { syscall(libc::SYS_rt_tgsigqueueinfo, [process as usize, thread as usize, signal, info, 0]) })
         .map(drop)
 }
+
+/// `signalfd4`: a new one, that never blocks, if `fd` is -1.
+pub(crate) fn signalfd(fd: RawFd, mask: u64) -> Result<RawFd> {
+    let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
+    // SAFETY: the set is 8 bytes, as the third argument says, and lives through the call.
+    let fd = check(unsafe { syscall(libc::SYS_signalfd4, [fd as usize, &raw const mask as usize, 8, flags, 0]) })?;
+    RawFd::try_from(fd).map_err(|_| Errno::EMFILE)
+}
+
+/// `epoll_create1`
+pub(crate) fn epoll_create() -> Result<RawFd> {
+    // SAFETY: no memory is touched.
+    let fd = check(unsafe { syscall(libc::SYS_epoll_create1, [libc::EPOLL_CLOEXEC as usize, 0, 0, 0, 0]) })?;
+    RawFd::try_from(fd).map_err(|_| Errno::EMFILE)
+}
+
+/// Adds `fd` to an epoll instance, which tells each time that it becomes readable.
+pub(crate) fn epoll_add_edge(epoll: RawFd, fd: RawFd) -> Result<()> {
+    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: fd as u64 };
+    let (op, event) = (libc::EPOLL_CTL_ADD as usize, &raw mut event as usize);
+    // SAFETY: the event lives through the call.
+    check(unsafe { syscall(libc::SYS_epoll_ctl, [epoll as usize, op, fd as usize, event, 0]) }).map(drop)
+}
+
+/// What an epoll instance has to tell at this moment, as the numbers that were added; answers how many.
+pub(crate) fn epoll_new<const N: usize>(epoll: RawFd, fds: &mut [RawFd; N]) -> usize {
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; N];
+    // SAFETY: there is room for so many events, and no set of signals is given.
+    let n = check(unsafe { syscall(libc::SYS_epoll_pwait, [epoll as usize, events.as_mut_ptr() as usize, N, 0, 0]) });
+    for (to, event) in fds.iter_mut().zip(events) {
+        *to = event.u64 as RawFd;
+    }
+    n.unwrap_or(0)
+}

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -367,6 +368,141 @@ static void many_threads(void)
 	is(lkl_sys_close(0), 0);
 }
 
+/* ---- Signals ---- */
+
+struct taker {
+	int fd;
+	pthread_barrier_t *begun;
+	long answer;
+	struct lkl_signalfd_siginfo info;
+};
+
+static void *take(void *arg)
+{
+	struct taker *taker = arg;
+
+	pthread_barrier_wait(taker->begun);
+	taker->answer = lkl_sys_read(taker->fd, &taker->info, sizeof(taker->info));
+	return 0;
+}
+
+static void *take_polled(void *arg)
+{
+	struct taker *taker = arg;
+	struct lkl_epoll_event ev = { LKL_EPOLLIN | LKL_EPOLLET, 7 }, got = { 0, 0 };
+	long ep = lkl_sys_epoll_create(1);
+
+	lkl_sys_epoll_ctl(ep, LKL_EPOLL_CTL_ADD, taker->fd, &ev);
+	pthread_barrier_wait(taker->begun);
+	taker->answer = lkl_sys_epoll_wait(ep, &got, 1, 10000);
+	if (taker->answer == 1 && got.data == 7)
+		taker->answer = lkl_sys_read(taker->fd, &taker->info, sizeof(taker->info));
+	lkl_sys_close(ep);
+	return 0;
+}
+
+/* Sends this value with the signal to the whole program. */
+static void queue(int signal, int value)
+{
+	sigqueue(getpid(), signal, (union sigval){ .sival_int = value });
+}
+
+static void signals(void)
+{
+	const int rt = SIGRTMIN + 1;
+	struct lkl_signalfd_siginfo got[4];
+	struct taker takers[3] = { { 0 } };
+	pthread_barrier_t begun;
+	pthread_t threads[3];
+	struct lkl_pollfd pfd;
+	sigset_t set, old, none;
+	lkl_sigset_t mask;
+	long fd, event;
+	int i;
+
+	sigemptyset(&none);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, rt);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	/* The first eight bytes are the set that the kernel knows. */
+	memcpy(&mask, &set, sizeof(mask));
+	is(lkl_sys_signalfd(-1, &mask, 4), -LKL_EINVAL);
+	is(lkl_sys_signalfd(-1, 0, 8), -LKL_EFAULT);
+	is(lkl_sys_signalfd4(-1, &mask, 8, 1), -LKL_EINVAL);
+	is(lkl_sys_signalfd(99, &mask, 8), -LKL_EBADF);
+	event = good(lkl_sys_eventfd(0));
+	is(lkl_sys_signalfd(event, &mask, 8), -LKL_EINVAL);
+	fd = good(lkl_sys_signalfd4(-1, &mask, 8, LKL_SFD_NONBLOCK | LKL_SFD_CLOEXEC));
+	is(lkl_sys_fcntl(fd, LKL_F_GETFD, 0), LKL_FD_CLOEXEC);
+	is(lkl_sys_read(fd, got, sizeof(got)), -LKL_EAGAIN);
+	pfd.fd = fd;
+	pfd.events = LKL_POLLIN | LKL_POLLOUT;
+	is(lkl_sys_poll(&pfd, 1, 0), 0);
+	queue(rt, 5);
+	queue(rt, 6);
+	/* To this thread alone. */
+	raise(SIGUSR1);
+	is(lkl_sys_poll(&pfd, 1, 1000), 1);
+	is(pfd.revents, LKL_POLLIN);
+	is(lkl_sys_read(fd, got, sizeof(got[0]) - 1), -LKL_EINVAL);
+	is(lkl_sys_read(fd, got, 2 * sizeof(got[0]) + 5), 2 * sizeof(got[0]));
+	is(got[0].ssi_signo, SIGUSR1);
+	is(got[0].ssi_pid, getpid());
+	is(got[1].ssi_signo, rt);
+	is(got[1].ssi_int, 5);
+	is(got[1].ssi_code, SI_QUEUE);
+	is(lkl_sys_read(fd, got, sizeof(got)), sizeof(got[0]));
+	is(got[0].ssi_int, 6);
+	is(lkl_sys_write(fd, got, sizeof(got[0])), -LKL_EINVAL);
+	/* Another set at the same number; what waits is in it or not. */
+	memcpy(&mask, &none, sizeof(mask));
+	is(lkl_sys_signalfd(fd, &mask, 8), fd);
+	queue(rt, 7);
+	is(lkl_sys_poll(&pfd, 1, 0), 0);
+	memcpy(&mask, &set, sizeof(mask));
+	is(lkl_sys_signalfd(fd, &mask, 8), fd);
+	is(lkl_sys_poll(&pfd, 1, 1000), 1);
+	is(lkl_sys_read(fd, got, sizeof(got)), sizeof(got[0]));
+	/* Threads that wait, each for a signal of its own: one of them serves the kernel, the others sleep beside it. */
+	is(lkl_sys_fcntl(fd, LKL_F_SETFL, 0), 0);
+	pthread_barrier_init(&begun, 0, 4);
+	for (i = 0; i < 3; i++) {
+		takers[i].fd = (int)fd;
+		takers[i].begun = &begun;
+		pthread_create(&threads[i], 0, i == 1 ? take_polled : take, &takers[i]);
+	}
+	pthread_barrier_wait(&begun);
+	usleep(30000);
+	for (i = 2; i >= 0; i--)
+		pthread_sigqueue(threads[i], rt, (union sigval){ .sival_int = 100 + i });
+	for (i = 0; i < 3; i++) {
+		pthread_join(threads[i], 0);
+		is(takers[i].answer, sizeof(takers[i].info));
+		is(takers[i].info.ssi_int, 100 + i);
+	}
+	/* One for whoever takes it first. */
+	pthread_barrier_destroy(&begun);
+	pthread_barrier_init(&begun, 0, 2);
+	pthread_create(&threads[0], 0, take, &takers[0]);
+	pthread_barrier_wait(&begun);
+	usleep(10000);
+	queue(SIGUSR1, 9);
+	pthread_join(threads[0], 0);
+	is(takers[0].info.ssi_signo == SIGUSR1 && takers[0].info.ssi_int == 9, 1);
+	pthread_barrier_destroy(&begun);
+	/* A copy of the descriptor, and the end. */
+	is(lkl_sys_dup2(fd, 50), 50);
+	is(lkl_sys_close(fd), 0);
+	queue(rt, 8);
+	pfd.fd = 50;
+	is(lkl_sys_poll(&pfd, 1, 1000), 1);
+	is(lkl_sys_read(50, got, sizeof(got)), sizeof(got[0]));
+	is(lkl_sys_close(50), 0);
+	is(lkl_sys_close(event), 0);
+	pthread_sigmask(SIG_SETMASK, &old, 0);
+}
+
 /* ---- The host's operations ---- */
 
 static void callback(void *arg)
@@ -600,6 +736,7 @@ int main(int argc, char **argv)
 	proc();
 	a_blocked_write();
 	many_threads();
+	signals();
 	host_operations();
 	is(lkl_sys_halt(), 0);
 	without_a_kernel("after a halt");

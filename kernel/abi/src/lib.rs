@@ -35,6 +35,7 @@ pub mod poll;
 pub mod random;
 pub mod resource;
 pub mod rtnetlink;
+pub mod signalfd;
 pub mod socket;
 pub mod sockios;
 pub mod splice;

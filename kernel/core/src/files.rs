@@ -7,6 +7,7 @@ use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
 use crate::pipe::Pipe;
 use crate::process::Process;
+use crate::signalfd::SignalFd;
 use crate::timerfd::TimerFd;
 use crate::{proc, sysfs};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -191,6 +192,8 @@ pub(crate) fn anonymous_kind(file: &dyn File) -> &'static str {
         "[eventfd]"
     } else if any.is::<TimerFd>() {
         "[timerfd]"
+    } else if any.is::<SignalFd>() {
+        "[signalfd]"
     } else if any.is::<Epoll>() {
         "[eventpoll]"
     } else if any.is::<Inotify>() {

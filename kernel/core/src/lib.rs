@@ -35,6 +35,7 @@ mod pipe;
 mod poll;
 mod proc;
 mod process;
+mod signalfd;
 mod stack;
 mod syscall;
 mod sysfs;

@@ -10,16 +10,17 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 use lkl_abi::socket::{AF_INET, SOCK_DGRAM, SOCK_STREAM};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, SockAddr, SockOptions, Socket};
-use lkl_ops::{FileKind, Host, Instant, Parker, UserMem, Woken};
+use lkl_ops::sim::Pending;
+use lkl_ops::{FileKind, Host, Instant, Parker, SignalSource, UserMem, Woken};
 use lkl_sync::{Events, WaitQueue};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// A clock that a parker moves on.
+/// A clock that a parker moves on, and the signals of a program.
 #[derive(Default)]
-pub(crate) struct Clock(AtomicU64);
+pub(crate) struct Clock(AtomicU64, pub(crate) Arc<Pending>);
 
 impl Clock {
     pub(crate) fn pass(&self, time: Duration) {
@@ -43,6 +44,10 @@ impl Host for Clock {
     fn rearm(&self, _: Instant) {}
 
     fn kick(&self) {}
+
+    fn signals(&self, mask: u64, ready: Arc<dyn Fn() + Send + Sync>) -> Result<Box<dyn SignalSource>> {
+        Ok(self.1.source(mask, ready))
+    }
 }
 
 /// A thread's place to sleep. Time moves on to the deadline when nothing happens for a moment.

@@ -6,7 +6,7 @@
 //! * [`Disk`]: a disk of bytes, such as an image file.
 //! * [`UserMem`]: the memory of the calling program.
 //! * [`Descriptors`]: who hands out descriptor numbers.
-//! * [`Owner`]: who gets the signals of a file.
+//! * [`Owner`]: who gets the signals of a file; [`SignalSource`]: signals that a file takes.
 //!
 //! Implemented for real by `host` and `hijack`, and on virtual time by [`sim`].
 
@@ -26,11 +26,12 @@ pub use disk::Disk;
 pub use mem::UserMem;
 pub use netdev::{Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
 pub use park::{Parker, Woken};
-pub use signal::{Owner, OwnerKind, Poll};
+pub use signal::{Owner, OwnerKind, Poll, SignalSource};
 pub use time::Instant;
 
 use core::time::Duration;
-use lkl_abi::Result;
+use lkl_abi::{Errno, Result};
+use std::sync::Arc;
 
 /// The outside as a whole: time, chance, and the processes that signals are sent to.
 pub trait Host: Send + Sync + 'static {
@@ -76,5 +77,15 @@ pub trait Host: Send + Sync + 'static {
     /// into the kernel. What may not be sent is not.
     fn signal(&self, owner: &Owner, signal: i32, poll: Option<Poll>) {
         let _ = (owner, signal, poll);
+    }
+
+    /// A source of the signals in `mask`, for a `signalfd`. `ready` is called when one may have come, by whoever serves the kernel or sleeps
+    /// in it, holding no lock. An outside without signals has none to give.
+    ///
+    /// # Errors
+    /// `ENOSYS` where there are no signals; `EMFILE` and others of the host's.
+    fn signals(&self, mask: u64, ready: Arc<dyn Fn() + Send + Sync>) -> Result<Box<dyn SignalSource>> {
+        let _ = (mask, ready);
+        Err(Errno::ENOSYS)
     }
 }

@@ -1,4 +1,8 @@
-//! The signals that files send to whoever owns them (`SIGIO`, `SIGURG`; `man 2 fcntl`, "Managing signals").
+//! The signals that files send to whoever owns them (`SIGIO`, `SIGURG`; `man 2 fcntl`, "Managing signals"), and those that a file takes
+//! (`man 2 signalfd`).
+
+use lkl_abi::signalfd::SIGNALFD_SIGINFO_SIZE;
+use lkl_abi::Result;
 
 /// What the number of an [`Owner`] counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,4 +37,23 @@ pub struct Poll {
     pub band: u32,
     /// The descriptor.
     pub fd: i32,
+}
+
+/// Signals of the calling process that wait to be taken (`man 2 signalfd`): those of a set, in which bit `n - 1` is signal `n`. It is about the
+/// calling thread: a signal that was sent to a thread alone is there for no other one.
+pub trait SignalSource: Send + Sync {
+    /// From now on it is about this set.
+    ///
+    /// # Errors
+    /// `EINVAL` and others of the host's.
+    fn set_mask(&self, mask: u64) -> Result<()>;
+
+    /// Is one there? Callable under locks.
+    fn ready(&self) -> bool;
+
+    /// Takes one, as a `struct signalfd_siginfo`.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is none.
+    fn take(&self) -> Result<[u8; SIGNALFD_SIGINFO_SIZE]>;
 }

@@ -5,6 +5,7 @@
 //! * [`SimParker`]: a thread's place to sleep, which makes the world go on meanwhile.
 //! * [`Link`]: two devices joined by a wire with [`Wire`] properties each way, and with taps.
 //! * [`MemDisk`]: a disk in memory, parts of which can be made to fail.
+//! * [`Pending`]: the signals that wait for a program.
 //!
 //! It knows nothing of the kernel: a kernel is a closure ([`SimHost::serve`]) that answers its next deadline. Time
 //! goes on only when nothing is left to do at the present instant, so that a run is a function of the seed alone.
@@ -13,6 +14,7 @@
 mod disk;
 mod link;
 mod rng;
+mod signals;
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,9 @@ mod tests;
 pub use disk::MemDisk;
 pub use link::{Link, Side, SimDev, Verdict, Wire};
 pub use rng::Rng;
+pub use signals::Pending;
 
-use crate::{Host, Instant, Parker, Woken};
+use crate::{Host, Instant, Parker, SignalSource, Woken};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -95,6 +98,7 @@ impl World {
             service: Mutex::new(None),
             kicked: AtomicBool::new(false),
             deadline: Mutex::new(None),
+            signals: Arc::default(),
         });
         state.hosts.push(Arc::downgrade(&host));
         host
@@ -248,6 +252,7 @@ pub struct SimHost {
     service: Mutex<Option<Service>>,
     kicked: AtomicBool,
     deadline: Mutex<Option<Instant>>,
+    signals: Arc<Pending>,
 }
 
 impl SimHost {
@@ -261,6 +266,11 @@ impl SimHost {
     pub fn serve(&self, service: impl Fn() -> Option<Instant> + Send + Sync + 'static) {
         *lock(&self.service) = Some(Arc::new(service));
         self.kicked.store(true, Ordering::Release);
+    }
+
+    /// The signals that wait for the program on this host.
+    pub fn pending(&self) -> &Arc<Pending> {
+        &self.signals
     }
 
     /// The kernel is gone (a crash, a reboot): nothing serves it any more.
@@ -316,6 +326,10 @@ impl Host for SimHost {
 
     fn kick(&self) {
         self.kicked.store(true, Ordering::Release);
+    }
+
+    fn signals(&self, mask: u64, ready: Arc<dyn Fn() + Send + Sync>) -> lkl_abi::Result<Box<dyn SignalSource>> {
+        Ok(self.signals.source(mask, ready))
     }
 }
 

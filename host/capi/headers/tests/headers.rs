@@ -90,6 +90,7 @@ const STRUCTS: &[(&str, &str, &[&str])] = &[
     ("new_utsname", "linux/utsname.h", &["release", "domainname"]),
     ("rlimit64", "linux/resource.h", &["rlim_max"]),
     ("rusage", "linux/resource.h", &["ru_maxrss", "ru_nivcsw"]),
+    ("signalfd_siginfo", "linux/signalfd.h", &["ssi_code", "ssi_int", "ssi_ptr", "ssi_addr_lsb", "ssi_arch"]),
     ("pollfd", "asm/poll.h", &["events", "revents"]),
     ("iovec", "linux/uio.h", &["iov_len"]),
     ("sockaddr_in", "linux/in.h", &["sin_port", "sin_addr"]),

@@ -3,6 +3,7 @@
 use super::{made, NetDir, Of};
 use crate::files;
 use crate::process::Process;
+use crate::signalfd::SignalFd;
 use lkl_abi::fcntl::{O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY};
 use lkl_abi::{Errno, Result};
 use lkl_pseudo::{text, Entry, Kind, Table};
@@ -143,7 +144,9 @@ fn descriptor_infos(who: &Who) -> Entry {
                 let mount = file.place().map_or(0, |p| p.mount.id());
                 let flags = file.flags() | cloexec;
                 let (at, ino) = (file.position(), file.place().map_or(file.file().ino(), |p| p.node().ino()));
-                Ok(format!("pos:\t{at}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{ino}\n").into_bytes())
+                let mask = file.file().as_any().downcast_ref::<SignalFd>().map(SignalFd::mask);
+                let own = mask.map_or_else(String::new, |mask| format!("sigmask:\t{mask:016x}\n"));
+                Ok(format!("pos:\t{at}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{ino}\n{own}").into_bytes())
             };
             Some(Entry { mode: 0o400, ..text(show) })
         },

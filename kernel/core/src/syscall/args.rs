@@ -141,6 +141,8 @@ pub(crate) static IOCTL: &Symbols = symbols!(ioctls: FIONREAD, SIOCOUTQ, FIONBIO
 pub(crate) static SPLICE: &Symbols = symbols!(splice: SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT);
 /// `EFD_*`
 pub(crate) static EVENTFD: &Symbols = symbols!(eventfd: EFD_SEMAPHORE, EFD_CLOEXEC, EFD_NONBLOCK);
+/// Flags of `signalfd4`.
+pub(crate) static SIGNALFD: &Symbols = symbols!(signalfd: SFD_CLOEXEC, SFD_NONBLOCK);
 /// Flags of `timerfd_create`.
 pub(crate) static TIMERFD: &Symbols = symbols!(timerfd: TFD_CLOEXEC, TFD_NONBLOCK);
 /// Flags of `timerfd_settime`.

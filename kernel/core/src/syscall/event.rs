@@ -1,15 +1,17 @@
-//! Counters and timers as files.
+//! Counters, timers and signals as files.
 
 use super::socket::install;
 use super::{Args, Ctx};
 use crate::eventfd::EventFd;
 use crate::openfile::OpenFile;
+use crate::signalfd::SignalFd;
 use crate::timerfd::TimerFd;
 use crate::user;
 use core::time::Duration;
 use lkl_abi::clock::*;
 use lkl_abi::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE};
 use lkl_abi::fcntl::{O_NONBLOCK, O_RDWR};
+use lkl_abi::signalfd::{SFD_CLOEXEC, SFD_NONBLOCK, SIGSET_SIZE};
 use lkl_abi::time::{timespec, to_timespec, TIMESPEC_SIZE};
 use lkl_abi::timerfd::{TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET};
 use lkl_abi::{Errno, Result};
@@ -25,6 +27,25 @@ pub(super) fn eventfd2(cx: &Ctx<'_>, [count, flags, ..]: Args) -> Result<u64> {
     let file = Arc::new(EventFd::new(count, flags & EFD_SEMAPHORE != 0, cx.kernel.new_ino()));
     let file = OpenFile::new(file, O_RDWR | flags & O_NONBLOCK);
     install(cx, FileKind::File, file, flags & EFD_CLOEXEC != 0)
+}
+
+pub(super) fn signalfd4(cx: &Ctx<'_>, [fd, mask, size, flags, ..]: Args) -> Result<u64> {
+    let flags = flags as u32;
+    if size != SIGSET_SIZE as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let mask = user::u64_at(cx.mem, mask)?;
+    if flags & !(SFD_CLOEXEC | SFD_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if fd as i32 != -1 {
+        let file = cx.file(fd)?;
+        file.file().as_any().downcast_ref::<SignalFd>().ok_or(Errno::EINVAL)?.set_mask(mask)?;
+        return Ok(u64::from(fd as u32));
+    }
+    let file = Arc::new(SignalFd::new(&**cx.kernel.net().host(), mask, cx.kernel.new_ino())?);
+    let file = OpenFile::new(file, O_RDWR | flags & O_NONBLOCK);
+    install(cx, FileKind::File, file, flags & SFD_CLOEXEC != 0)
 }
 
 pub(super) fn timerfd_create(cx: &Ctx<'_>, [clock, flags, ..]: Args) -> Result<u64> {

@@ -3,8 +3,8 @@
 use super::args::{Arg, Ret, Symbols};
 use super::args::{
     ACCEPT, ACCESS, AT, CLOCK, CLOSE_RANGE, EPOLL_CREATE, EPOLL_OP, EVENTFD, FALLOC, FAMILY, FCNTL, GRND, IN, INOTIFY,
-    LEVEL, MFD, MNT, MS, MSG, NONE, OPEN, RENAME, RLIMIT, RWF, SHUT, SPLICE, SYNC_RANGE, TIMER, TIMERFD, TIMERFD_SET,
-    UNLINK, WHENCE,
+    LEVEL, MFD, MNT, MS, MSG, NONE, OPEN, RENAME, RLIMIT, RWF, SHUT, SIGNALFD, SPLICE, SYNC_RANGE, TIMER, TIMERFD,
+    TIMERFD_SET, UNLINK, WHENCE,
 };
 use super::{
     attr, clock, event, fd, handle, ids, ioctl, lock, mount, msg, open, path, pipe, rw, socket, sockopt, space, system,
@@ -86,6 +86,7 @@ calls! {
     VMSPLICE "vmsplice" (fd: Fd, iov: Ptr, count: Uint, flags: flags(SPLICE)) -> Int = pipe::vmsplice, "bytes are copied";
     PIPE2 "pipe2" (fds: Ptr, flags: flags(OPEN)) -> Int = pipe::pipe2, "EINVAL for O_DIRECT (packets)";
     EVENTFD2 "eventfd2" (count: Uint, flags: flags(EVENTFD)) -> Int = event::eventfd2, "";
+    SIGNALFD4 "signalfd4" (fd: Fd, mask: Ptr, size: Uint, flags: flags(SIGNALFD)) -> Int = event::signalfd4, "signals of the host's process; ENOSYS where the host has none";
     TIMERFD_CREATE "timerfd_create" (clock: one(CLOCK), flags: flags(TIMERFD)) -> Int = event::timerfd_create, "";
     TIMERFD_SETTIME "timerfd_settime" (fd: Fd, flags: flags(TIMERFD_SET), new: Ptr, old: Ptr) -> Int = event::timerfd_settime, "TFD_TIMER_CANCEL_ON_SET without effect";
     TIMERFD_GETTIME "timerfd_gettime" (fd: Fd, current: Ptr) -> Int = event::timerfd_gettime, "";

@@ -113,6 +113,7 @@ fn good() -> Good {
         (nr::SPLICE, vec![reading, 0, file, at_once, 4, 0]),
         (nr::VMSPLICE, vec![writing, iov, 1, 2]),
         (nr::PIPE2, vec![buf, 0]),
+        (nr::SIGNALFD4, vec![u64::MAX, set, 8, 0]),
         (nr::TIMERFD_SETTIME, vec![timer, 0, no_bits, buf]),
         (nr::TIMERFD_GETTIME, vec![timer, buf]),
         (nr::COPY_FILE_RANGE, vec![file, at_once, file, at_once, 4, 0]),

@@ -116,6 +116,11 @@ static inline long lkl_sys_eventfd(unsigned int count)
 	return lkl_sys_eventfd2(count, 0);
 }
 
+static inline long lkl_sys_signalfd(int ufd, const lkl_sigset_t *user_mask, lkl_size_t sizemask)
+{
+	return lkl_sys_signalfd4(ufd, user_mask, sizemask, 0);
+}
+
 static inline long lkl_sys_getpgrp(void)
 {
 	return lkl_sys_getpgid(0);

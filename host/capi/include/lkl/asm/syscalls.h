@@ -53,6 +53,7 @@
 #include <lkl/linux/route.h>
 #include <lkl/linux/rtnetlink.h>
 #include <lkl/linux/signal.h>
+#include <lkl/linux/signalfd.h>
 #include <lkl/linux/socket.h>
 #include <lkl/linux/sockios.h>
 #include <lkl/linux/stat.h>
