@@ -8,6 +8,7 @@ use crate::fds::{self, HostNumbers};
 use crate::guarded::Guarded;
 use crate::handover;
 use crate::keeper::{self, Doors};
+use crate::limits;
 use crate::mem::Own;
 use crate::mixed;
 use crate::panics;
@@ -136,15 +137,22 @@ fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String
     if let Some(name) = device {
         claim_device(name);
     }
-    let (kernel, host) = start::boot(config)?;
+    let (kernel, host) = limits::lifted(|| start::boot(config))?;
     let process = kernel.process(sys::getpid(), Arc::new(Own), Arc::new(keeper::FirstNumbers));
+    let limit = limits::size();
+    process.set_size_limit(limit);
     let instance: &'static Instance = Box::leak(Box::new(Instance { kernel, host, process }));
     if start::wants_keeper() {
         let (kernel, host, process) = (&instance.kernel, &instance.host, &instance.process);
         let device = device.and_then(|name| message::listen_at(&device_door(name)).ok()).unwrap_or(-1);
         let doors = Doors { named, device };
         match keeper::start(kernel.clone(), host.clone(), process.clone(), doors, named::settings_text(config)) {
-            Ok(ends) => tree::begun(ends),
+            Ok(ends) => {
+                tree::begun(ends);
+                if place::any() && !limits::none(limit) {
+                    keeper::share();
+                }
+            }
             Err(e) => {
                 return Err(format!(
                     "lkl-hijack: no process for the kernel can be made ({e}); LKL_HIJACK_KEEPER=0 does without: then children cannot use the kernel"
@@ -237,7 +245,15 @@ fn register(t: &'static Thread) -> Result<*mut Caller> {
             let task = Kernel::task(&instance.process, sys::gettid(), parker.clone());
             Caller::Direct { instance, task, parker }
         }
-        None if tree::any() => Caller::Remote(Client::new().inspect_err(|e| tell_why(*e))?),
+        None if tree::any() => {
+            let client = Client::new().inspect_err(|e| tell_why(*e))?;
+            let limit = limits::size();
+            if !limits::none(limit) {
+                // A process that has just joined may be a child of one with another limit.
+                let _told = limits::tell(limit, |number, args| client.call(number as u64, args));
+            }
+            Caller::Remote(client)
+        }
         None => {
             tell_why(Errno::ENETDOWN);
             return Err(Errno::ENETDOWN);

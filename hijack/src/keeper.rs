@@ -22,6 +22,7 @@ mod serve;
 
 use crate::alloc::HEAP;
 use crate::fds::{self, state};
+use crate::limits;
 use crate::panics;
 use crate::raw;
 use crate::signal;
@@ -120,6 +121,11 @@ static SHARED: AtomicBool = AtomicBool::new(false);
 /// killed in the middle of a call, holding locks, and they would never get them.
 pub(crate) fn shared() -> bool {
     SHARED.load(Ordering::Relaxed)
+}
+
+/// The program in whose memory the kernel is does not call it directly any more, though nobody else uses it.
+pub(crate) fn share() {
+    SHARED.store(true, Ordering::Release);
 }
 
 /// The keeper, for the program in whose memory it is. Leaked.
@@ -254,6 +260,7 @@ fn detach(kept: &[i32]) {
         let _name = host!(libc::SYS_prctl, libc::PR_SET_NAME, c"lkl-kernel".as_ptr());
     }
     panics::in_keeper();
+    limits::lift();
     let mut limit = [0u64; 2];
     // SAFETY: `struct rlimit` is two 64-bit numbers.
     unsafe {
@@ -323,6 +330,8 @@ struct Desk {
     named: Option<Door>,
     /// Somebody outside has asked for the end.
     stopped: bool,
+    /// The window that goes with the answer.
+    lent: Option<i32>,
     /// Peers of connections that are lost are about to be told.
     resets: AtomicBool,
 }
@@ -332,7 +341,7 @@ impl Desk {
         // SAFETY: no pointers.
         let epoll = unsafe { host!(libc::SYS_epoll_create1, libc::EPOLL_CLOEXEC) }.map_or(-1, |fd| own(fd as i32));
         let (who, resets) = (BTreeMap::new(), AtomicBool::new(false));
-        Self { keeper, epoll, who, settings, named: None, stopped: false, resets }
+        Self { keeper, epoll, who, settings, named: None, stopped: false, lent: None, resets }
     }
 
     fn open(&mut self, pid: i32, process: Arc<Process>, meeting: i32, first: i32, doors: Doors) {
@@ -617,7 +626,23 @@ impl Desk {
             }
             _ => Err(Errno::ENOSYS),
         };
-        reply(fd, result);
+        self.reply(fd, result);
+    }
+
+    fn reply(&mut self, fd: i32, result: Result<()>) {
+        let word = result.err().map_or(0, |e| e.0 as u64);
+        let _told = message::send(fd, &[word], self.lent.take().as_slice(), libc::MSG_DONTWAIT);
+    }
+
+    /// The window that has come with a message. A process that may make no file of that length (`RLIMIT_FSIZE`) is sent one.
+    fn take_window(&mut self, m: &mut Message) -> Result<Window> {
+        if let Some(fd) = m.take_fd() {
+            return Window::open(own(fd));
+        }
+        let mut window = Window::create()?;
+        window.renumber(own);
+        self.lent = Some(window.fd());
+        Ok(window)
     }
 
     /// Ends the kernel, on behalf of whoever is at `fd`.
@@ -636,25 +661,24 @@ impl Desk {
 
     fn join(&mut self, mut m: Message) {
         SHARED.store(true, Ordering::Release);
-        let (Some(connection), window) = (m.take_fd(), m.take_fd()) else { return };
+        let Some(connection) = m.take_fd() else { return };
         let connection = own(connection);
-        let made = window.ok_or(Errno::EBADF).and_then(|w| Window::open(own(w)));
-        match made {
+        match self.take_window(&mut m) {
             Ok(window) => {
                 let member = Member::new(&self.keeper, m.pid, window);
                 self.follow(m.pid, &member);
                 self.add(connection, Who::Member(member));
-                reply(connection, Ok(()));
+                self.reply(connection, Ok(()));
             }
             Err(e) => {
-                reply(connection, Err(e));
+                self.reply(connection, Err(e));
                 sys::close(connection);
             }
         }
     }
 
     fn window(&mut self, fd: i32, m: &mut Message) -> Result<()> {
-        let window = Window::open(own(m.take_fd().ok_or(Errno::EBADF)?))?;
+        let window = self.take_window(m)?;
         match self.who.get(&fd) {
             Some(Who::Member(member)) => member.set_window(window),
             _ => Err(Errno::EINVAL),
@@ -662,7 +686,7 @@ impl Desk {
     }
 
     fn claim(&mut self, fd: i32, m: &mut Message) -> Result<()> {
-        let window = Window::open(own(m.take_fd().ok_or(Errno::EBADF)?))?;
+        let window = self.take_window(m)?;
         let Some(Who::Child(expected)) = self.who.get(&fd) else { return Err(Errno::EINVAL) };
         let member = Member::claimed(&self.keeper, expected.clone(), m.pid, window);
         self.who.insert(fd, Who::Member(member.clone()));
@@ -672,7 +696,7 @@ impl Desk {
 
     fn exec(&mut self, fd: i32, m: &mut Message) -> Result<()> {
         SHARED.store(true, Ordering::Release);
-        let window = Window::open(own(m.take_fd().ok_or(Errno::EBADF)?))?;
+        let window = self.take_window(m)?;
         let kept = m.words[1..].chunks_exact(2).map(|pair| (pair[0] as i32, pair[1]));
         let (before, old) = match self.who.get(&fd) {
             Some(Who::Child((process, _))) => (process.clone(), None),
@@ -743,11 +767,6 @@ impl Desk {
         let words: Vec<u64> = core::iter::once(0).chain(message::text(&text)).collect();
         let _told = message::send(fd, &words, &[], libc::MSG_DONTWAIT);
     }
-}
-
-fn reply(fd: i32, result: Result<()>) {
-    let word = result.err().map_or(0, |e| e.0 as u64);
-    let _told = message::send(fd, &[word], &[], libc::MSG_DONTWAIT);
 }
 
 /// Has `from` at the number `to`; `from` is closed.

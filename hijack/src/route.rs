@@ -10,7 +10,7 @@ use crate::mem;
 use crate::paths::{calls, ids, mapped};
 use crate::sys::{self, host, Args};
 use crate::thread::{Inside, Thread};
-use crate::{exec, handover, mixed, paths, ring, signal, thread, transfer, tree, xlate};
+use crate::{exec, handover, limits, mixed, paths, ring, signal, thread, transfer, tree, xlate};
 use lkl_abi::{nr, Errno, Result};
 
 /// Numbers that [`KIND`] covers.
@@ -178,8 +178,8 @@ unsafe fn answer(t: &'static Thread, number: usize, a: &Args) -> Option<isize> {
             door::seal();
             prepare(t)
         }
-        libc::SYS_setrlimit => prepare(t),
-        libc::SYS_prlimit64 if a[2] != 0 => prepare(t),
+        libc::SYS_setrlimit => prepare(t).or_else(|| limits::change(t, number, a)),
+        libc::SYS_prlimit64 if a[2] != 0 => prepare(t).or_else(|| limits::change(t, number, a)),
         // It would reach the host's network past every net.
         libc::SYS_io_uring_setup => Some(-(Errno::ENOSYS.0 as isize)),
         libc::SYS_fchdir if fds::ours(fd0) => Some(by_fd(number, a)),

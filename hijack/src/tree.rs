@@ -23,10 +23,11 @@ use crate::fds::{self, state};
 use crate::paths::{cwd, place};
 use crate::sys::{self, host};
 use crate::thread::Thread;
+use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, Ordering};
 use line::Window;
 use lkl_abi::{Errno, Result};
-use message::kind;
+use message::{kind, Message};
 
 /// The variable that a new image finds the tree by: the numbers of the meeting place and of its connection (or -1), the kernel's name, and
 /// its working directory if that is on a disk image.
@@ -97,12 +98,17 @@ fn talking<T>(f: impl FnOnce() -> T) -> T {
 }
 
 /// The answer to a message that was sent on `connection`.
-fn answer(connection: i32) -> Result<()> {
+fn answered(connection: i32) -> Result<Message> {
     let m = message::receive(connection, 0).map_err(|_| Errno::EIO)?;
     match m.word(0) {
-        0 => Ok(()),
+        0 => Ok(m),
         e => Err(Errno(e as i32)),
     }
+}
+
+/// The same, where it has nothing to say but that it is done.
+fn answer(connection: i32) -> Result<()> {
+    answered(connection).map(drop)
 }
 
 /// Asks the keeper for something.
@@ -136,23 +142,46 @@ pub(crate) fn window() -> Result<&'static Window> {
         if let Some(w) = unsafe { WINDOW.load(Ordering::Acquire).as_ref() } {
             return Ok(w);
         }
-        let mut window = Window::create()?;
+        let own = own_window()?;
         let result = match STANDING.load(Ordering::Acquire) {
-            standing::STRANGER => join(&window),
-            standing::EXPECTED => ask(&[kind::CLAIM], &[window.fd()]),
-            standing::MEMBER => ask(&[kind::WINDOW], &[window.fd()]),
+            standing::STRANGER => join(own),
+            standing::EXPECTED => enrol(&[kind::CLAIM], own),
+            standing::MEMBER => enrol(&[kind::WINDOW], own),
             _ => Err(Errno::EIO),
         };
         if result.is_err() {
             STANDING.store(standing::OUT, Ordering::Release);
         }
-        result?;
-        window.renumber(fds::privatise);
-        Ok(enter(window))
+        result.map(enter)
     })
 }
 
-fn enter(window: Window) -> &'static Window {
+/// A window of this process's making; `None` if it may make no file of that length, and the keeper has to lend it one.
+fn own_window() -> Result<Option<Window>> {
+    match Window::create() {
+        Err(Errno::EFBIG) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Sends `words` on the connection, with the window if there is one; answers that, or the one that is lent.
+fn enrol(words: &[u64], own: Option<Window>) -> Result<Window> {
+    let connection = CONNECTION.load(Ordering::Acquire);
+    message::send(connection, words, own.as_ref().map(Window::fd).as_slice(), 0).map_err(|_| Errno::EIO)?;
+    enrolled(connection, own)
+}
+
+/// The same, when it has been sent.
+fn enrolled(connection: i32, own: Option<Window>) -> Result<Window> {
+    let mut m = answered(connection)?;
+    match own {
+        Some(window) => Ok(window),
+        None => Window::open(m.take_fd().ok_or(Errno::EIO)?),
+    }
+}
+
+fn enter(mut window: Window) -> &'static Window {
+    window.renumber(fds::privatise);
     let window = Box::leak(Box::new(window));
     WINDOW.store(core::ptr::from_ref(window).cast_mut(), Ordering::Release);
     STANDING.store(standing::MEMBER, Ordering::Release);
@@ -160,14 +189,17 @@ fn enter(window: Window) -> &'static Window {
 }
 
 /// Comes to the meeting place.
-fn join(window: &Window) -> Result<()> {
+fn join(own: Option<Window>) -> Result<Window> {
     let pair = message::pair()?;
-    let sent = message::send(MEETING.load(Ordering::Acquire), &[kind::JOIN], &[pair[1], window.fd()], 0);
+    let mut with: ArrayVec<i32, 2> = ArrayVec::new();
+    with.push(pair[1]);
+    with.extend(own.as_ref().map(Window::fd));
+    let sent = message::send(MEETING.load(Ordering::Acquire), &[kind::JOIN], &with, 0);
     sys::close(pair[1]);
-    match sent.map_err(|_| Errno::EIO).and_then(|()| answer(pair[0])) {
-        Ok(()) => {
+    match sent.map_err(|_| Errno::EIO).and_then(|()| enrolled(pair[0], own)) {
+        Ok(window) => {
             CONNECTION.store(fds::privatise(pair[0]), Ordering::Release);
-            Ok(())
+            Ok(window)
         }
         Err(e) => {
             sys::close(pair[0]);
@@ -369,10 +401,8 @@ pub(crate) fn arrive(value: &[u8], wanted: &str) -> core::result::Result<bool, S
     }
     CONNECTION.store(fds::privatise(connection), Ordering::Release);
     // The keeper lets go of what this image has not got.
-    let arrived = Window::create().and_then(|window| request(&words, &[window.fd()]).map(|()| window));
-    match arrived {
-        Ok(mut window) => {
-            window.renumber(fds::privatise);
+    match own_window().and_then(|own| talking(|| enrol(&words, own))) {
+        Ok(window) => {
             enter(window);
         }
         Err(_) => STANDING.store(standing::OUT, Ordering::Release),

@@ -10,6 +10,7 @@
 
 use super::pieces::{mode, PIECES};
 use crate::alloc;
+use crate::limits;
 use crate::sys::{self, host};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -401,8 +402,15 @@ impl Window {
     /// Makes the memory for the lines of this process.
     ///
     /// # Errors
-    /// `ENOMEM`, `EMFILE`
+    /// `ENOMEM`, `EMFILE`; `EFBIG` if the process may make no file of that length.
     pub(crate) fn create() -> Result<Self> {
+        limits::lifted(Self::make)
+    }
+
+    fn make() -> Result<Self> {
+        if !limits::allow(WINDOW as u64) {
+            return Err(Errno::EFBIG);
+        }
         // SAFETY: a C string.
         let fd = unsafe { host!(libc::SYS_memfd_create, c"lkl-lines".as_ptr(), libc::MFD_CLOEXEC) }? as i32;
         // SAFETY: no pointers.

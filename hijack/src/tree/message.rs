@@ -10,7 +10,8 @@ pub(crate) const FDS: usize = 4;
 /// Most bytes of one message.
 pub(crate) const BYTES: usize = 32 << 10;
 
-/// What a message is about; its first word.
+/// What a message is about; its first word. Where a window belongs to it and does not come, because the process may make no file of that
+/// length, one comes with the answer.
 pub(crate) mod kind {
     /// On the meeting place: a process wants to use the kernel. With its socket and its window.
     pub(crate) const JOIN: u64 = 1;

@@ -5,6 +5,7 @@ use crate::fdtable::FdTable;
 use crate::kernel::Kernel;
 use crate::openfile::OpenFile;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use lkl_abi::resource::RLIM_INFINITY;
 use lkl_abi::Result;
 use lkl_ops::{Descriptors, Parker, UserMem};
 use lkl_sync::{Mutex, Rank};
@@ -25,6 +26,8 @@ pub struct Process {
     pid: AtomicI32,
     parent_pid: AtomicI32,
     umask: AtomicU32,
+    /// `RLIMIT_FSIZE`: now and at most. Every write looks at it.
+    size_limit: [AtomicU64; 2],
     /// `RLIMIT_NOFILE`: now and at most.
     file_limit: Mutex<[u64; 2]>,
     cred: Mutex<Arc<Credentials>>,
@@ -46,6 +49,7 @@ impl Process {
             pid: AtomicI32::new(pid),
             parent_pid: AtomicI32::new(0),
             umask: AtomicU32::new(UMASK_DEFAULT),
+            size_limit: [const { AtomicU64::new(RLIM_INFINITY) }; 2],
             file_limit: Mutex::new(Rank::Leaf, [FILES_MAX; 2]),
             cred: Mutex::new(Rank::Leaf, Arc::default()),
             places: Mutex::new(Rank::Leaf, None),
@@ -66,6 +70,7 @@ impl Process {
         child.parent_pid.store(self.pid(), Relaxed);
         child.umask.store(self.umask(), Relaxed);
         child.set_file_limit(self.file_limit());
+        child.set_size_limit(self.size_limit());
         *child.cred.lock() = self.credentials();
         let places = self.places.lock().clone();
         *child.places.lock() = places;
@@ -176,6 +181,18 @@ impl Process {
     /// Sets them.
     pub fn set_command(&self, command: &[u8]) {
         *self.command.lock() = command.to_vec();
+    }
+
+    /// How many bytes files may have that it writes to, now and at most (`RLIMIT_FSIZE`).
+    pub fn size_limit(&self) -> [u64; 2] {
+        [0, 1].map(|i: usize| self.size_limit[i].load(Relaxed))
+    }
+
+    /// Sets both.
+    pub fn set_size_limit(&self, limit: [u64; 2]) {
+        for (to, from) in self.size_limit.iter().zip(limit) {
+            to.store(from, Relaxed);
+        }
     }
 
     /// How many descriptors it may have, now and at most (`RLIMIT_NOFILE`).

@@ -5,6 +5,7 @@ use crate::files;
 use crate::process::Process;
 use crate::signalfd::SignalFd;
 use lkl_abi::fcntl::{O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY};
+use lkl_abi::resource::RLIM_INFINITY;
 use lkl_abi::{Errno, Result};
 use lkl_pseudo::{text, Entry, Kind, Table};
 use lkl_vfs::{InodeKind, Link, Place};
@@ -229,6 +230,10 @@ fn limits(process: &Process) -> String {
     let mut out = format!("{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (name, unit) in UNITS {
         let [now, most] = match name {
+            "Max file size" => process.size_limit().map(|n| match n {
+                RLIM_INFINITY => "unlimited".to_owned(),
+                n => n.to_string(),
+            }),
             "Max open files" => process.file_limit().map(|n| n.to_string()),
             _ => ["unlimited"; 2].map(str::to_owned),
         };

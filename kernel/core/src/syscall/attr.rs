@@ -1,15 +1,16 @@
 //! Changing what is known of files: mode, owner, times, length, extended attributes.
 
 use super::at::{self, named, opened, Named, Who};
-use super::{Args, Ctx};
+use super::{rw, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::user;
 use lkl_abi::fcntl::*;
-use lkl_abi::inotify::{IN_ATTRIB, IN_MODIFY};
+use lkl_abi::inotify::{IN_ACCESS, IN_ATTRIB, IN_MODIFY};
 use lkl_abi::limits::{XATTR_LIST_MAX, XATTR_NAME_MAX, XATTR_SIZE_MAX};
 use lkl_abi::stat::{UTIME_NOW, UTIME_OMIT};
 use lkl_abi::xattr::{XATTR_CREATE, XATTR_REPLACE};
 use lkl_abi::{Errno, Result};
+use lkl_vfs::cred::WRITE;
 use lkl_vfs::{InodeKind, Place, SetTime, Timestamp, WalkFlags, XattrSet};
 
 /// Leaves an owner as it is.
@@ -55,7 +56,12 @@ fn chown(cx: &Ctx<'_>, named: Named, uid: u64, gid: u64) -> Result<u64> {
         Named::File(file) if file.place().is_none() => Ok(0),
         other => {
             let place = other.place(Errno::EBADF)?;
+            let before = place.node().attr().mode;
             cx.kernel.vfs().chown(&Who::new(cx).context(), &place, id(uid), id(gid))?;
+            // With no owner given, what may be told is that the file is no longer set-user-ID.
+            if id(uid).or(id(gid)).is_none() && place.node().attr().mode == before {
+                return Ok(0);
+            }
             changed(cx, &place)
         }
     }
@@ -118,7 +124,14 @@ pub(super) fn utimensat(cx: &Ctx<'_>, [dirfd, path, addr, flags, ..]: Args) -> R
         other => {
             let place = other.place(Errno::EBADF)?;
             cx.kernel.vfs().utimens(&who.context(), &place, times)?;
-            changed(cx, &place)
+            // One of the times alone looks like what would have changed it.
+            let event = match times {
+                [_, SetTime::Omit] => IN_ACCESS,
+                [SetTime::Omit, _] => IN_MODIFY,
+                _ => IN_ATTRIB,
+            };
+            cx.kernel.inotify.tell(&place, event);
+            Ok(0)
         }
     }
 }
@@ -130,6 +143,9 @@ pub(super) fn truncate(cx: &Ctx<'_>, [path, len, ..]: Args) -> Result<u64> {
     let who = Who::new(cx);
     let place = at::walk_at(cx, &who, AT_FDCWD as u64, path, WalkFlags::FOLLOW)?;
     cx.kernel.files.check_resize(place.node(), len)?;
+    if place.kind() == InodeKind::Regular && cx.kernel.vfs().access(&who.context(), &place, WRITE).is_ok() {
+        space::check_length(cx, place.node(), len)?;
+    }
     cx.kernel.vfs().truncate(&who.context(), &place, len)?;
     cx.kernel.inotify.tell(&place, IN_MODIFY);
     Ok(0)
@@ -143,6 +159,9 @@ pub(super) fn ftruncate(cx: &Ctx<'_>, [fd, len, ..]: Args) -> Result<u64> {
     let content = file.content().ok_or(Errno::EINVAL)?;
     if content.place().kind() == InodeKind::Regular {
         cx.kernel.files.check_resize(content.node(), len)?;
+        if rw::writable(&file).is_ok() {
+            space::check_length(cx, content.node(), len)?;
+        }
     }
     content.truncate(len)?;
     file.tell(IN_MODIFY);

@@ -14,6 +14,7 @@ use lkl_file::{Iov, IovReader, IovWriter};
 use lkl_ops::UserMem;
 use lkl_sync::{block_on, Blocking, Events};
 use lkl_vfs::Place;
+use std::borrow::Cow;
 
 /// Bytes that a copy between two files moves at once.
 const COPY: usize = 64 * 1024;
@@ -88,7 +89,8 @@ fn check_direct(file: &OpenFile, iov: &[Iov], at: Option<u64>) -> Result<()> {
     if file.flags() & O_DIRECT == 0 {
         return Ok(());
     }
-    let Some(content) = file.content() else { return Ok(()) };
+    // No bytes can be moved in any way.
+    let Some(content) = file.content().filter(|_| user::total(iov) > 0) else { return Ok(()) };
     // A power of two.
     let below = u64::from(content.node().sb().raw().direct_alignment()) - 1;
     let at = at.unwrap_or_else(|| file.position());
@@ -179,6 +181,24 @@ fn write_how(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: 
     Ok(n)
 }
 
+/// What of the pieces may be written at `at`.
+///
+/// # Errors
+/// Those of [`space::check_write`].
+fn allowed<'a>(cx: &Ctx<'_>, file: &OpenFile, at: u64, iov: &'a [Iov]) -> Result<Cow<'a, [Iov]>> {
+    let len = user::total(iov) as u64;
+    let mut left = space::check_write(cx, file, at, len)?;
+    if left >= len {
+        return Ok(Cow::Borrowed(iov));
+    }
+    let cut = |piece: &Iov| {
+        let len = piece.len.min(left);
+        left -= len;
+        Iov { base: piece.base, len }
+    };
+    Ok(iov.iter().map(cut).collect())
+}
+
 fn write_at(
     cx: &Ctx<'_>,
     file: &OpenFile,
@@ -191,30 +211,29 @@ fn write_at(
     if !f.seekable() {
         return write_stream(cx, file, mem, iov, file.nonblock());
     }
-    let mut data = IovReader::new(mem, iov);
-    let append = |data: &mut IovReader<'_>| match file.content() {
+    let append = || match file.content() {
         Some(content) => {
-            space::check_write(cx, file, content.node().size(), data.remaining() as u64)?;
-            content.append(data)
+            let iov = allowed(cx, file, content.node().size(), iov)?;
+            content.append(&mut IovReader::new(mem, &iov))
         }
-        None => f.write(data, Some(f.size())).map(|n| (f.size(), n)),
+        None => f.write(&mut IovReader::new(mem, iov), Some(f.size())).map(|n| (f.size(), n)),
     };
     if let Some(at) = at {
         // As on Linux the position does not count then.
         if appends {
-            return append(&mut data).map(|(_, n)| n as u64);
+            return append().map(|(_, n)| n as u64);
         }
-        space::check_write(cx, file, at, data.remaining() as u64)?;
-        return f.write(&mut data, Some(at)).map(|n| n as u64);
+        let iov = allowed(cx, file, at, iov)?;
+        return f.write(&mut IovReader::new(mem, &iov), Some(at)).map(|n| n as u64);
     }
     let mut offset = file.offset().lock();
     if appends {
-        let (start, n) = append(&mut data)?;
+        let (start, n) = append()?;
         *offset = start.saturating_add(n as u64);
         return Ok(n as u64);
     }
-    space::check_write(cx, file, *offset, data.remaining() as u64)?;
-    let n = f.write(&mut data, Some(*offset))? as u64;
+    let iov = allowed(cx, file, *offset, iov)?;
+    let n = f.write(&mut IovReader::new(mem, &iov), Some(*offset))? as u64;
     *offset = offset.saturating_add(n);
     Ok(n)
 }
@@ -388,7 +407,8 @@ pub(super) fn sendfile(cx: &Ctx<'_>, [out, input, offset, count, ..]: Args) -> R
                 at += taken;
                 done += taken;
                 left -= taken.min(left);
-                if taken < n {
+                // A file that does not take all of it says with the next piece why.
+                if taken < n && out.content().is_none() {
                     break Ok(());
                 }
             }

@@ -17,8 +17,11 @@ use lkl_abi::stat::{S_IFMT, S_IFREG};
 use lkl_abi::statfs::TMPFS_MAGIC;
 use lkl_abi::uio::MAX_RW_COUNT;
 use lkl_abi::{Errno, Result};
-use lkl_vfs::InodeKind;
+use lkl_vfs::{InodeKind, Node};
 use std::sync::Arc;
+
+/// `SIGXFSZ`
+const SIGXFSZ: u32 = 25;
 
 /// What `fallocate` knows.
 const FALLOC_FL_KNOWN: u32 = FALLOC_FL_KEEP_SIZE
@@ -110,6 +113,10 @@ pub(super) fn fallocate(cx: &Ctx<'_>, [fd, mode, offset, len, ..]: Args) -> Resu
     if written || grows && seals & F_SEAL_GROW != 0 {
         return Err(Errno::EPERM);
     }
+    let longer = FALLOC_FL_KEEP_SIZE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE;
+    if mode & longer == 0 && writable(&file).is_ok() && (len as i64) > 0 && end <= i64::MAX as u64 {
+        check_length(cx, content.node(), end)?;
+    }
     content.fallocate(mode, offset, len)?;
     file.tell(IN_MODIFY);
     Ok(0)
@@ -162,8 +169,8 @@ pub(super) fn copy_file_range(cx: &Ctx<'_>, [input, in_at, out, out_at, len, fla
     if from > i64::MAX as u64 || to > i64::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    check_write(cx, &out, to, len)?;
-    let n = source.copy_range(from, target, to, len.min(MAX_RW_COUNT))?;
+    let len = check_write(cx, &out, to, len.min(MAX_RW_COUNT))?;
+    let n = source.copy_range(from, target, to, len)?;
     if n > 0 {
         set_position(cx, &input, in_at, from + n)?;
         set_position(cx, &out, out_at, to + n)?;
@@ -173,13 +180,38 @@ pub(super) fn copy_file_range(cx: &Ctx<'_>, [input, in_at, out, out_at, len, fla
     Ok(n)
 }
 
-/// May so many bytes be written to a file in memory that has seals?
-pub(super) fn check_write(cx: &Ctx<'_>, file: &OpenFile, at: u64, len: u64) -> Result<()> {
-    let Some(content) = file.content() else { return Ok(()) };
-    let Some(seals) = cx.kernel.files.seals(content.node()) else { return Ok(()) };
+/// The caller wants to make a file longer than it may (`RLIMIT_FSIZE`): it is sent `SIGXFSZ`.
+pub(super) fn too_long(cx: &Ctx<'_>) -> Errno {
+    cx.task.raise(SIGXFSZ);
+    Errno::EFBIG
+}
+
+/// How many of so many bytes may be written to a file?
+///
+/// # Errors
+/// `EFBIG` if it has as many as the caller may write (`RLIMIT_FSIZE`); `EPERM` if it is in memory and has a seal.
+pub(super) fn check_write(cx: &Ctx<'_>, file: &OpenFile, at: u64, len: u64) -> Result<u64> {
+    let Some(content) = file.content() else { return Ok(len) };
+    let [limit, _] = cx.process().size_limit();
+    if len > 0 && at >= limit {
+        return Err(too_long(cx));
+    }
+    let len = len.min(limit.saturating_sub(at));
+    let Some(seals) = cx.kernel.files.seals(content.node()) else { return Ok(len) };
     let grows = at.saturating_add(len) > content.node().size();
     if seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0 || grows && seals & F_SEAL_GROW != 0 {
         return Err(Errno::EPERM);
+    }
+    Ok(len)
+}
+
+/// May a file be made to have so many bytes, as far as the caller's `RLIMIT_FSIZE` goes?
+///
+/// # Errors
+/// `EFBIG`
+pub(super) fn check_length(cx: &Ctx<'_>, content: &Node, len: u64) -> Result<()> {
+    if len > cx.process().size_limit()[0] && len > content.size() {
+        return Err(too_long(cx));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{Args, Ctx};
 use crate::user;
 use lkl_abi::random::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
-use lkl_abi::resource::{RLIMIT_NOFILE, RLIMIT_SIZE, RLIM_INFINITY, RLIM_NLIMITS};
+use lkl_abi::resource::{RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_SIZE, RLIM_INFINITY, RLIM_NLIMITS};
 use lkl_abi::sysinfo::SysInfo;
 use lkl_abi::uio::MAX_RW_COUNT;
 use lkl_abi::utsname::{UTS_LEN, UTS_MEMBER, UTS_MEMBERS};
@@ -125,9 +125,10 @@ pub(super) fn getrandom(cx: &Ctx<'_>, [buf, len, flags, ..]: Args) -> Result<u64
     Ok(done)
 }
 
-/// A limit, now and at most. Only the number of descriptors is limited.
+/// A limit, now and at most. Only the size of files and the number of descriptors are limited.
 fn limit(cx: &Ctx<'_>, resource: u64) -> Result<[u64; 2]> {
     match resource as u32 {
+        RLIMIT_FSIZE => Ok(cx.process().size_limit()),
         RLIMIT_NOFILE => Ok(cx.process().file_limit()),
         r if r < RLIM_NLIMITS => Ok([RLIM_INFINITY; 2]),
         _ => Err(Errno::EINVAL),
@@ -153,6 +154,7 @@ fn set_limit(cx: &Ctx<'_>, resource: u64, addr: u64) -> Result<()> {
         return Err(Errno::EPERM);
     }
     match resource as u32 {
+        RLIMIT_FSIZE => cx.process().set_size_limit(new),
         RLIMIT_NOFILE => cx.process().set_file_limit(new),
         // What is not counted can have no limit.
         _ if new == [RLIM_INFINITY; 2] => {}

@@ -190,7 +190,7 @@ calls! {
     SYSINFO "sysinfo" (buf: Ptr) -> Int = system::sysinfo, "";
     GETRANDOM "getrandom" (buf: Ptr, len: Uint, flags: flags(GRND)) -> Int = system::getrandom, "";
     GETRLIMIT "getrlimit" (resource: one(RLIMIT), limit: Ptr) -> Int = system::getrlimit, "";
-    SETRLIMIT "setrlimit" (resource: one(RLIMIT), limit: Ptr) -> Int = system::setrlimit, "RLIMIT_NOFILE; EPERM for a limit of what is not counted";
+    SETRLIMIT "setrlimit" (resource: one(RLIMIT), limit: Ptr) -> Int = system::setrlimit, "RLIMIT_FSIZE, RLIMIT_NOFILE; EPERM for a limit of what is not counted";
     PRLIMIT64 "prlimit64" (pid: Int, resource: one(RLIMIT), new: Ptr, old: Ptr) -> Int = system::prlimit64, "the caller's own";
     GETCPU "getcpu" (cpu: Ptr, node: Ptr, unused: Ptr) -> Int = system::getcpu, "always the first";
     SCHED_YIELD "sched_yield" () -> Int = system::sched_yield, "";
