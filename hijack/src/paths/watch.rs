@@ -5,6 +5,7 @@ use super::errno;
 use super::place::{self, Whose};
 use crate::door;
 use crate::fds;
+use crate::mem;
 use crate::sys::{self, host, Args};
 use lkl_abi::{nr, Errno};
 
@@ -14,7 +15,9 @@ pub(super) fn add(a: &Args) -> Option<isize> {
     let fd = a[0] as i32;
     let none_left = Some(errno(Errno::ENOSPC));
     let path = match place::of(libc::AT_FDCWD, a[1]) {
-        Whose::Host => return if fds::ours(fd) { none_left } else { None },
+        Whose::Host if !fds::ours(fd) => return None,
+        // A path that cannot be read is nobody's.
+        Whose::Host => return mem::get::<u8>(a[1]).err().map(errno).or(none_left),
         Whose::HostAt(_) if fds::ours(fd) => return none_left,
         Whose::HostAt(path) => {
             // SAFETY: the program's own call, with another name for the same file.

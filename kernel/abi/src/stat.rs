@@ -18,6 +18,7 @@ pub const S_ISVTX: u32 = 0o1000;
 pub const STATX_BASIC_STATS: u32 = 0x7ff;
 pub const STATX_BTIME: u32 = 0x800;
 pub const STATX_MNT_ID: u32 = 0x1000;
+pub const STATX_DIOALIGN: u32 = 0x2000;
 pub const STATX_RESERVED: u32 = 0x8000_0000;
 
 pub const STATX_ATTR_COMPRESSED: u64 = 0x4;
@@ -25,7 +26,10 @@ pub const STATX_ATTR_IMMUTABLE: u64 = 0x10;
 pub const STATX_ATTR_APPEND: u64 = 0x20;
 pub const STATX_ATTR_NODUMP: u64 = 0x40;
 pub const STATX_ATTR_ENCRYPTED: u64 = 0x800;
+pub const STATX_ATTR_AUTOMOUNT: u64 = 0x1000;
 pub const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+pub const STATX_ATTR_VERITY: u64 = 0x10_0000;
+pub const STATX_ATTR_DAX: u64 = 0x20_0000;
 
 /// Nanoseconds that mean the present time (`man 2 utimensat`).
 pub const UTIME_NOW: i64 = 0x3fff_ffff;
@@ -77,6 +81,8 @@ pub struct Stat {
     pub attributes_mask: u64,
     /// The number of the mount that it was reached by, if it was.
     pub mnt_id: Option<u64>,
+    /// Of what address, offset and length must be multiples with `O_DIRECT`; 0 if that is not known, or not asked for.
+    pub direct_alignment: u32,
 }
 
 impl Stat {
@@ -110,6 +116,9 @@ impl Stat {
         if self.mnt_id.is_some() {
             mask |= STATX_MNT_ID;
         }
+        if self.direct_alignment > 0 {
+            mask |= STATX_DIOALIGN;
+        }
         put(&mut b, 0, &mask.to_ne_bytes());
         put(&mut b, 4, &self.blksize.to_ne_bytes());
         put(&mut b, 8, &self.attributes.to_ne_bytes());
@@ -131,6 +140,9 @@ impl Stat {
         put(&mut b, 136, &self.dev.0.to_ne_bytes());
         put(&mut b, 140, &self.dev.1.to_ne_bytes());
         put(&mut b, 144, &self.mnt_id.unwrap_or_default().to_ne_bytes());
+        for at in [152, 156] {
+            put(&mut b, at, &self.direct_alignment.to_ne_bytes());
+        }
         b
     }
 }
@@ -160,6 +172,7 @@ mod tests {
             blocks: 77,
             mnt_id: Some(5),
             attributes: STATX_ATTR_APPEND,
+            direct_alignment: 512,
             ..Stat::default()
         };
         let b = stat.to_stat();
@@ -168,8 +181,8 @@ mod tests {
         assert_eq!([72, 80, 88, 96, 104, 112].map(|at| long(&b, at)), [-1, 1, 2, 20, 3, 30]);
         let b = stat.to_statx();
         assert_eq!([64, 80, 96, 112].map(|at| long(&b, at)), [-1, 4, 3, 2]);
-        assert_eq!(b[0..4], (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID).to_ne_bytes());
+        assert_eq!(b[0..4], (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN).to_ne_bytes());
         assert_eq!((b[128], b[132], b[136], b[140..142].to_vec()), (1, 3, 8, vec![2, 1]));
-        assert_eq!((long(&b, 8), long(&b, 144)), (0x20, 5));
+        assert_eq!((long(&b, 8), long(&b, 144), long(&b, 152)), (0x20, 5, 512 << 32 | 512));
     }
 }

@@ -60,9 +60,10 @@ impl File for EventFd {
 
     fn poll(&self) -> Events {
         match *self.count.lock() {
-            0 => Events::WRITE,
-            MAX => Events::READ,
-            _ => Events::READ | Events::WRITE,
+            // Without what else readable and writable files are, as on Linux.
+            0 => Events::OUT,
+            MAX => Events::IN,
+            _ => Events::IN | Events::OUT,
         }
     }
 

@@ -86,16 +86,18 @@ impl Watches {
             return;
         }
         let is_dir = if place.kind() == InodeKind::Directory { IN_ISDIR } else { 0 };
+        // What is done by a descriptor counts; attributes are changed by name.
+        let unlinked = if place.dentry.is_gone() && event != IN_ATTRIB { IN_EXCL_UNLINK } else { 0 };
         if let Some(parent) = place.dentry.parent().filter(|_| event & OF_CHILDREN != 0) {
-            let unlinked = if place.dentry.is_gone() { IN_EXCL_UNLINK } else { 0 };
             self.put(key(parent.node()), event | is_dir, 0, &place.dentry.name(), unlinked);
         }
-        self.put(key(place.node()), event | is_dir, 0, b"", 0);
+        self.put(key(place.node()), event | is_dir, 0, b"", unlinked);
     }
 
     /// Something has happened to a file that is known by its node only.
     pub(crate) fn tell_node(&self, node: &Node, event: u32) {
-        let is_dir = if node.kind() == InodeKind::Directory && event != IN_DELETE_SELF { IN_ISDIR } else { 0 };
+        let plain = matches!(event, IN_DELETE_SELF | IN_MOVE_SELF);
+        let is_dir = if node.kind() == InodeKind::Directory && !plain { IN_ISDIR } else { 0 };
         self.put(key(node), event | is_dir, 0, b"", 0);
     }
 

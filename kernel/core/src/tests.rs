@@ -7,6 +7,7 @@ mod events;
 mod faults;
 mod files;
 mod ids;
+mod lengths;
 mod loopback;
 mod messages;
 mod option_table;

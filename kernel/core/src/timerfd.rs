@@ -137,7 +137,7 @@ impl File for TimerFd {
         let mut state = self.state.lock();
         state.advance(self.net.now());
         if state.ticks > 0 {
-            Events::READ
+            Events::IN
         } else {
             Events::EMPTY
         }

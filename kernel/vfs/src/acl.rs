@@ -26,7 +26,8 @@ pub struct Entry {
     perm: u16,
 }
 
-/// Reads an ACL and checks it; its entries are in the order of their tags, and come sorted. An ACL without entries is none.
+/// Reads an ACL and checks it; its entries are in the order of their tags. An ACL without entries is none. As on Linux one may name a user
+/// or a group twice: the first entry for a user counts.
 ///
 /// # Errors
 /// `EINVAL` if it is malformed, `EOPNOTSUPP` for another version.
@@ -52,13 +53,11 @@ pub fn parse(value: &[u8]) -> Result<Vec<Entry>> {
     if !entries.is_sorted_by_key(|e| e.tag) {
         return Err(Errno::EINVAL);
     }
-    entries.sort_unstable();
     let count = |tag| entries.iter().filter(|e| e.tag == tag).count();
     let named = count(USER) + count(GROUP);
     let known = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER].into_iter().map(count).sum::<usize>();
-    let twice = entries.windows(2).any(|w| matches!(w, [a, b] if (a.tag, a.id) == (b.tag, b.id)));
     let whole = count(USER_OBJ) == 1 && count(GROUP_OBJ) == 1 && count(OTHER) == 1 && (named == 0 || count(MASK) == 1);
-    if !entries.is_empty() && (known != entries.len() || twice || !whole) {
+    if !entries.is_empty() && (known != entries.len() || !whole) {
         return Err(Errno::EINVAL);
     }
     Ok(entries)

@@ -98,6 +98,9 @@ impl Vfs {
         if mode != attr.mode && !cred.owns(&attr) {
             return Err(Errno::EPERM);
         }
+        if attr.kind != InodeKind::Directory {
+            node.drop_capabilities()?;
+        }
         node.change(&ChangeAttr {
             mode: (mode != attr.mode).then_some(mode),
             uid,
@@ -176,7 +179,7 @@ impl Vfs {
         if is_append_only(&place.node().inode().attr()) {
             return Err(Errno::EPERM);
         }
-        place.node().drop_privileges(ctx.cred)?;
+        place.node().drop_privileges(Some(ctx.cred))?;
         place.node().truncate(size)
     }
 }

@@ -101,7 +101,7 @@ impl VfsFile {
     }
 
     fn drop_privileges(&self) -> Result<()> {
-        self.cred.as_ref().map_or(Ok(()), |cred| self.node().drop_privileges(cred))
+        self.node().drop_privileges(self.cred.as_deref())
     }
 
     /// Writes at the end, wherever that is (`O_APPEND`). Answers where it began, and how many bytes were taken.

@@ -16,8 +16,8 @@ use lkl_abi::mount::{
     MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_RELATIME, MS_STRICTATIME,
 };
 use lkl_abi::stat::{
-    from_dev_t, Stat, STATX_ATTR_APPEND, STATX_ATTR_COMPRESSED, STATX_ATTR_ENCRYPTED, STATX_ATTR_IMMUTABLE,
-    STATX_ATTR_MOUNT_ROOT, STATX_ATTR_NODUMP,
+    from_dev_t, Stat, STATX_ATTR_APPEND, STATX_ATTR_AUTOMOUNT, STATX_ATTR_COMPRESSED, STATX_ATTR_DAX,
+    STATX_ATTR_ENCRYPTED, STATX_ATTR_IMMUTABLE, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_NODUMP, STATX_ATTR_VERITY,
 };
 use lkl_abi::statfs::{
     Statfs, ST_NOATIME, ST_NODEV, ST_NODIRATIME, ST_NOEXEC, ST_NOSUID, ST_NOSYMFOLLOW, ST_RDONLY, ST_RELATIME,
@@ -343,8 +343,12 @@ impl Place {
                 | STATX_ATTR_NODUMP
                 | STATX_ATTR_COMPRESSED
                 | STATX_ATTR_ENCRYPTED
-                | STATX_ATTR_MOUNT_ROOT,
+                | STATX_ATTR_AUTOMOUNT
+                | STATX_ATTR_MOUNT_ROOT
+                | STATX_ATTR_VERITY
+                | STATX_ATTR_DAX,
             mnt_id: Some(self.mount.id),
+            direct_alignment: 0,
         }
     }
 

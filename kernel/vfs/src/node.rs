@@ -25,7 +25,7 @@ use crate::locks::Locks;
 use crate::pages::Pages;
 use crate::sb::Super;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use lkl_abi::Result;
+use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank, RwLock};
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ const RELATIME: i64 = 24 * 3600;
 const S_ISUID: u32 = 0o4000;
 const S_ISGID: u32 = 0o2000;
 const S_IXGRP: u32 = 0o010;
+/// The attribute that says which capabilities a program has that is started from the file (`man 7 capabilities`).
+pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
 /// Times that the inode does not have yet.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -59,6 +61,8 @@ pub(crate) struct Core {
     late: Mutex<Late>,
     /// Is it in the superblock's list of dirty files?
     listed: AtomicBool,
+    /// Might it have capabilities ([`CAPABILITY`])? Once nobody knows better, it is looked up.
+    capable: AtomicBool,
     errors: Errors,
     told: ErrorMark,
     locks: Locks,
@@ -78,6 +82,7 @@ impl Core {
             pages: Pages::new(env),
             late: Mutex::new(Rank::Leaf, Late::default()),
             listed: AtomicBool::new(false),
+            capable: AtomicBool::new(true),
             errors: Errors::default(),
             told: ErrorMark::default(),
             locks: Locks::default(),
@@ -245,14 +250,16 @@ impl Node {
     }
 
     /// Takes away what a write, or a change of length, by anybody but root takes away: set-user-ID, and set-group-ID where the group may
-    /// execute, or he is not in it (`man 2 write`). To be called before it.
+    /// execute, or he is not in it (`man 2 write`); and the capabilities, whoever it is. Without `cred` it is root. To be called before it.
     ///
     /// # Errors
-    /// Those of [`Inode::change`].
-    pub fn drop_privileges(&self, cred: &Cred) -> Result<()> {
-        if cred.is_root() || self.core.kind != InodeKind::Regular {
+    /// Those of [`Inode::change`] and [`Inode::remove_xattr`].
+    pub fn drop_privileges(&self, cred: Option<&Cred>) -> Result<()> {
+        if self.core.kind != InodeKind::Regular {
             return Ok(());
         }
+        self.drop_capabilities()?;
+        let Some(cred) = cred.filter(|cred| !cred.is_root()) else { return Ok(()) };
         let attr = self.core.inode.attr();
         let mode = attr.mode;
         let mut left = mode & !S_ISUID;
@@ -263,6 +270,24 @@ impl Node {
             return Ok(());
         }
         self.change(&ChangeAttr { mode: Some(left), ctime: Some(self.core.env.now()), ..ChangeAttr::default() })
+    }
+
+    /// Takes away the capabilities of a program.
+    ///
+    /// # Errors
+    /// Those of [`Inode::remove_xattr`].
+    pub(crate) fn drop_capabilities(&self) -> Result<()> {
+        if !self.core.capable.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.get_xattr(CAPABILITY) {
+            Ok(_) => self.remove_xattr(CAPABILITY)?,
+            Err(Errno::ENODATA | Errno::EOPNOTSUPP) => {}
+            // As on Linux, what cannot be read is not in the way.
+            Err(_) => return Ok(()),
+        }
+        self.core.capable.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Where an open file of it stands with errors of write-back: for [`Node::fsync_file`].
@@ -284,6 +309,9 @@ impl Node {
     /// Those of [`Inode::set_xattr`].
     pub fn set_xattr(&self, name: &[u8], value: &[u8], how: XattrSet) -> Result<()> {
         let _data = self.core.data.write();
+        if name == CAPABILITY {
+            self.core.capable.store(true, Ordering::Release);
+        }
         self.core.inode.set_xattr(name, value, how, self.core.env.now())
     }
 

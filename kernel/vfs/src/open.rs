@@ -280,7 +280,7 @@ impl Vfs {
         }
         let content = place.node().inode().open()?;
         if truncates {
-            place.node().drop_privileges(ctx.cred)?;
+            place.node().drop_privileges(Some(ctx.cred))?;
             place.node().truncate(0)?;
         }
         drop(truncating);

@@ -7,6 +7,7 @@ use crate::attrs::settable_mode;
 use crate::cred::{READ, WRITE};
 use crate::fs::{ChangeAttr, InodeKind, XattrSet};
 use crate::mount::Place;
+use crate::node::CAPABILITY;
 use crate::vfs::{is_append_only, is_immutable, permission, Vfs};
 use crate::walk::Context;
 use lkl_abi::limits::{XATTR_NAME_MAX, XATTR_SIZE_MAX};
@@ -73,6 +74,13 @@ fn check(ctx: &Context<'_>, place: &Place, space: Space, write: bool) -> Result<
     permission(cred, node, if write { WRITE } else { READ })
 }
 
+/// Is it a `struct vfs_cap_data`, of 20 bytes, or one with the user that it is for, of 24 (`linux/capability.h`)?
+fn is_capabilities(value: &[u8]) -> bool {
+    const EFFECTIVE: u32 = 1;
+    let revision = value.first_chunk::<4>().map(|magic| u32::from_le_bytes(*magic) & !EFFECTIVE);
+    matches!((revision, value.len()), (Some(0x0200_0000), 20) | (Some(0x0300_0000), 24))
+}
+
 impl Vfs {
     /// The value of an extended attribute.
     ///
@@ -95,6 +103,9 @@ impl Vfs {
         let space = space(name)?;
         if space == Space::Acl {
             return self.set_acl(ctx, place, name, value);
+        }
+        if name == CAPABILITY && !is_capabilities(value) {
+            return Err(Errno::EINVAL);
         }
         check(ctx, place, space, true)?;
         place.node().set_xattr(name, value, how)

@@ -1,6 +1,7 @@
 //! Descriptors: duplicating, closing, and their flags.
 
 use super::at::{self, Who};
+use super::open::has_direct;
 use super::{lock, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
@@ -130,7 +131,7 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
         }
         F_GETFL => Ok(u64::from(file.flags())),
         F_SETFL => {
-            if arg as u32 & O_DIRECT != 0 && file.content().is_none() {
+            if arg as u32 & O_DIRECT != 0 && !has_direct(&file) {
                 return Err(Errno::EINVAL);
             }
             if let Some(content) = file.content() {

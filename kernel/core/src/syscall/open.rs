@@ -64,6 +64,10 @@ fn open(cx: &Ctx<'_>, dirfd: u64, path: u64, how: &OpenHow) -> Result<u64> {
         Err(e) => Err(e),
     };
     let file = match file {
+        Ok(file) if how.flags & O_DIRECT != 0 && !has_direct(&file) => Err(Errno::EINVAL),
+        other => other,
+    };
+    let file = match file {
         Ok(file) => file,
         Err(e) => {
             numbers.free(fd);
@@ -87,6 +91,12 @@ fn open(cx: &Ctx<'_>, dirfd: u64, path: u64, how: &OpenHow) -> Result<u64> {
             Err(e)
         }
     }
+}
+
+/// Is there a way past the cache for what is open (`O_DIRECT`)? There is for regular files and block devices.
+pub(super) fn has_direct(file: &OpenFile) -> bool {
+    let regular = file.content().is_some_and(|content| content.place().kind() == InodeKind::Regular);
+    regular || file.only_named() || file.place().is_some_and(|place| place.kind() == InodeKind::BlockDevice)
 }
 
 /// An open file of what the VFS has found.

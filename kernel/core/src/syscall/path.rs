@@ -8,7 +8,7 @@ use crate::user;
 use lkl_abi::dirent;
 use lkl_abi::fcntl::*;
 use lkl_abi::inotify::IN_ACCESS;
-use lkl_abi::stat::{Stat, S_IFMT, S_IFSOCK};
+use lkl_abi::stat::{Stat, STATX_DIOALIGN, S_IFMT, S_IFREG, S_IFSOCK};
 use lkl_abi::statfs::{Statfs, ANON_INODE_FS_MAGIC, SOCKFS_MAGIC};
 use lkl_abi::{Errno, Result};
 use lkl_file::File;
@@ -32,11 +32,25 @@ fn stat_open(file: &OpenFile) -> Stat {
     file.place().map_or_else(|| stat_of(&**file.file()), Place::stat)
 }
 
-fn stat_named(cx: &Ctx<'_>, dirfd: u64, path: u64, flags: u32) -> Result<Stat> {
-    Ok(match named(cx, &Who::new(cx), dirfd, path, flags)? {
+fn stat_found(found: &Named) -> Stat {
+    match found {
         Named::Place(place) => place.stat(),
-        Named::File(file) => stat_open(&file),
-    })
+        Named::File(file) => stat_open(file),
+    }
+}
+
+/// What `O_DIRECT` asks for where that reaches a disk; 0 elsewhere.
+fn direct_alignment(found: &Named) -> u32 {
+    let place = match found {
+        Named::Place(place) => Some(place),
+        Named::File(file) => file.place(),
+    };
+    let alignment = place.map_or(0, |place| place.node().sb().raw().direct_alignment());
+    if alignment > 1 {
+        alignment
+    } else {
+        0
+    }
 }
 
 pub(super) fn fstat(cx: &Ctx<'_>, [fd, buf, ..]: Args) -> Result<u64> {
@@ -50,7 +64,7 @@ pub(super) fn newfstatat(cx: &Ctx<'_>, [dirfd, path, buf, flags, ..]: Args) -> R
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let stat = stat_named(cx, dirfd, path, flags)?;
+    let stat = stat_found(&named(cx, &Who::new(cx), dirfd, path, flags)?);
     cx.mem.write(buf, &stat.to_stat())?;
     Ok(0)
 }
@@ -64,7 +78,11 @@ pub(super) fn statx(cx: &Ctx<'_>, [dirfd, path, flags, mask, buf, _]: Args) -> R
     {
         return Err(Errno::EINVAL);
     }
-    let stat = stat_named(cx, dirfd, path, flags)?;
+    let found = named(cx, &Who::new(cx), dirfd, path, flags)?;
+    let mut stat = stat_found(&found);
+    if mask & STATX_DIOALIGN != 0 && stat.mode & S_IFMT == S_IFREG {
+        stat.direct_alignment = direct_alignment(&found);
+    }
     cx.mem.write(buf, &stat.to_statx())?;
     Ok(0)
 }

@@ -15,13 +15,14 @@ fn malformed_ones_are_refused() {
     assert_eq!(parse(&acl(&base)[..27]), Err(Errno::EINVAL));
     let with = |more: &[(u16, u16, u32)]| {
         let mut all = [&base, more].concat();
-        all.sort_unstable();
+        all.sort_by_key(|(tag, ..)| *tag);
         parse(&acl(&all)).map(|e| e.len())
     };
     assert_eq!(parse(&acl(&[base[1], base[0], base[2]])), Err(Errno::EINVAL), "not in order");
     assert_eq!(with(&[(USER, 6, 9)]), Err(Errno::EINVAL), "named entries need a mask");
     assert_eq!(with(&[(USER, 6, 9), (MASK, 7, NO_ID)]), Ok(5));
-    assert_eq!(with(&[(USER, 6, 9), (USER, 4, 9), (MASK, 7, NO_ID)]), Err(Errno::EINVAL));
+    assert_eq!(with(&[(USER, 6, 9), (USER, 4, 9), (MASK, 7, NO_ID)]), Ok(6));
+    assert_eq!(with(&[(USER, 6, 9), (MASK, 7, NO_ID), (MASK, 7, NO_ID)]), Err(Errno::EINVAL));
     assert_eq!(with(&[(OTHER, 4, NO_ID)]), Err(Errno::EINVAL));
     assert_eq!(with(&[(0x40, 4, NO_ID)]), Err(Errno::EINVAL));
     assert_eq!(with(&[(MASK, 8, NO_ID)]), Err(Errno::EINVAL));

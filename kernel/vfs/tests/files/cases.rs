@@ -312,9 +312,9 @@ fn times_as_programs_see_them() {
     node.truncate(1).unwrap();
     assert_eq!((node.attr().mtime, node.attr().size), (env.now(), 1));
     // Who is not root takes the set-user-ID bit away by writing.
-    node.drop_privileges(&Cred::default()).unwrap();
+    node.drop_privileges(Some(&Cred::default())).unwrap();
     assert_eq!(node.attr().mode, 0o4755);
-    node.drop_privileges(&Cred { uid: 5, ..Cred::default() }).unwrap();
+    node.drop_privileges(Some(&Cred { uid: 5, ..Cred::default() })).unwrap();
     assert_eq!(node.attr().mode, 0o755);
 }
 
