@@ -208,7 +208,7 @@ fn by_fd(number: usize, a: &Args) -> isize {
     match number as i64 {
         libc::SYS_fstat => fstat(fd, a[1]),
         libc::SYS_fchdir => paths::fchdir(fd),
-        libc::SYS_getdents => -(Errno::ENOTDIR.0 as isize),
+        libc::SYS_getdents => getdents(a),
         libc::SYS_epoll_ctl => mixed::epoll_ctl(a),
         libc::SYS_epoll_wait => mixed::epoll_wait(fd, a[1], a[2] as i32, mixed::Timeout::Millis(a[3] as i32), 0, 8),
         libc::SYS_epoll_pwait => {
@@ -222,6 +222,31 @@ fn by_fd(number: usize, a: &Args) -> isize {
             None => -(Errno::ENOSYS.0 as isize),
         },
     }
+}
+
+/// `getdents`: its entries are as long as those of `getdents64`, with the type in the last byte instead of before the name.
+fn getdents(a: &Args) -> isize {
+    use lkl_ops::UserMem;
+    const LENGTH: u64 = 16;
+    const TYPE: usize = 18;
+    let ret = door::call(nr::GETDENTS64, *a);
+    let (mut at, end) = (a[1], a[1].wrapping_add(ret.max(0) as u64));
+    while at < end {
+        let mut len = [0; 2];
+        let mut entry = Vec::new();
+        let read = mem::Own.read(at.wrapping_add(LENGTH), &mut len);
+        let len = usize::from(u16::from_ne_bytes(len));
+        if read.and_then(|()| mem::Own.append(at, len, &mut entry)).is_err() || len <= TYPE {
+            return -(Errno::EFAULT.0 as isize);
+        }
+        let kind = entry.remove(TYPE);
+        entry.push(kind);
+        if mem::Own.write(at, &entry).is_err() {
+            return -(Errno::EFAULT.0 as isize);
+        }
+        at += len as u64;
+    }
+    ret
 }
 
 /// `fstat`, in x86-64's form.

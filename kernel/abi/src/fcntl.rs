@@ -56,6 +56,10 @@ pub const F_SETPIPE_SZ: u32 = 1031;
 pub const F_GETPIPE_SZ: u32 = 1032;
 pub const F_ADD_SEALS: u32 = 1033;
 pub const F_GET_SEALS: u32 = 1034;
+pub const F_GET_RW_HINT: u32 = 1035;
+pub const F_SET_RW_HINT: u32 = 1036;
+/// The greatest hint of how long what is written to a file will live (`RWH_WRITE_LIFE_EXTREME`).
+pub const RWH_WRITE_LIFE_EXTREME: u64 = 5;
 
 pub const FD_CLOEXEC: u32 = 1;
 

@@ -17,3 +17,7 @@ pub const RWF_SYNC: u32 = 0x04;
 pub const RWF_NOWAIT: u32 = 0x08;
 /// Per-call `O_APPEND`.
 pub const RWF_APPEND: u32 = 0x10;
+/// `RWF_*`: write where it is said, also with `O_APPEND`.
+pub const RWF_NOAPPEND: u32 = 0x20;
+/// `RWF_*`: what is moved need not stay in memory (a hint).
+pub const RWF_DONTCACHE: u32 = 0x80;

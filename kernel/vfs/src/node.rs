@@ -24,7 +24,7 @@ use crate::fs::{Attr, ChangeAttr, Data, FileFlags, Inode, InodeKind, Timestamp, 
 use crate::locks::Locks;
 use crate::pages::Pages;
 use crate::sb::Super;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank, RwLock};
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     listed: AtomicBool,
     /// Might it have capabilities ([`CAPABILITY`])? Once nobody knows better, it is looked up.
     capable: AtomicBool,
+    /// How long what is written to it will live, as somebody has said (`F_SET_RW_HINT`).
+    write_hint: AtomicU8,
     errors: Errors,
     told: ErrorMark,
     locks: Locks,
@@ -83,6 +85,7 @@ impl Core {
             late: Mutex::new(Rank::Leaf, Late::default()),
             listed: AtomicBool::new(false),
             capable: AtomicBool::new(true),
+            write_hint: AtomicU8::new(0),
             errors: Errors::default(),
             told: ErrorMark::default(),
             locks: Locks::default(),
@@ -270,6 +273,16 @@ impl Node {
             return Ok(());
         }
         self.change(&ChangeAttr { mode: Some(left), ctime: Some(self.core.env.now()), ..ChangeAttr::default() })
+    }
+
+    /// How long what is written to it will live (`RWH_*`): a hint that is kept for who asks, and changes nothing.
+    pub fn write_hint(&self) -> u8 {
+        self.core.write_hint.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set_write_hint(&self, hint: u8) {
+        self.core.write_hint.store(hint, Ordering::Relaxed);
     }
 
     /// Takes away the capabilities of a program.

@@ -152,6 +152,23 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
             file.set_flags(flags);
             Ok(0)
         }
+        F_GET_RW_HINT => {
+            let content = file.content().ok_or(Errno::EINVAL)?;
+            cx.mem.write(arg, &u64::from(content.node().write_hint()).to_ne_bytes())?;
+            Ok(0)
+        }
+        F_SET_RW_HINT => {
+            let node = file.content().ok_or(Errno::EINVAL)?.node();
+            if !Who::new(cx).cred().owns(&node.inode().attr()) {
+                return Err(Errno::EPERM);
+            }
+            let hint = user::u64_at(cx.mem, arg)?;
+            if hint > RWH_WRITE_LIFE_EXTREME {
+                return Err(Errno::EINVAL);
+            }
+            node.set_write_hint(hint as u8);
+            Ok(0)
+        }
         F_SETOWN => set_owner(cx, &file, arg as i32),
         F_GETOWN => Ok(i64::from(owner_number(&file)) as u64),
         F_SETOWN_EX => {

@@ -8,7 +8,8 @@ use core::time::Duration;
 use lkl_abi::fcntl::{O_ACCMODE, O_APPEND, O_DIRECT, O_RDONLY, O_RDWR, O_WRONLY};
 use lkl_abi::inotify::{IN_ACCESS, IN_MODIFY};
 use lkl_abi::socket::MSG_DONTWAIT;
-use lkl_abi::uio::{MAX_RW_COUNT, RWF_APPEND, RWF_DSYNC, RWF_HIPRI, RWF_NOWAIT, RWF_SYNC};
+use lkl_abi::stat::STATX_ATTR_APPEND;
+use lkl_abi::uio::{MAX_RW_COUNT, RWF_APPEND, RWF_DONTCACHE, RWF_DSYNC, RWF_HIPRI, RWF_NOAPPEND, RWF_NOWAIT, RWF_SYNC};
 use lkl_abi::{Errno, Result};
 use lkl_file::{Iov, IovReader, IovWriter};
 use lkl_ops::UserMem;
@@ -100,6 +101,17 @@ fn check_direct(file: &OpenFile, iov: &[Iov], at: Option<u64>) -> Result<()> {
     Ok(())
 }
 
+/// A position of its own must be one up to the last byte.
+///
+/// # Errors
+/// `EINVAL`
+fn check_end(iov: &[Iov], at: Option<u64>) -> Result<()> {
+    match at {
+        Some(at) if at.saturating_add(user::total(iov) as u64) > i64::MAX as u64 => Err(Errno::EINVAL),
+        _ => Ok(()),
+    }
+}
+
 /// The pieces up to the first page that is not there. Files, unlike sockets, move what they can.
 ///
 /// # Errors
@@ -126,6 +138,7 @@ fn before_hole(mem: &dyn UserMem, iov: &[Iov]) -> Result<Iovs> {
 /// Reads at `at`, or where the file stands.
 fn read_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>) -> Result<u64> {
     readable(file)?;
+    check_end(iov, at)?;
     check_direct(file, iov, at)?;
     let n = match read_at(cx, file, mem, iov, at) {
         Err(Errno::EFAULT) => read_at(cx, file, mem, &before_hole(mem, iov)?, at)?,
@@ -166,8 +179,9 @@ fn write_file(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at:
 /// The same with `RWF_*`.
 fn write_how(cx: &Ctx<'_>, file: &OpenFile, mem: &dyn UserMem, iov: &[Iov], at: Option<u64>, how: u32) -> Result<u64> {
     writable(file)?;
+    check_end(iov, at)?;
     check_direct(file, iov, at)?;
-    let appends = file.flags() & O_APPEND != 0 || how & RWF_APPEND != 0;
+    let appends = file.flags() & O_APPEND != 0 && how & RWF_NOAPPEND == 0 || how & RWF_APPEND != 0;
     let n = match write_at(cx, file, mem, iov, at, appends) {
         Err(Errno::EFAULT) => write_at(cx, file, mem, &before_hole(mem, iov)?, at, appends)?,
         n => n?,
@@ -336,34 +350,47 @@ pub(super) fn pwritev(cx: &Ctx<'_>, [fd, iov, count, at, ..]: Args) -> Result<u6
 }
 
 /// What the flags of `preadv2` and `pwritev2` are for a socket's call.
-fn rwf(flags: u64) -> Result<u32> {
+fn rwf(file: &OpenFile, flags: u64) -> Result<u32> {
     let flags = flags as u32;
-    if flags & !(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND) != 0 {
+    // There has to be a disk behind the cache.
+    let cache = match file.content() {
+        Some(content) if content.node().sb().raw().direct_alignment() > 1 => RWF_DONTCACHE,
+        _ => 0,
+    };
+    if flags & !(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | cache) != 0 {
         return Err(Errno::EOPNOTSUPP);
+    }
+    if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if flags & RWF_NOAPPEND != 0 && file.flags() & O_APPEND != 0 {
+        let only = file.content().is_some_and(|c| c.node().inode().attr().attributes & STATX_ATTR_APPEND != 0);
+        if only {
+            return Err(Errno::EPERM);
+        }
     }
     Ok(if flags & RWF_NOWAIT != 0 { MSG_DONTWAIT } else { 0 })
 }
 
 pub(super) fn preadv2(cx: &Ctx<'_>, [fd, iov, count, at, at_high, flags]: Args) -> Result<u64> {
-    let flags = rwf(flags)?;
+    let file = if at == u64::MAX { cx.file(fd)? } else { positioned(cx, fd, at)? };
+    let flags = rwf(&file, flags)?;
     if at != u64::MAX {
         return preadv(cx, [fd, iov, count, at, at_high, 0]);
     }
-    let file = cx.file(fd)?;
     read_any(cx, &file, &user::iovecs(cx.mem, iov, count)?, flags)
 }
 
 pub(super) fn pwritev2(cx: &Ctx<'_>, [fd, iov, count, at, _, how]: Args) -> Result<u64> {
-    let flags = rwf(how)?;
+    let file = if at == u64::MAX { cx.file(fd)? } else { positioned(cx, fd, at)? };
+    let flags = rwf(&file, how)?;
     let how = how as u32;
     if at == u64::MAX {
-        let file = cx.file(fd)?;
         if file.content().is_none() {
             return writev_here(cx, fd, iov, count, flags);
         }
         return write_how(cx, &file, cx.mem, &user::iovecs(cx.mem, iov, count)?, None, how);
     }
-    let file = positioned(cx, fd, at)?;
     write_how(cx, &file, cx.mem, &user::iovecs(cx.mem, iov, count)?, Some(at), how)
 }
 

@@ -52,6 +52,9 @@
 #define LKL_F_GETPIPE_SZ 0x408
 #define LKL_F_ADD_SEALS 0x409
 #define LKL_F_GET_SEALS 0x40a
+#define LKL_F_GET_RW_HINT 0x40b
+#define LKL_F_SET_RW_HINT 0x40c
+#define LKL_RWH_WRITE_LIFE_EXTREME 5
 #define LKL_FD_CLOEXEC 1
 #define LKL_F_RDLCK 0
 #define LKL_F_WRLCK 1

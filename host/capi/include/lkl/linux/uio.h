@@ -18,6 +18,8 @@ struct lkl_iovec {
 #define LKL_RWF_SYNC 4
 #define LKL_RWF_NOWAIT 8
 #define LKL_RWF_APPEND 0x10
+#define LKL_RWF_NOAPPEND 0x20
+#define LKL_RWF_DONTCACHE 0x80
 /* end of constants */
 /* constants: splice */
 #define LKL_SPLICE_F_MOVE 1
