@@ -143,8 +143,10 @@ fn whole<S: Side>(dir: &S, name: &OsStr, size: u64, buffer: &mut [u8]) -> Result
 pub(super) fn each<S: Side>(dir: &S, names: Vec<OsString>, depth: usize, mut take: impl FnMut(Ahead<S>) -> bool) {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     if names.len() < MANY || depth >= DEPTH || processors < 2 {
+        // What is known as a whole is copied as a whole, whoever has read it.
+        let mut buffer = vec![0; SMALL + 1];
         for name in names {
-            if !take(Ahead::of(dir, name)) {
+            if !take(Ahead::with_content(dir, name, &mut buffer)) {
                 return;
             }
         }
