@@ -48,6 +48,9 @@ impl Ext4 {
     /// # Errors
     /// `EIO`; `EUCLEAN` if its checksum is wrong or it points outside.
     pub(crate) fn group(&mut self, number: u32) -> Result<Group> {
+        if let Some(known) = self.groups.get(&number) {
+            return Ok(known.clone());
+        }
         let (block, offset) = self.sb.desc_place(number);
         let data = self.cache.read_ahead(block, 1)?;
         let raw = cut(&data, offset, self.sb.desc_size);
@@ -88,6 +91,7 @@ impl Ext4 {
         if group.itable_unused > self.sb.inodes_per_group || group.free_inodes > self.sb.inodes_per_group {
             return Err(corrupt(block, format_args!("counts of inodes of group {number}")));
         }
+        self.groups.insert(number, group.clone());
         Ok(group)
     }
 
@@ -120,6 +124,7 @@ impl Ext4 {
             put_le16(&mut raw, 0x1e, sum);
         }
         put_bytes(self.cache.change(block)?, offset, &raw);
+        self.groups.insert(group.number, group.clone());
         Ok(())
     }
 

@@ -60,6 +60,7 @@ pub use xattr::VALUE_MAX;
 use cache::Cache;
 use core::sync::atomic::AtomicBool;
 use file::whole::{Ahead, Gathered};
+use group::Group;
 use inode::{Inode, TimeField};
 use journal::Journal;
 use lkl_abi::{Errno, Result};
@@ -107,8 +108,12 @@ pub struct Ext4 {
     system: Vec<(u64, u64)>,
     /// Where the inode tables are of the groups that were looked at.
     inode_tables: HashMap<u32, u64>,
+    /// Descriptors that were read, as they are now.
+    groups: HashMap<u32, Group>,
     /// A directory, and a name that was not found in it; nothing has changed since.
     absent: Option<(u32, Vec<u8>)>,
+    /// A directory in which whole files are made, and all names in it; nothing else has changed since.
+    names: Option<(u32, HashSet<Vec<u8>>)>,
     /// The block of a directory before which there is no room for entries.
     dir_hints: HashMap<u32, u32>,
     /// State of the generator of inode generations.
@@ -214,7 +219,9 @@ impl Ext4 {
             full_groups: HashMap::new(),
             system: Vec::new(),
             inode_tables: HashMap::new(),
+            groups: HashMap::new(),
             absent: None,
+            names: None,
             dir_hints: HashMap::new(),
             generation,
             state: 0,

@@ -268,6 +268,7 @@ impl Ext4 {
             };
             // What was read until now may have changed.
             self.cache.drop_clean();
+            self.groups.clear();
             self.verified.clear();
             let mut raw = [0; SUPERBLOCK_SIZE];
             self.cache.read_through(&mut raw, SUPERBLOCK_OFFSET)?;

@@ -110,12 +110,18 @@ impl Ext4 {
         })
     }
 
-    /// Checks that a name can be put into a directory.
-    pub(crate) fn check_new_name(&mut self, dir: &Inode, name: &[u8]) -> Result<()> {
+    /// Checks that names can be put into a directory.
+    pub(crate) fn check_parent(&self, dir: &Inode) -> Result<()> {
         self.check_dir_writable(dir)?;
         if dir.links() == 0 {
             return Err(Errno::ENOENT);
         }
+        Ok(())
+    }
+
+    /// Checks that a name can be put into a directory.
+    pub(crate) fn check_new_name(&mut self, dir: &Inode, name: &[u8]) -> Result<()> {
+        self.check_parent(dir)?;
         // Who makes a name has mostly just looked for it.
         if self.absent.as_ref().is_some_and(|(ino, absent)| *ino == dir.ino && absent == name) {
             return Ok(());

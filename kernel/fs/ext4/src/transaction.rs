@@ -47,6 +47,7 @@ impl Ext4 {
             return run(self);
         }
         self.now = now;
+        self.names = None;
         let done = match self.attempt(&mut run) {
             Err(Errno::ENOSPC) if !self.transaction.freed.is_empty() => {
                 self.commit().and_then(|()| self.attempt(&mut run))
@@ -101,6 +102,7 @@ impl Ext4 {
         }
         // A search may have found a group full that is not any more.
         self.full_groups.clear();
+        self.groups.clear();
     }
 
     /// Changed blocks after which a transaction is committed.

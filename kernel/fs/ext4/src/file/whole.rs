@@ -8,6 +8,7 @@ use crate::inode::{flag, Inode, Time, TimeField};
 use crate::map::State;
 use crate::{Attr, Ext4, New};
 use lkl_abi::{Errno, Result};
+use std::collections::HashSet;
 
 /// Bytes that are gathered before they are written.
 const GATHERED_MAX: usize = 1 << 20;
@@ -15,6 +16,10 @@ const GATHERED_MAX: usize = 1 << 20;
 const AHEAD: usize = 256 << 10;
 /// What lies no further than that behind the last file read is behind it still: blocks of directories may be in between.
 const GAP: u64 = 64 << 10;
+
+/// The names of a directory of up to so many blocks are kept while whole files are made in it, and up to so many names.
+const NAMES_BLOCKS: u32 = 8;
+const NAMES_MAX: usize = 10_000;
 
 /// Content of new files that is not written yet, in one run.
 #[derive(Debug, Default)]
@@ -79,9 +84,10 @@ impl Ext4 {
         now: Time,
     ) -> Result<u32> {
         crate::name::check_name(name)?;
+        let mut names = self.names.take().filter(|known| known.0 == dir).map(|known| known.1);
         let made = self.op(now, |fs| {
             let mut parent = fs.inode(dir)?;
-            fs.check_new_name(&parent, name)?;
+            fs.check_new(&parent, name, &mut names)?;
             let mut inode = fs.make_inode(&parent, new)?;
             if !inode.is_reg() {
                 return Err(Errno::EINVAL);
@@ -96,7 +102,38 @@ impl Ext4 {
             Ok(inode.ino)
         });
         self.gathered.wanted = false;
+        // If it has failed, they are the same still.
+        if let Some(mut names) = names {
+            if made.is_ok() {
+                names.insert(name.to_vec());
+            }
+            self.names = Some((dir, names));
+        }
         made
+    }
+
+    /// Checks that a name can be put into a directory, in which many may follow. `names` are those in it, if they are known; if not, and
+    /// they are not too many, they are afterwards.
+    fn check_new(&mut self, dir: &Inode, name: &[u8], names: &mut Option<HashSet<Vec<u8>>>) -> Result<()> {
+        self.check_parent(dir)?;
+        if names.is_none() && self.dir_blocks(dir) <= NAMES_BLOCKS {
+            let (mut all, mut from) = (HashSet::new(), 0);
+            loop {
+                let some = self.list(dir, from)?;
+                let Some(last) = some.last() else { break };
+                from = last.next;
+                all.extend(some.into_iter().map(|e| e.name));
+            }
+            *names = Some(all);
+        }
+        match names {
+            Some(names) if names.contains(name) => Err(Errno::EEXIST),
+            Some(names) if names.len() <= NAMES_MAX => Ok(()),
+            _ => {
+                *names = None;
+                self.check_new_name(dir, name)
+            }
+        }
     }
 
     fn fill_whole(&mut self, inode: &mut Inode, data: &[u8]) -> Result<()> {
