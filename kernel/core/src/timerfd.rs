@@ -6,7 +6,7 @@ use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
 use lkl_ops::Instant;
-use lkl_sync::{Events, Mutex, Rank, TimerId, TimerTarget, WaitQueue};
+use lkl_sync::{Events, Mutex, Rank, Timer, TimerTarget, WaitQueue};
 use std::sync::{Arc, Weak};
 
 #[derive(Clone, Copy, Default)]
@@ -41,7 +41,7 @@ pub(crate) struct TimerFd {
     realtime: bool,
     state: Mutex<State>,
     queue: WaitQueue,
-    id: TimerId,
+    timer: Timer,
     ino: u64,
     me: Weak<TimerFd>,
 }
@@ -53,7 +53,7 @@ impl TimerFd {
             realtime,
             state: Mutex::new(Rank::Queue, State::default()),
             queue: WaitQueue::new(),
-            id: net.timers().new_id(),
+            timer: Timer::default(),
             ino,
             me: me.clone(),
         })
@@ -72,7 +72,7 @@ impl TimerFd {
         state.advance(now);
         let (due, ready) = (state.next, state.ticks > 0);
         drop(state);
-        self.net.timers().disarm(self.id);
+        self.net.timers().disarm(&self.timer);
         self.arm(due);
         if ready {
             self.queue.wake(Events::READ);
@@ -92,13 +92,16 @@ impl TimerFd {
 
     fn arm(&self, due: Option<Instant>) {
         if let Some(due) = due {
-            let me: Weak<dyn TimerTarget> = self.me.clone();
-            self.net.arm(self.id, &me, due);
+            self.net.arm(&self.timer, || self.me.clone(), due);
         }
     }
 }
 
 impl TimerTarget for TimerFd {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
     /// One that nobody reads stays quiet: the next reader counts what it has missed.
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock();
@@ -156,7 +159,7 @@ impl File for TimerFd {
     }
 
     fn release(&self) {
-        self.net.timers().disarm(self.id);
+        self.net.timers().disarm(&self.timer);
     }
 
     fn as_any(&self) -> &dyn Any {

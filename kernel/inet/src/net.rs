@@ -12,7 +12,7 @@ use lkl_file::sockaddr::{AF_INET, AF_INET6, AF_PACKET};
 use lkl_file::File;
 use lkl_net::route::Fib;
 use lkl_ops::{Host, Instant};
-use lkl_sync::{Mutex, Rank, RwLock, TimerId, TimerTarget, Timers};
+use lkl_sync::{Mutex, Rank, RwLock, Timer, TimerTarget, Timers};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Weak};
@@ -43,9 +43,14 @@ pub(crate) enum Job {
 struct JobTimer {
     net: Weak<Net>,
     job: Job,
+    timer: Timer,
 }
 
 impl TimerTarget for JobTimer {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
     fn expire(&self, now: Instant) -> Option<Instant> {
         let net = self.net.upgrade()?;
         match self.job {
@@ -55,12 +60,6 @@ impl TimerTarget for JobTimer {
             Job::Multicast => net.multicast_timer(now),
         }
     }
-}
-
-struct Alarm {
-    id: TimerId,
-    target: Weak<dyn TimerTarget>,
-    _keep: Arc<dyn TimerTarget>,
 }
 
 /// A network namespace: the whole stack.
@@ -78,10 +77,10 @@ pub struct Net {
     pub(crate) generation: AtomicU64,
     pub(crate) local: crate::local::LocalCache,
     sinks: RwLock<Vec<Arc<dyn NetEventSink>>>,
-    neigh_alarm: Alarm,
-    config_alarm: Alarm,
-    reassembly_alarm: Alarm,
-    multicast_alarm: Alarm,
+    neigh_alarm: Arc<JobTimer>,
+    config_alarm: Arc<JobTimer>,
+    reassembly_alarm: Arc<JobTimer>,
+    multicast_alarm: Arc<JobTimer>,
     next_ino: AtomicU64,
     /// Makes hashes and identifications hard to guess.
     pub(crate) secret: u64,
@@ -109,10 +108,7 @@ impl Net {
         host.random(&mut secret);
         let timers = Timers::new();
         let net = Arc::new_cyclic(|me: &Weak<Self>| {
-            let alarm = |job| {
-                let keep: Arc<dyn TimerTarget> = Arc::new(JobTimer { net: me.clone(), job });
-                Alarm { id: timers.new_id(), target: Arc::downgrade(&keep), _keep: keep }
-            };
+            let alarm = |job| Arc::new(JobTimer { net: me.clone(), job, timer: Timer::default() });
             let (neigh_alarm, config_alarm) = (alarm(Job::Neighbours), alarm(Job::Config));
             let (reassembly_alarm, multicast_alarm) = (alarm(Job::Reassembly), alarm(Job::Multicast));
             Self {
@@ -198,27 +194,31 @@ impl Net {
         &self.timers
     }
 
-    /// Makes sure that `target` is called no later than `at`. Called holding no lock.
-    pub fn arm(&self, id: TimerId, target: &Weak<dyn TimerTarget>, at: Instant) {
-        if self.timers.arm(id, target, at) {
+    /// Makes sure that the target of `timer` is called no later than `at`. Called holding no lock.
+    pub fn arm(&self, timer: &Timer, target: impl FnOnce() -> Weak<dyn TimerTarget>, at: Instant) {
+        if self.timers.arm(timer, target, at) {
             self.host.rearm(at);
         }
     }
 
+    fn arm_job(&self, job: &Arc<JobTimer>, at: Instant) {
+        self.arm(&job.timer, || Arc::<JobTimer>::downgrade(job), at);
+    }
+
     pub(crate) fn arm_neigh(&self, at: Instant) {
-        self.arm(self.neigh_alarm.id, &self.neigh_alarm.target, at);
+        self.arm_job(&self.neigh_alarm, at);
     }
 
     pub(crate) fn arm_config(&self, at: Instant) {
-        self.arm(self.config_alarm.id, &self.config_alarm.target, at);
+        self.arm_job(&self.config_alarm, at);
     }
 
     pub(crate) fn arm_multicast(&self, at: Instant) {
-        self.arm(self.multicast_alarm.id, &self.multicast_alarm.target, at);
+        self.arm_job(&self.multicast_alarm, at);
     }
 
     pub(crate) fn arm_reassembly(&self, at: Instant) {
-        self.arm(self.reassembly_alarm.id, &self.reassembly_alarm.target, at);
+        self.arm_job(&self.reassembly_alarm, at);
     }
 
     /// Counters.

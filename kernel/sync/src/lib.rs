@@ -16,5 +16,5 @@ mod wait;
 
 pub use block::{block_on, Blocking};
 pub use lock::{Mutex, MutexGuard, Rank, ReadGuard, RwLock, WriteGuard};
-pub use timers::{TimerId, TimerTarget, Timers};
+pub use timers::{Timer, TimerTarget, Timers};
 pub use wait::{Events, Registration, WaitQueue, Waiter};

@@ -57,7 +57,7 @@ impl Net {
         if held.socket.forsaken.swap(true, Relaxed) {
             return;
         }
-        self.timers().disarm(held.socket.timer);
+        self.timers().disarm(&held.socket.timer);
         self.tcp_probe(&held.tuple);
     }
 

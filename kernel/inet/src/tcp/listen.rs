@@ -143,7 +143,7 @@ impl Stopped {
     pub(super) fn finish(self, socket: &TcpSocket) {
         let net = &socket.net;
         net.tcp.unlisten(self.port, socket);
-        net.timers().disarm(socket.timer);
+        net.timers().disarm(&socket.timer);
         for tuple in self.requests {
             net.tcp.remove(&tuple, Some(core::ptr::from_ref(socket).cast()));
         }

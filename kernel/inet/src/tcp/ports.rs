@@ -1,12 +1,14 @@
 //! Who has which port. Shared by rules of `SO_REUSEADDR` and `SO_REUSEPORT` (`man 7 socket`), as Linux has them.
 
+use arrayvec::ArrayVec;
 use foldhash::HashMap;
 use lkl_abi::{Errno, Result};
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// One user of a port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Owner {
     /// Our address; unspecified for any.
     pub(super) addr: IpAddr,
@@ -51,17 +53,18 @@ impl Owner {
     }
 }
 
-/// The users of one port. Mostly there is one, and then no table is made for it.
+/// The users of one port. Mostly there is one, and then no table is made for it. What is known of them is shared by those of whom
+/// the same is known.
 enum Users {
-    One(u64, Owner),
-    Many(HashMap<u64, Owner>),
+    One(u64, Arc<Owner>),
+    Many(Box<HashMap<u64, Arc<Owner>>>),
 }
 
 impl Users {
     fn iter(&self) -> impl Iterator<Item = (u64, &Owner)> {
         let (one, many) = match self {
-            Self::One(id, owner) => (Some((*id, owner)), None),
-            Self::Many(all) => (None, Some(all.iter().map(|(id, owner)| (*id, owner)))),
+            Self::One(id, owner) => (Some((*id, &**owner)), None),
+            Self::Many(all) => (None, Some(all.iter().map(|(id, owner)| (*id, &**owner)))),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
@@ -73,24 +76,26 @@ impl Users {
         }
     }
 
-    fn get(&self, id: u64) -> Option<&Owner> {
+    fn get(&self, id: u64) -> Option<&Arc<Owner>> {
         match self {
             Self::One(i, owner) => (*i == id).then_some(owner),
             Self::Many(all) => all.get(&id),
         }
     }
 
-    fn get_mut(&mut self, id: u64) -> Option<&mut Owner> {
+    fn get_mut(&mut self, id: u64) -> Option<&mut Arc<Owner>> {
         match self {
             Self::One(i, owner) => (*i == id).then_some(owner),
             Self::Many(all) => all.get_mut(&id),
         }
     }
 
-    fn insert(&mut self, id: u64, owner: Owner) {
+    fn insert(&mut self, id: u64, owner: Arc<Owner>) {
         match self {
             Self::One(i, old) if *i == id => *old = owner,
-            Self::One(i, old) => *self = Self::Many(HashMap::from_iter([(*i, *old), (id, owner)])),
+            Self::One(i, old) => {
+                *self = Self::Many(Box::new(HashMap::from_iter([(*i, old.clone()), (id, owner)])));
+            }
             Self::Many(all) => {
                 all.insert(id, owner);
             }
@@ -102,9 +107,26 @@ impl Users {
 #[derive(Default)]
 pub(super) struct Ports {
     by_port: HashMap<u16, Users>,
+    /// What was known of users lately, newest first: most are like one of these.
+    known: ArrayVec<Arc<Owner>, 4>,
 }
 
 impl Ports {
+    /// `owner`, shared with the users that were like it.
+    fn shared(&mut self, owner: Owner) -> Arc<Owner> {
+        match self.known.iter().position(|o| **o == owner) {
+            Some(0) => {}
+            Some(at) => self.known.swap(0, at),
+            None => {
+                if self.known.is_full() {
+                    self.known.pop();
+                }
+                self.known.insert(0, Arc::new(owner));
+            }
+        }
+        self.known[0].clone()
+    }
+
     /// Takes `port` for `id`.
     ///
     /// # Errors
@@ -124,6 +146,7 @@ impl Ports {
 
     /// Notes a user without asking (a connection of a listening socket, or what stays of one).
     pub(super) fn put(&mut self, port: u16, id: u64, owner: Owner) {
+        let owner = self.shared(owner);
         match self.by_port.entry(port) {
             Entry::Occupied(users) => users.into_mut().insert(id, owner),
             Entry::Vacant(free) => {
@@ -144,14 +167,17 @@ impl Ports {
 
     /// Changes what is known of a user.
     pub(super) fn update(&mut self, port: u16, id: u64, change: impl FnOnce(&mut Owner)) {
-        if let Some(owner) = self.by_port.get_mut(&port).and_then(|u| u.get_mut(id)) {
-            change(owner);
+        let Some(mut owner) = self.get(port, id) else { return };
+        change(&mut owner);
+        let owner = self.shared(owner);
+        if let Some(user) = self.by_port.get_mut(&port).and_then(|u| u.get_mut(id)) {
+            *user = owner;
         }
     }
 
     /// What is known of a user.
     pub(super) fn get(&self, port: u16, id: u64) -> Option<Owner> {
-        self.by_port.get(&port)?.get(id).copied()
+        self.by_port.get(&port)?.get(id).map(|owner| **owner)
     }
 
     /// Gives the port back.

@@ -23,7 +23,7 @@ use lkl_file::{Control, RecvMsg, SendMsg, SockAddr, SockOptions};
 use lkl_net::route::Kind;
 use lkl_net::tcp::{Config, Connection, Flags, Read, Segment, Settings, State};
 use lkl_ops::Instant;
-use lkl_sync::{Events, Mutex, MutexGuard, Rank, TimerId, TimerTarget, WaitQueue};
+use lkl_sync::{Events, Mutex, MutexGuard, Rank, Timer, TimerTarget, WaitQueue};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -109,7 +109,7 @@ pub(crate) struct TcpSocket {
     pub(super) waiters: WaitQueue,
     pub(super) inner: Mutex<Inner>,
     pub(super) out: OutQueue,
-    pub(super) timer: TimerId,
+    pub(super) timer: Timer,
     pub(super) notes: OnceLock<Box<Notes>>,
     /// `TCP_INQ`
     pub(super) inq: AtomicBool,
@@ -164,7 +164,7 @@ impl TcpSocket {
             waiters: WaitQueue::new(),
             inner: Mutex::new(Rank::Socket, inner),
             out: OutQueue::default(),
-            timer: net.timers().new_id(),
+            timer: Timer::default(),
             notes: OnceLock::new(),
             inq: AtomicBool::new(false),
             connecting: AtomicBool::new(false),
@@ -733,6 +733,10 @@ pub(super) fn advertised_mss(route: &Route) -> u16 {
 }
 
 impl TimerTarget for TcpSocket {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.lock();
         let now = now.max(self.net.now());

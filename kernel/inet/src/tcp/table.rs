@@ -14,7 +14,7 @@ use foldhash::quality;
 use lkl_abi::{Errno, Result};
 use lkl_net::tcp::{Settings, TimeWait, Tunables};
 use lkl_ops::Instant;
-use lkl_sync::{Mutex, Rank, RwLock, TimerId, TimerTarget};
+use lkl_sync::{Mutex, Rank, RwLock, Timer, TimerTarget};
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::IpAddr;
@@ -78,7 +78,7 @@ pub(super) struct TimeWaitEntry {
     pub(super) family: u16,
     pub(super) state: Mutex<TimeWait>,
     id: u64,
-    timer: TimerId,
+    timer: Timer,
 }
 
 impl TimeWaitEntry {
@@ -99,7 +99,7 @@ impl TimeWaitEntry {
             family,
             state: Mutex::new(Rank::Queue, state),
             id,
-            timer: net.timers().new_id(),
+            timer: Timer::default(),
         });
         if let Some(owner) = owner {
             let owner = Owner { listening: false, ..owner };
@@ -115,20 +115,23 @@ impl TimeWaitEntry {
     }
 
     pub(super) fn rearm(&self, net: &Net) {
-        let target: Weak<dyn TimerTarget> = self.me.clone();
-        net.arm(self.timer, &target, self.deadline());
+        net.arm(&self.timer, || self.me.clone(), self.deadline());
     }
 
     pub(super) fn forget(&self, net: &Net) {
         if net.tcp.remove(&self.tuple, Some(core::ptr::from_ref(self).cast())) {
             net.tcp.time_waits.fetch_sub(1, Relaxed);
             net.tcp.ports.lock().release(self.tuple.local.1, self.id);
-            net.timers().disarm(self.timer);
+            net.timers().disarm(&self.timer);
         }
     }
 }
 
 impl TimerTarget for TimeWaitEntry {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
     fn expire(&self, now: Instant) -> Option<Instant> {
         let at = self.deadline();
         if at > now {

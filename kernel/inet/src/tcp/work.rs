@@ -3,14 +3,13 @@
 use super::socket::{Inner, Phase, TcpSocket};
 use super::table::{TimeWaitEntry, Tuple};
 use core::sync::atomic::{
-    AtomicBool, AtomicUsize,
+    AtomicBool, AtomicU32,
     Ordering::{Relaxed, SeqCst},
 };
 use lkl_abi::Errno;
 use lkl_net::tcp::{Connection, Event, SegmentOut, State, Stats, TimeWait};
 use lkl_ops::Instant;
-use lkl_sync::{Events, Mutex, Rank, TimerTarget};
-use std::sync::Weak;
+use lkl_sync::{Events, Mutex, Rank};
 
 /// The most payload that one packet carries through the stack.
 const MAX_GSO: usize = 65_535 - 40 - 60;
@@ -37,14 +36,14 @@ pub(super) struct Work {
 #[derive(Debug)]
 pub(super) struct OutQueue {
     segments: Mutex<Vec<SegmentOut>>,
-    len: AtomicUsize,
+    len: AtomicU32,
     sending: AtomicBool,
 }
 
 impl Default for OutQueue {
     fn default() -> Self {
         let segments = Mutex::new(Rank::Queue, Vec::new());
-        Self { segments, len: AtomicUsize::new(0), sending: AtomicBool::new(false) }
+        Self { segments, len: AtomicU32::new(0), sending: AtomicBool::new(false) }
     }
 }
 
@@ -63,7 +62,7 @@ impl OutQueue {
         while let Some(segment) = next() {
             all.push(segment);
         }
-        self.len.store(all.len(), SeqCst);
+        self.len.store(u32::try_from(all.len()).unwrap_or(u32::MAX), SeqCst);
         true
     }
 
@@ -180,8 +179,7 @@ impl TcpSocket {
     }
 
     pub(super) fn arm(&self, at: Instant) {
-        let target: Weak<dyn TimerTarget> = self.me.clone();
-        self.net.arm(self.timer, &target, at);
+        self.net.arm(&self.timer, || self.me.clone(), at);
     }
 
     fn transmit(&self, tuple: &Tuple, out: Vec<SegmentOut>) {
@@ -221,7 +219,7 @@ impl TcpSocket {
         if let Some(port) = port {
             net.tcp.ports.lock().release(port, self.ino);
         }
-        net.timers().disarm(self.timer);
+        net.timers().disarm(&self.timer);
     }
 
     fn count(&self, s: &mut Stats) {

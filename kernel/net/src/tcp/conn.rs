@@ -261,7 +261,6 @@ struct Tx {
     win: Window,
     cc: Control,
     rate: Rate,
-    pace: pace::Pace,
     chrono: pace::Chrono,
     /// The window was the limit when the sender last stopped.
     cwnd_limited: bool,
@@ -392,11 +391,23 @@ struct Odd {
     dsack: Option<(u64, u64)>,
     last_invalid: Option<Instant>,
     last_challenge: Option<Instant>,
+    mtu: Option<mtu::MtuSearch>,
+    /// What stays of it, once it is over.
+    time_wait: Option<TimeWait>,
+    fast_open: Option<FastOpenOutcome>,
 }
 
 impl Beginning for Odd {
-    const BEGINNING: &'static Self =
-        &Self { urgent: None, sent_urgent: None, dsack: None, last_invalid: None, last_challenge: None };
+    const BEGINNING: &'static Self = &Self {
+        urgent: None,
+        sent_urgent: None,
+        dsack: None,
+        last_invalid: None,
+        last_challenge: None,
+        mtu: None,
+        time_wait: None,
+        fast_open: None,
+    };
 }
 
 /// Timestamps (RFC 7323).
@@ -411,13 +422,45 @@ struct Stamps {
 struct Deadlines {
     rto: Option<Instant>,
     probe: Option<Instant>,
+    delack: Option<Instant>,
+    seldom: Rare<SeldomDue>,
+}
+
+impl Deadlines {
+    /// Takes a deadline away that seldom is there.
+    fn unset(&mut self, which: impl FnOnce(&mut SeldomDue) -> &mut Option<Instant>) {
+        if let Some(seldom) = self.seldom.changed() {
+            *which(seldom) = None;
+        }
+    }
+}
+
+/// Deadlines that most connections never have, and what pacing goes by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct SeldomDue {
     reorder: Option<Instant>,
     persist: Option<Instant>,
-    delack: Option<Instant>,
     keepalive: Option<Instant>,
     fin: Option<Instant>,
     /// Pacing lets the next segment go.
     pace: Option<Instant>,
+    /// When it will, or would have.
+    paced_until: Instant,
+    /// So late was that deadline seen, and so much is still to be made up for. A thread of a program is woken late where a kernel's
+    /// timer is not; without this the rate that is measured would become what the host's scheduler lets through.
+    late_nanos: u32,
+}
+
+impl Beginning for SeldomDue {
+    const BEGINNING: &'static Self = &Self {
+        reorder: None,
+        persist: None,
+        keepalive: None,
+        fin: None,
+        pace: None,
+        paced_until: Instant::ZERO,
+        late_nanos: 0,
+    };
 }
 
 /// What `poll_transmit` is to send beside data.
@@ -448,7 +491,6 @@ pub struct Connection {
     sack: bool,
     ecn: ecn::EcnState,
     fast: fastopen::FastOpenState,
-    mtu: Option<Box<mtu::MtuSearch>>,
     memory_level: MemoryLevel,
     /// The namespace has answered as many doubtful segments as it may (`net.ipv4.tcp_challenge_ack_limit`).
     no_challenges: bool,
@@ -464,7 +506,6 @@ pub struct Connection {
     soft_error: Fault,
     events: Event,
     stats: Stats,
-    time_wait: Option<Box<TimeWait>>,
     /// When anything was last received.
     last_recv: Instant,
     last_ack_recv: Instant,
@@ -498,7 +539,6 @@ impl Connection {
             win,
             cc: cc.unwrap_or_else(cong::fallback),
             rate: Rate::default(),
-            pace: pace::Pace::default(),
             chrono: pace::Chrono::default(),
             cwnd_limited: false,
             round: 0,
@@ -549,7 +589,6 @@ impl Connection {
             sack: false,
             ecn: ecn::EcnState::default(),
             fast: fastopen::FastOpenState::default(),
-            mtu: None,
             memory_level: MemoryLevel::Fine,
             no_challenges: false,
             sndbuf: cfg.settings.sndbuf,
@@ -562,7 +601,6 @@ impl Connection {
             soft_error: Fault::NONE,
             events: Event::empty(),
             stats: Stats::default(),
-            time_wait: None,
             last_recv: now,
             last_ack_recv: now,
             keep_probes: 0,
@@ -624,7 +662,7 @@ impl Connection {
 
     fn update_mss(&mut self) {
         let mut mss = self.tx.peer_mss.min(self.tx.path_mss);
-        if let Some(limit) = self.mtu.as_ref().and_then(|m| m.limit()) {
+        if let Some(limit) = self.odd.mtu.as_ref().and_then(|m| m.limit()) {
             mss = mss.min(limit);
         }
         if self.cfg.settings.max_seg > 0 {
@@ -661,9 +699,9 @@ impl Connection {
 
     /// What stays of the connection in TIME_WAIT; the connection itself is then closed.
     pub fn time_wait(&mut self) -> Option<TimeWait> {
-        let tw = self.time_wait.take()?;
+        let tw = self.odd.changed()?.time_wait.take()?;
         self.state = State::Closed;
-        Some(*tw)
+        Some(tw)
     }
 
     /// Has the handshake been completed, in whatever state the connection is now? With Fast Open the side that answers
@@ -716,7 +754,7 @@ impl Connection {
             now,
         );
         tw.owe_ack(self.ack.now || self.ack.pending);
-        self.time_wait = Some(Box::new(tw));
+        self.odd.time_wait = Some(tw);
         self.events |= Event::TIME_WAIT | Event::PEER_CLOSED | Event::READABLE | Event::WRITABLE;
     }
 

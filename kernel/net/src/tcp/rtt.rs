@@ -18,9 +18,10 @@ pub(super) struct Rtt {
     srtt: Nanos,
     var: Nanos,
     min: Nanos,
-    min_at: Instant,
-    backoff: u32,
     rto: Nanos,
+    /// When the minimum was seen, in milliseconds; they go round after 49 days.
+    min_at: u32,
+    backoff: u8,
     /// Bounds of the time-out, in microseconds.
     bounds: (u32, u32),
 }
@@ -31,9 +32,9 @@ impl Rtt {
             srtt: Nanos::ZERO,
             var: Nanos::ZERO,
             min: Nanos::MAX,
-            min_at: Instant::ZERO,
-            backoff: 0,
             rto: RTO_INIT.into(),
+            min_at: 0,
+            backoff: 0,
             bounds: (0, 0),
         };
         new.bound(least, most);
@@ -64,7 +65,9 @@ impl Rtt {
             Some(srtt) => ((srtt * 7 + rtt) / 8, (self.var() * 3 + srtt.abs_diff(rtt)) / 4),
         };
         (self.srtt, self.var) = (srtt.into(), var.into());
-        if rtt <= self.min.get() || now.since(self.min_at) > window {
+        let now = now.as_millis() as u32;
+        let age = Duration::from_millis(now.wrapping_sub(self.min_at).into());
+        if rtt <= self.min.get() || age > window {
             self.min = rtt.into();
             self.min_at = now;
         }
@@ -78,14 +81,14 @@ impl Rtt {
 
     /// RFC 6298, section 5.5.
     pub(super) fn back_off(&mut self) {
-        self.backoff += 1;
+        self.backoff = self.backoff.saturating_add(1);
     }
 
     pub(super) fn reset_backoff(&mut self) {
         self.backoff = 0;
     }
 
-    pub(super) fn backoff(&self) -> u32 {
+    pub(super) fn backoff(&self) -> u8 {
         self.backoff
     }
 

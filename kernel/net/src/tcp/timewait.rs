@@ -10,7 +10,7 @@ const LENGTH: Duration = Duration::from_secs(60);
 const ACK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A connection in TIME_WAIT.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TimeWait {
     ports: (u16, u16),
     snd_nxt: u32,

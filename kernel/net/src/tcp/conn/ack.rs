@@ -58,7 +58,7 @@ impl Connection {
                     self.tx.max_window = window;
                 }
                 if window > was {
-                    self.deadlines.persist = None;
+                    self.deadlines.unset(|s| &mut s.persist);
                     self.tx.probe_backoff = 0;
                     self.rtt_backoff_done();
                 }

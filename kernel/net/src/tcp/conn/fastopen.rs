@@ -32,7 +32,6 @@ pub(super) struct FastOpenState {
     pub(super) syn_data: u16,
     /// They were taken, by us or by the peer.
     pub(super) taken: bool,
-    outcome: Option<Box<FastOpenOutcome>>,
 }
 
 impl Connection {
@@ -61,7 +60,7 @@ impl Connection {
 
     /// What the handshake said of Fast Open, once, if our SYN had to do with it.
     pub fn take_fast_open_outcome(&mut self) -> Option<FastOpenOutcome> {
-        self.fast.outcome.take().map(|o| *o)
+        self.odd.changed()?.fast_open.take()
     }
 
     /// Puts cookie and data into the first SYN.
@@ -99,7 +98,7 @@ impl Connection {
         if self.cfg.fast_open.is_some() {
             let cookie = s.options.fast_open.clone().filter(|c| !c.is_empty());
             let mss = s.options.mss.unwrap_or(0);
-            self.fast.outcome = Some(Box::new(FastOpenOutcome { cookie, mss, sent, taken: self.fast.taken }));
+            self.odd.fast_open = Some(FastOpenOutcome { cookie, mss, sent, taken: self.fast.taken });
         }
     }
 }

@@ -160,7 +160,7 @@ impl Connection {
             },
             retransmits: self.tx.retries,
             probes: self.tx.probes,
-            backoff: self.rtt.backoff().min(255) as u8,
+            backoff: self.rtt.backoff(),
             timestamps: self.ts.on,
             sack: self.sack,
             window_scaling: self.tx.scale > 0 || self.rx.scale > 0,

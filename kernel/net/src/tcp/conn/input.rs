@@ -33,7 +33,7 @@ impl Connection {
     }
 
     fn in_time_wait(&mut self, now: Instant, segment: &Segment, payload: usize) {
-        let Some(tw) = &mut self.time_wait else { return };
+        let Some(tw) = self.odd.changed().and_then(|o| o.time_wait.as_mut()) else { return };
         match tw.on_segment(now, segment, payload) {
             TimeWaitVerdict::Answer(_) => tw.owe_ack(true),
             TimeWaitVerdict::Forget => self.die(None),
@@ -348,7 +348,7 @@ impl Connection {
     pub(super) fn limit_fin_wait(&mut self, now: Instant) {
         match self.cfg.settings.fin_timeout.unwrap_or(self.cfg.tunables.fin_timeout) {
             Duration::ZERO if self.cfg.settings.fin_timeout.is_some() => self.die_with_reset(None),
-            t => self.deadlines.fin = Some(now + t),
+            t => self.deadlines.seldom.fin = Some(now + t),
         }
     }
 }

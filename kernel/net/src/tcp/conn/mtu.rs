@@ -14,7 +14,7 @@ const FOLLOWERS: u64 = 4;
 const WINDOW: u64 = 11;
 
 /// A probe under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Probe {
     start: u64,
     end: u64,
@@ -22,7 +22,7 @@ struct Probe {
 }
 
 /// The search.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct MtuSearch {
     on: bool,
     /// The greatest size that is known to come through, or assumed.
@@ -59,14 +59,14 @@ impl Connection {
             let high = self.tx.peer_mss.min(self.tx.path_mss);
             let search =
                 MtuSearch { on: s.mtu_probing > 1, low: s.base_mss.min(high), high, probe: None, at: Some(now) };
-            self.mtu = Some(Box::new(search));
+            self.odd.mtu = Some(search);
         }
         self.update_mss();
     }
 
     /// Nothing comes through any more (RFC 4821, section 7.7): perhaps because it is too long.
     pub(super) fn on_black_hole(&mut self, now: Instant) {
-        let Some(m) = &mut self.mtu else { return };
+        let Some(m) = self.odd.changed().and_then(|o| o.mtu.as_mut()) else { return };
         if m.on {
             let half = (m.low / 2).min(self.cfg.tunables.base_mss);
             m.low = half.max(self.cfg.tunables.mtu_probe_floor).max(MIN_MSS).min(m.low);
@@ -79,7 +79,7 @@ impl Connection {
 
     /// A longer segment, if one is to be tried now (RFC 4821, section 7.3).
     pub(super) fn next_mtu_probe(&mut self, now: Instant) -> Option<SegmentOut> {
-        let m = **self.mtu.as_ref()?;
+        let m = self.odd.mtu?;
         let mss = self.tx.win.mss;
         let calm = self.tx.recovery == Recovery::Open && !self.tx.board.has_sacks() && self.rx.ooo.is_empty();
         if !m.on || m.probe.is_some() || !calm || self.tx.win.cwnd < WINDOW * mss {
@@ -89,7 +89,7 @@ impl Connection {
             if m.at.is_some_and(|at| now.since(at) >= self.cfg.tunables.probe_interval) {
                 // The path may have become a wider one.
                 let high = self.tx.peer_mss.min(self.tx.path_mss);
-                self.mtu = Some(Box::new(MtuSearch { high, at: Some(now), ..m }));
+                self.odd.mtu = Some(MtuSearch { high, at: Some(now), ..m });
             }
             return None;
         }
@@ -105,7 +105,7 @@ impl Connection {
         let small = self.tx.small;
         let out = self.send_new(now, start, start + length, None);
         self.tx.small = small;
-        self.mtu = Some(Box::new(MtuSearch { probe: Some(Probe { start, end: start + length, size }), ..m }));
+        self.odd.mtu = Some(MtuSearch { probe: Some(Probe { start, end: start + length, size }), ..m });
         // It counts as more than it is: what follows must not come in a burst.
         self.tx.win.cwnd -= mss;
         Some(out)
@@ -113,7 +113,7 @@ impl Connection {
 
     /// Something was acknowledged: was a probe?
     pub(super) fn check_mtu_probe(&mut self, now: Instant) {
-        let Some(m) = &mut self.mtu else { return };
+        let Some(m) = self.odd.changed().and_then(|o| o.mtu.as_mut()) else { return };
         let Some(p) = m.probe.filter(|p| p.end <= self.tx.una) else { return };
         m.probe = None;
         m.low = p.size;
@@ -126,7 +126,7 @@ impl Connection {
 
     /// Something was taken for lost. Answers whether it was a probe and nothing else: that says nothing of congestion.
     pub(super) fn mtu_probe_was_lost(&mut self) -> bool {
-        let Some(m) = &mut self.mtu else { return false };
+        let Some(m) = self.odd.changed().and_then(|o| o.mtu.as_mut()) else { return false };
         let Some(p) = m.probe.filter(|p| p.start == self.tx.una) else { return false };
         if self.tx.board.lost_bytes() > p.end - p.start {
             return false;

@@ -36,7 +36,7 @@ impl Connection {
         }
         match self.state {
             State::Closed | State::Listen => return None,
-            State::TimeWait => return self.time_wait.as_mut()?.poll_transmit(now),
+            State::TimeWait => return self.odd.changed()?.time_wait.as_mut()?.poll_transmit(now),
             State::SynSent | State::SynReceived if !self.fast.passive => return self.next_syn(now),
             _ if self.pending.syn => return self.next_syn(now),
             _ => {}
@@ -362,7 +362,7 @@ impl Connection {
         }
         self.tx.last_sent = now;
         self.tx.force_new = false;
-        self.deadlines.persist = None;
+        self.deadlines.unset(|s| &mut s.persist);
         if self.deadlines.rto.is_none() {
             self.rearm_rto(now);
         } else {

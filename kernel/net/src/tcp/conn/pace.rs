@@ -19,15 +19,6 @@ const BURST_RTT_BYTES: u64 = 65_536;
 /// The most that is made up for when the deadline of pacing was seen late.
 const MOST_LATE: Duration = Duration::from_millis(4);
 
-/// When the next segment may go.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Pace {
-    next: Instant,
-    /// So late was the deadline seen, and so much is still to be made up for. A thread of a program is woken late where a kernel's timer
-    /// is not; without this the rate that is measured would become what the host's scheduler lets through.
-    late_nanos: u32,
-}
-
 /// What holds the sender back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Limit {
@@ -111,20 +102,22 @@ impl Connection {
 
     /// May data go at `now`? If not, a deadline says when.
     pub(super) fn pacing_lets(&mut self, now: Instant) -> bool {
-        let next = self.tx.pace.next;
+        let next = self.deadlines.seldom.paced_until;
         if next <= now || !self.paces() {
-            if self.deadlines.pace.take().is_some() {
+            if self.deadlines.seldom.pace.is_some() {
+                self.deadlines.unset(|s| &mut s.pace);
                 self.pace_fired(now);
             }
             return true;
         }
-        self.deadlines.pace = Some(next);
+        self.deadlines.seldom.pace = Some(next);
         false
     }
 
     /// The deadline of pacing has passed.
     pub(super) fn pace_fired(&mut self, now: Instant) {
-        self.tx.pace.late_nanos = now.since(self.tx.pace.next).min(MOST_LATE).subsec_nanos();
+        let late = now.since(self.deadlines.seldom.paced_until).min(MOST_LATE);
+        self.deadlines.seldom.late_nanos = late.subsec_nanos();
     }
 
     /// So many bytes may go in one burst, if segments are paced.
@@ -142,22 +135,25 @@ impl Connection {
 
     /// `bytes` go now: when the next may.
     pub(super) fn pace(&mut self, now: Instant, bytes: u64) {
-        self.deadlines.pace = None;
-        let before = self.tx.pace.next;
+        self.deadlines.unset(|s| &mut s.pace);
+        if !self.paces() {
+            return;
+        }
+        let before = self.deadlines.seldom.paced_until;
         let mut next = before.max(now);
-        if self.total.data_segs_out >= UNPACED_SEGMENTS && self.paces() {
+        if self.total.data_segs_out >= UNPACED_SEGMENTS {
             let rate = self.pacing_rate();
             if rate != u64::MAX && rate > 0 {
                 let time = u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX);
                 // Whoever came late may make up for it, by half at most; for what the host was late, by all of it.
                 let late = u64::try_from(now.since(before).as_nanos()).unwrap_or(u64::MAX);
                 let whole = Duration::from_nanos(time);
-                let owed = Duration::from_nanos(self.tx.pace.late_nanos.into()).min(whole);
-                self.tx.pace.late_nanos -= owed.subsec_nanos();
+                let owed = Duration::from_nanos(self.deadlines.seldom.late_nanos.into()).min(whole);
+                self.deadlines.seldom.late_nanos -= owed.subsec_nanos();
                 next += whole - owed.max(Duration::from_nanos(late.min(time / 2)));
             }
         }
-        self.tx.pace.next = next;
+        self.deadlines.seldom.paced_until = next;
     }
 
     /// Data is about to be sent: what its transmission is to remember.
@@ -195,7 +191,7 @@ impl Connection {
             losses: 0,
             in_flight: self.in_flight(),
             prior_in_flight: self.in_flight(),
-            paced_until: self.tx.pace.next,
+            paced_until: self.deadlines.seldom.paced_until,
             max_rate: self.cfg.settings.max_pacing_rate,
             state: match self.tx.recovery {
                 Recovery::Open if self.tx.board.has_sacks() || self.tx.repair.dup_acks > 0 => CaState::Disorder,

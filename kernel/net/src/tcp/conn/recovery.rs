@@ -202,7 +202,10 @@ impl Connection {
             let srtt = self.rtt.srtt().unwrap_or_default();
             let (n, again) = self.tx.board.detect(now, mss, min_rtt, srtt, recovering, &self.cfg.tunables);
             marked = n;
-            self.deadlines.reorder = again;
+            match again {
+                None => self.deadlines.unset(|s| &mut s.reorder),
+                Some(_) => self.deadlines.seldom.reorder = again,
+            }
         } else if !recovering {
             let enough = self.tx.repair.dup_acks >= u64::from(self.cfg.tunables.reordering);
             if enough && self.tx.una > self.tx.repair.high {

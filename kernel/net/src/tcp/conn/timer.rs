@@ -1,7 +1,7 @@
 //! Deadlines: retransmission (RFC 6298), tail loss probes (RFC 8985, section 7), zero window probes (RFC 9293, section
 //! 3.8.6.1), delayed acknowledgements, keep-alive (RFC 9293, section 3.8.4), and the end of an orphan.
 
-use super::{Connection, Event, Recovery, Tlp, DELACK_MAX};
+use super::{Connection, Event, Recovery, SeldomDue, Tlp, DELACK_MAX};
 use crate::tcp::rtt::RTO_MIN;
 use crate::tcp::scoreboard::Delivered;
 use crate::tcp::seq::BASE;
@@ -21,7 +21,8 @@ impl Connection {
         let d = &self.deadlines;
         // Most are not set: as numbers they are compared without a branch for each.
         let nanos = |at: Option<Instant>| at.map_or(u64::MAX, Instant::as_nanos);
-        let all = [d.rto, d.probe, d.reorder, d.persist, d.delack, d.keepalive, d.fin, d.pace];
+        let s = &*d.seldom;
+        let all = [d.rto, d.probe, s.reorder, s.persist, d.delack, s.keepalive, s.fin, s.pace];
         let first = all.iter().fold(u64::MAX, |first, at| first.min(nanos(*at)));
         (first != u64::MAX).then(|| Instant::from_nanos(first))
     }
@@ -36,7 +37,7 @@ impl Connection {
             self.ack.now = true;
             self.stats.delayed_acks += 1;
         }
-        if due(&mut self.deadlines.reorder) {
+        if self.seldom_is_due(|s| due(&mut s.reorder)) {
             self.detect_loss(now, false, &Delivered::default());
             self.rearm_rto(now);
         }
@@ -46,19 +47,23 @@ impl Connection {
         if due(&mut self.deadlines.rto) {
             self.retransmission_timeout(now);
         }
-        if due(&mut self.deadlines.persist) {
+        if self.seldom_is_due(|s| due(&mut s.persist)) {
             self.persist_timeout(now);
         }
-        if due(&mut self.deadlines.keepalive) {
+        if self.seldom_is_due(|s| due(&mut s.keepalive)) {
             self.keepalive_timeout(now);
         }
-        if due(&mut self.deadlines.fin) {
+        if self.seldom_is_due(|s| due(&mut s.fin)) {
             self.die(None);
         }
         // What pacing held back is asked for by whoever calls this.
-        if due(&mut self.deadlines.pace) {
+        if self.seldom_is_due(|s| due(&mut s.pace)) {
             self.pace_fired(now);
         }
+    }
+
+    fn seldom_is_due(&mut self, due: impl FnOnce(&mut SeldomDue) -> bool) -> bool {
+        self.deadlines.seldom.changed().is_some_and(due)
     }
 
     /// Something was delivered or sent: the retransmission timer begins anew, or ends (RFC 6298, section 5).
@@ -70,7 +75,8 @@ impl Connection {
         if self.tx.board.is_empty() {
             self.deadlines.rto = None;
             self.deadlines.probe = None;
-            self.deadlines.reorder = None;
+            self.deadlines.unset(|s| &mut s.reorder);
+            self.deadlines.seldom.settle();
             self.forget_repair();
             return;
         }
@@ -198,7 +204,7 @@ impl Connection {
         self.stats.rare.timeouts += 1;
         // RFC 5682, section 2.1, step 1: not when lost segments are being sent again already.
         let fresh = matches!(self.tx.recovery, Recovery::Open | Recovery::Cwr) || self.tx.retries > 0;
-        self.tx.repair.frto = self.cfg.tunables.frto && fresh && !self.mtu.as_ref().is_some_and(|m| m.probing());
+        self.tx.repair.frto = self.cfg.tunables.frto && fresh && !self.odd.mtu.as_ref().is_some_and(|m| m.probing());
         if u32::from(self.tx.retries) >= self.cfg.tunables.retries1 {
             self.on_black_hole(now);
         }
@@ -230,20 +236,20 @@ impl Connection {
             self.rtt.back_off();
         }
         self.deadlines.probe = None;
-        self.deadlines.reorder = None;
+        self.deadlines.unset(|s| &mut s.reorder);
         self.deadlines.rto = Some(self.limit_by_user_timeout(now + self.rtt.rto()));
     }
 
     /// Data is waiting and nothing is in flight that would bring an acknowledgement: the peer is asked now and then.
     pub(super) fn arm_persist(&mut self, now: Instant) {
-        let paced = self.deadlines.pace.is_some();
+        let paced = self.deadlines.seldom.pace.is_some();
         let waiting = self.tx.board.is_empty() && self.has_unsent() && self.is_synchronised() && !paced;
         if !waiting {
-            self.deadlines.persist = None;
-        } else if self.deadlines.persist.is_none() {
+            self.deadlines.unset(|s| &mut s.persist);
+        } else if self.deadlines.seldom.persist.is_none() {
             let wait =
                 self.rtt.rto().max(RTO_MIN).saturating_mul(1 << self.tx.probe_backoff.min(16)).min(self.rtt.most());
-            self.deadlines.persist = Some(now + wait);
+            self.deadlines.seldom.persist = Some(now + wait);
         }
     }
 
@@ -270,7 +276,11 @@ impl Connection {
     /// The next keep-alive probe is due so long after the peer was last heard of.
     pub(super) fn arm_keepalive(&mut self, now: Instant) {
         let on = self.cfg.settings.keepalive && self.is_synchronised() && self.state != State::TimeWait;
-        self.deadlines.keepalive = on.then(|| now + self.cfg.settings.keep_idle(&self.cfg.tunables));
+        if on {
+            self.deadlines.seldom.keepalive = Some(now + self.cfg.settings.keep_idle(&self.cfg.tunables));
+        } else {
+            self.deadlines.unset(|s| &mut s.keepalive);
+        }
     }
 
     fn keepalive_timeout(&mut self, now: Instant) {
@@ -281,12 +291,12 @@ impl Connection {
         let (idle, interval) = (s.keep_idle(t), s.keep_interval(t));
         let heard = self.last_recv.max(self.last_ack_recv);
         if self.keep_probes == 0 && now < heard + idle {
-            self.deadlines.keepalive = Some(heard + idle);
+            self.deadlines.seldom.keepalive = Some(heard + idle);
             return;
         }
         if !self.tx.board.is_empty() || self.has_unsent() {
             // Its own retransmissions find out.
-            self.deadlines.keepalive = Some(now + idle);
+            self.deadlines.seldom.keepalive = Some(now + idle);
             return;
         }
         let tried_long = !s.user_timeout.is_zero() && self.keep_probes > 0 && now.since(heard) >= s.user_timeout;
@@ -296,7 +306,7 @@ impl Connection {
             self.events |= Event::ERROR;
             return;
         }
-        self.deadlines.keepalive = Some(now + interval);
+        self.deadlines.seldom.keepalive = Some(now + interval);
         self.keep_probes = self.keep_probes.saturating_add(1);
         self.stats.rare.keepalive += 1;
         self.pending.probe = true;

@@ -365,7 +365,7 @@ impl Connection {
             return;
         }
         self.tx.path_mss = path_mss.max(super::MIN_MSS);
-        if let Some(m) = &mut self.mtu {
+        if let Some(m) = self.odd.changed().and_then(|o| o.mtu.as_mut()) {
             m.at_most(self.tx.path_mss);
         }
         self.update_mss();
@@ -418,7 +418,7 @@ impl Connection {
     pub fn running_timer(&self, now: Instant) -> (u8, core::time::Duration) {
         let d = &self.deadlines;
         let left = |at: Instant| at.since(now);
-        match (d.rto, d.persist, d.keepalive.or(d.fin)) {
+        match (d.rto, d.seldom.persist, d.seldom.keepalive.or(d.seldom.fin)) {
             (Some(at), _, _) => (1, left(at)),
             (None, Some(at), _) => (4, left(at)),
             (None, None, Some(at)) => (2, left(at)),

@@ -207,3 +207,10 @@ fn reordering_window() {
     assert_eq!(due(&mut b), (0, Some(at(50))));
     assert_eq!(b.detect(at(50), 1000, rtt, rtt, true, &Tunables::default()), (1000, None));
 }
+
+/// What every connection takes, however idle it is; the heap of the preloaded library has blocks of this size.
+#[test]
+fn a_connection_is_small() {
+    let size = size_of::<crate::tcp::Connection>();
+    assert!(size <= 640, "{size} bytes");
+}
