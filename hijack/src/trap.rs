@@ -15,6 +15,7 @@
 //! `LKL_HIJACK_LIBC_PATCH=0` switches it off. What of an unknown libc, or of one that someone else has patched, is not
 //! covered is said on stderr.
 
+mod decode;
 mod sites;
 
 use crate::fds;
@@ -237,6 +238,9 @@ fn find_libc() -> Option<Libc> {
     (found.text.0 != 0 && found.eh_frame_hdr.0 != 0).then_some(found)
 }
 
+/// `include/uapi/asm-generic/mman-common.h`
+const MADV_POPULATE_READ: usize = 22;
+
 /// Bytes that a stub may need.
 const STUB: usize = 80;
 /// The thunk at the start of the stubs: `jmp [rip]` and the address of [`lkl_hijack_trap`].
@@ -318,6 +322,10 @@ pub(crate) fn install() -> Result<Vec<&'static str>> {
             slice::from_raw_parts(libc.eh_frame_hdr.0 as *const u8, libc.eh_frame_hdr.1 - libc.eh_frame_hdr.0),
         )
     };
+    // All of it is looked at: mapped at once, not by a fault for each few pages. Hosts before Linux 5.14 do not know that.
+    let (start, len) = (libc.text.0 & !4095, libc.text.1 - (libc.text.0 & !4095));
+    // SAFETY: nothing changes but when the pages are mapped.
+    let _ignored = unsafe { host!(libc::SYS_madvise, start, len, MADV_POPULATE_READ) };
     let functions = sites::functions(hdr, libc.eh_frame_hdr.0).ok_or(Errno::ENOENT)?;
     let found = sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
     if found.is_empty() {
