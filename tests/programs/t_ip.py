@@ -334,3 +334,46 @@ def proc_net(lab):
     )
     check(done.out.strip() == "42", "written and read", done)
     has(lab.ours("sysctl", "-n", "net.ipv4.tcp_rmem").out, r"^\d+\s+\d+\s+\d+")
+
+
+LEASE = """#!/bin/sh
+case $1 in
+bound | renew) ip address replace $ip/$mask dev $interface && echo "bound $ip/$mask router $router" ;;
+esac
+"""
+
+
+def dhcp_server(lab, dev, first, ours):
+    """dnsmasq gives addresses, and no names."""
+    p = lab.spawn(
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root", f"--interface={dev}", "--bind-interfaces",
+        f"--dhcp-range={first},{first},255.255.255.0,1h", f"--dhcp-leasefile={lab.path('leases')}", "--log-facility=-", "--pid-file", ours=ours,
+    )
+    p.wait_for("DHCP, sockets bound|DHCP, IP range")
+    return p
+
+
+def lease_script(lab):
+    with open(lab.path("lease"), "w") as f:
+        f.write(LEASE)
+    os.chmod(lab.path("lease"), 0o755)
+    return lab.path("lease")
+
+
+@test(need=("dnsmasq", "busybox"))
+def dhcp_client(lab):
+    """A DHCP client of ours, by a packet socket: it must learn that the host's frames have no checksums."""
+    lab.tap()
+    dhcp_server(lab, "tap0", "10.7.0.77", False)
+    done = lab.ours("sh", "-ec", f"busybox udhcpc -i eth0 -n -q -f -t 10 -T 1 -s {lease_script(lab)}; ip -br addr show dev eth0")
+    has(done.out, r"^bound 10\.7\.0\.77/24 router 10\.7\.0\.1$")
+    has(done.out, r"^eth0.* 10\.7\.0\.77/24")
+
+
+@test(need=("dnsmasq", "busybox"))
+def dhcp_service(lab):
+    """A DHCP server of ours gives an address to a native client."""
+    lab.tap()
+    p = dhcp_server(lab, "eth0", "10.7.0.88", True)
+    done = lab.run("busybox", "udhcpc", "-i", "tap0", "-n", "-q", "-f", "-t", "10", "-T", "1", "-s", lease_script(lab))
+    has(done.out, r"^bound 10\.7\.0\.88/24 router 10\.7\.0\.2$")

@@ -155,7 +155,7 @@ impl FdDev {
             }
             let (header, len) = self.read(buffer)?;
             // Cut in a way that was not asked for.
-            let Some((checksum_ok, gso)) = vnet::parse(&header) else {
+            let Some((checksum, gso)) = vnet::parse(&header) else {
                 buffer.clear();
                 continue;
             };
@@ -166,7 +166,7 @@ impl FdDev {
             } else {
                 buffer.split().freeze()
             };
-            return Ok(RxFrame { data, checksum_ok, gso });
+            return Ok(RxFrame { data, checksum, gso });
         }
     }
 }

@@ -2,7 +2,7 @@
 //! in the byte order of the host. It says which checksum is left to be filled in, and how an oversized frame is cut. LKL's own devices have
 //! 12 bytes: the number of buffers follows, always 1 here (`struct virtio_net_hdr_mrg_rxbuf`).
 
-use lkl_ops::{Checksum, Gso, GsoKind};
+use lkl_ops::{Checked, Checksum, Gso, GsoKind};
 
 /// Its length in bytes.
 pub(crate) const LEN: usize = 10;
@@ -38,12 +38,16 @@ pub fn emit(checksum: Option<Checksum>, gso: Option<Gso>) -> [u8; LONGEST] {
     h
 }
 
-/// Reads the header of a frame received: is the checksum right, and how is the frame to be cut? A kind of cutting that
+/// Reads the header of a frame received: what of its checksum, and how is the frame to be cut? A kind of cutting that
 /// was not asked for is `None`: the frame cannot be understood.
-pub fn parse(h: &[u8; LONGEST]) -> Option<(bool, Option<Gso>)> {
-    let ok = h[0] & (F_NEEDS_CSUM | F_DATA_VALID) != 0;
+pub fn parse(h: &[u8; LONGEST]) -> Option<(Checked, Option<Gso>)> {
+    let checked = match h[0] {
+        flags if flags & F_NEEDS_CSUM != 0 => Checked::Unfilled,
+        flags if flags & F_DATA_VALID != 0 => Checked::Valid,
+        _ => Checked::No,
+    };
     let kind = match h[1] & !GSO_ECN {
-        GSO_NONE => return Some((ok, None)),
+        GSO_NONE => return Some((checked, None)),
         GSO_TCPV4 => GsoKind::Tcp4,
         GSO_TCPV6 => GsoKind::Tcp6,
         GSO_UDP_L4 => GsoKind::Udp,
@@ -51,7 +55,7 @@ pub fn parse(h: &[u8; LONGEST]) -> Option<(bool, Option<Gso>)> {
     };
     let header_len = u16::from_ne_bytes([h[2], h[3]]);
     let size = u16::from_ne_bytes([h[4], h[5]]);
-    Some((ok, Some(Gso { kind, size, header_len })))
+    Some((checked, Some(Gso { kind, size, header_len })))
 }
 
 #[cfg(test)]
@@ -62,8 +66,8 @@ mod tests {
     fn there_and_back() {
         let gso = Gso { kind: GsoKind::Tcp6, size: 1440, header_len: 86 };
         let h = emit(Some(Checksum { start: 54, offset: 16 }), Some(gso));
-        assert_eq!(parse(&h), Some((true, Some(gso))));
-        assert_eq!(parse(&emit(None, None)), Some((false, None)));
+        assert_eq!(parse(&h), Some((Checked::Unfilled, Some(gso))));
+        assert_eq!(parse(&emit(None, None)), Some((Checked::No, None)));
         assert_eq!(parse(&[0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

@@ -41,5 +41,7 @@ pub const PACKET_MR_UNICAST: u16 = 3;
 
 /// `tp_status`: handed to the program.
 pub const TP_STATUS_USER: u32 = 1;
+/// `tp_status`: the transport checksum is not filled in.
+pub const TP_STATUS_CSUMNOTREADY: u32 = 1 << 3;
 /// `tp_status`: the transport checksum was checked.
 pub const TP_STATUS_CSUM_VALID: u32 = 1 << 7;

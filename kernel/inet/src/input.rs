@@ -12,7 +12,7 @@ use lkl_net::ip::reassembly::{Fragment, Key};
 use lkl_net::route::Kind;
 use lkl_net::wire::ethernet;
 use lkl_net::wire::{icmp, ipv4, ipv6};
-use lkl_ops::RxFrame;
+use lkl_ops::{Checked, RxFrame};
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -124,13 +124,13 @@ impl Net {
             PacketType::OtherHost
         };
         if self.has_packet_taps() {
-            self.tap(link, &frame.data, packet_type, frame.checksum_ok);
+            self.tap(link, &frame.data, packet_type, frame.checksum);
         }
         if packet_type == PacketType::OtherHost {
             link.stats.rx_otherhost_dropped.fetch_add(1, Relaxed);
             return;
         }
-        let how = Arrival { packet_type, checksum_ok: frame.checksum_ok, gso_size: frame.gso.map(|g| g.size) };
+        let how = Arrival { packet_type, checksum_ok: frame.checksum.is_ok(), gso_size: frame.gso.map(|g| g.size) };
         let packet = frame.data.slice(ethernet::HEADER_LEN..);
         match eth.ethertype {
             ethernet::IPV4 => self.ipv4_input(link, packet, how),
@@ -170,8 +170,8 @@ impl Net {
                 ethernet::Header { dst: [0; 6], src: [0; 6], ethertype }.emit(&mut frame);
                 frame.extend_from_slice(&p.packet);
                 let frame = Bytes::from(frame);
-                self.tap(&link, &frame, PacketType::Outgoing, true);
-                self.tap(&link, &frame, PacketType::Host, true);
+                self.tap(&link, &frame, PacketType::Outgoing, Checked::Unfilled);
+                self.tap(&link, &frame, PacketType::Host, Checked::Unfilled);
             }
         }
         let how = Arrival { packet_type: p.packet_type, checksum_ok: true, gso_size: p.gso_size };

@@ -17,7 +17,7 @@ use lkl_net::route::Kind;
 use lkl_net::tcp::Flags;
 use lkl_net::wire::ethernet::{self, Mac};
 use lkl_net::wire::{ipv4, ipv6};
-use lkl_ops::{Checksum, Gso, GsoKind, TxFrame};
+use lkl_ops::{Checked, Checksum, Gso, GsoKind, TxFrame};
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -533,10 +533,10 @@ impl Net {
     }
 
     /// Shows a frame to the packet sockets.
-    pub(crate) fn tap(&self, link: &Link, frame: &Bytes, packet_type: PacketType, checksum_ok: bool) {
+    pub(crate) fn tap(&self, link: &Link, frame: &Bytes, packet_type: PacketType, checksum: Checked) {
         let Some(eth) = ethernet::Header::parse(frame) else { return };
         let (ethertype, network_offset) = (eth.ethertype, ethernet::HEADER_LEN);
-        self.packet_tap(link, &TapFrame { frame, network_offset, ethertype, packet_type, checksum_ok });
+        self.packet_tap(link, &TapFrame { frame, network_offset, ethertype, packet_type, checksum });
     }
 
     /// Sends a frame that a packet socket made. Called holding no lock.
@@ -557,7 +557,7 @@ impl Net {
             return Ok(());
         }
         if self.has_packet_taps() {
-            self.tap(link, &frame, PacketType::Outgoing, true);
+            self.tap(link, &frame, PacketType::Outgoing, Checked::No);
         }
         let frame = Frame {
             head: Vec::new(),
@@ -572,7 +572,8 @@ impl Net {
     /// Gives a frame to the device.
     pub(crate) fn transmit(&self, link: &Link, frame: &Frame) {
         if self.has_packet_taps() {
-            self.tap(link, &frame.to_bytes(), PacketType::Outgoing, true);
+            let checksum = if frame.checksum.is_some() { Checked::Unfilled } else { Checked::No };
+            self.tap(link, &frame.to_bytes(), PacketType::Outgoing, checksum);
         }
         if let Some(stamp) = &frame.stamp {
             stamp.leaves(self, link.index, || frame.to_bytes());

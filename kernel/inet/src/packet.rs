@@ -20,6 +20,7 @@ use lkl_file::{
 };
 use lkl_net::bpf::{Ancillary, Program};
 use lkl_net::wire::ethernet;
+use lkl_ops::Checked;
 use lkl_sync::{Events, Mutex, Rank, RwLock, WaitQueue};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -38,8 +39,8 @@ pub(crate) struct TapFrame<'a> {
     pub(crate) ethertype: u16,
     /// To whom it went.
     pub(crate) packet_type: PacketType,
-    /// The transport checksum is known to be right.
-    pub(crate) checksum_ok: bool,
+    /// Its transport checksum.
+    pub(crate) checksum: Checked,
 }
 
 /// The packet sockets, by EtherType in host order.
@@ -67,7 +68,7 @@ struct Received {
     /// Length on the link, before a filter cut it.
     original_len: usize,
     network_offset: usize,
-    checksum_ok: bool,
+    checksum: Checked,
 }
 
 #[derive(Default)]
@@ -265,7 +266,7 @@ impl PacketSocket {
             time: self.net.host().realtime(),
             original_len: seen.len(),
             network_offset: tap.network_offset - start,
-            checksum_ok: tap.checksum_ok,
+            checksum: tap.checksum,
         });
         drop(q);
         self.packets.fetch_add(1, Relaxed);
@@ -474,7 +475,12 @@ impl Socket for PacketSocket {
         if self.auxdata.load(Relaxed) {
             // `struct tpacket_auxdata`
             let mut aux = Vec::with_capacity(20);
-            let status = TP_STATUS_USER | if received.checksum_ok { TP_STATUS_CSUM_VALID } else { 0 };
+            let checksum = match received.checksum {
+                Checked::No => 0,
+                Checked::Valid => TP_STATUS_CSUM_VALID,
+                Checked::Unfilled => TP_STATUS_CSUMNOTREADY,
+            };
+            let status = TP_STATUS_USER | checksum;
             aux.extend_from_slice(&status.to_ne_bytes());
             aux.extend_from_slice(&(received.original_len as u32).to_ne_bytes());
             aux.extend_from_slice(&(received.data.len() as u32).to_ne_bytes());

@@ -9,7 +9,7 @@ use crate::checksum::Sum;
 use crate::tcp::Flags;
 use crate::wire::{ethernet, ipv4, ipv6};
 use core::net::IpAddr;
-use lkl_ops::{Gso, GsoKind, RxFrame};
+use lkl_ops::{Checked, Gso, GsoKind, RxFrame};
 
 /// The longest packet in bytes, from the IP header on (RFC 791, section 3.1).
 const LONGEST: usize = 65_535;
@@ -121,7 +121,7 @@ impl Seen {
         if !joinable || !header.flags.contains(Flags::ACK) || payload >= data.len() {
             return None;
         }
-        if !frame.checksum_ok && !Sum::new().pseudo_header(src, dst, TCP, segment.len()).add(segment).is_valid() {
+        if !frame.checksum.is_ok() && !Sum::new().pseudo_header(src, dst, TCP, segment.len()).add(segment).is_valid() {
             return None;
         }
         let next = header.seq.wrapping_add((data.len() - payload) as u32);
@@ -181,7 +181,7 @@ impl Held {
         data[first.transport + 13] |= push;
         let gso = Gso { kind: first.kind, size: size as u16, header_len: first.payload as u16 };
         // The checksum is that of the first alone; each was looked at.
-        RxFrame { data: data.into(), checksum_ok: true, gso: Some(gso) }
+        RxFrame { data: data.into(), checksum: Checked::Valid, gso: Some(gso) }
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
             h.emit(&[], &mut data);
         }
         data.extend_from_slice(&tcp);
-        RxFrame { data: data.into(), checksum_ok: false, gso: None }
+        RxFrame { data: data.into(), checksum: Checked::No, gso: None }
     }
 
     fn ipv4_of(n: u8) -> core::net::Ipv4Addr {
@@ -280,7 +280,7 @@ mod tests {
             assert_eq!((seen.seq, seen.next, &one.data[seen.payload..]), (seq, seq.wrapping_add(3500), &text[..]));
             let gso = one.gso.unwrap();
             assert_eq!((gso.size, usize::from(gso.header_len)), (1000, seen.payload));
-            assert!(one.checksum_ok);
+            assert_eq!(one.checksum, Checked::Valid);
             // One alone stays as it was.
             assert_eq!(run([frames[0].clone()])[0].data, frames[0].data);
         }
@@ -319,7 +319,7 @@ mod tests {
             *wrong.last_mut().unwrap() ^= 1;
             let mut padded = plain(v6, 6000, &[2; 900]).data.to_vec();
             padded.push(0);
-            let bare = |data: Vec<u8>| RxFrame { data: data.into(), checksum_ok: false, gso: None };
+            let bare = |data: Vec<u8>| RxFrame { data: data.into(), checksum: Checked::No, gso: None };
             for second in [plain(v6, 6000, &[2; 1001]), bare(wrong), bare(padded)] {
                 assert_eq!(run([first.clone(), second]).len(), 2);
             }

@@ -24,7 +24,7 @@ pub mod time;
 pub use descriptors::{Descriptors, FileKind};
 pub use disk::Disk;
 pub use mem::UserMem;
-pub use netdev::{Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
+pub use netdev::{Checked, Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
 pub use park::{Parker, Woken};
 pub use signal::{Owner, OwnerKind, Poll, SignalSource};
 pub use time::Instant;

@@ -57,13 +57,31 @@ pub struct TxFrame<'a> {
     pub gso: Option<Gso>,
 }
 
+/// What is known of the transport checksum of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checked {
+    /// Nothing: it has to be looked at.
+    No,
+    /// It is right.
+    Valid,
+    /// It was never filled in: the frame comes from the same machine. The pseudo-header's sum stands in its place.
+    Unfilled,
+}
+
+impl Checked {
+    /// Need it not be looked at?
+    pub const fn is_ok(self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
+
 /// A frame received.
 #[derive(Clone, Debug)]
 pub struct RxFrame {
     /// The bytes, from the Ethernet header on.
     pub data: Bytes,
-    /// The transport checksum is known to be right (or was never filled in, by a peer on the same machine).
-    pub checksum_ok: bool,
+    /// Its transport checksum.
+    pub checksum: Checked,
     /// It stands for several segments.
     pub gso: Option<Gso>,
 }

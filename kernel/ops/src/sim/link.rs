@@ -1,7 +1,7 @@
 //! Wires between devices.
 
 use super::{lock, SimHost, World};
-use crate::{Checksum, Features, Gso, Host, Instant, NetDev, RxFrame, TxFrame};
+use crate::{Checked, Checksum, Features, Gso, Host, Instant, NetDev, RxFrame, TxFrame};
 use bytes::{Bytes, BytesMut};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
@@ -208,7 +208,7 @@ impl SimDev {
 
     /// Lets a frame arrive here at once, as if it had come over the wire.
     pub fn inject(&self, frame: impl Into<Bytes>) {
-        self.arrive(RxFrame { data: frame.into(), checksum_ok: false, gso: None });
+        self.arrive(RxFrame { data: frame.into(), checksum: Checked::No, gso: None });
     }
 
     /// Frames sent, and of these how many were lost on the way.
@@ -239,7 +239,7 @@ impl SimDev {
         verdict
     }
 
-    fn carry(&self, mut data: Bytes, checksum_ok: bool, gso: Option<Gso>) -> Result<()> {
+    fn carry(&self, mut data: Bytes, checksum: Checked, gso: Option<Gso>) -> Result<()> {
         let now = self.world.now();
         self.sent.fetch_add(1, Ordering::Relaxed);
         for tap in lock(&self.shared.taps).iter_mut() {
@@ -259,7 +259,7 @@ impl SimDev {
             Verdict::Replace(other) => data = other,
             Verdict::Answer(answer) => {
                 self.lose();
-                self.deliver_to(self.side, now, RxFrame { data: answer, checksum_ok: false, gso: None });
+                self.deliver_to(self.side, now, RxFrame { data: answer, checksum: Checked::No, gso: None });
                 return Ok(());
             }
             Verdict::Delay(d) => held = d,
@@ -309,7 +309,7 @@ impl SimDev {
             Side::A => Side::B,
             Side::B => Side::A,
         };
-        let frame = RxFrame { data, checksum_ok, gso };
+        let frame = RxFrame { data, checksum, gso };
         if twice {
             self.deliver_to(peer, arrival, frame.clone());
         }
@@ -364,7 +364,8 @@ impl NetDev for SimDev {
         if let (Some(at), None) = (frame.checksum, frame.gso) {
             fill_checksum(&mut data, at);
         }
-        self.carry(data.freeze(), frame.gso.is_some(), frame.gso)
+        let checksum = if frame.gso.is_some() { Checked::Valid } else { Checked::No };
+        self.carry(data.freeze(), checksum, frame.gso)
     }
 
     fn recv(&self) -> Result<RxFrame> {

@@ -226,7 +226,7 @@ unsafe extern "C" fn rx(nd: *mut NetDevice, iov: *mut libc::iovec, count: c_int)
     if builtin.c.has_vnet_hdr != 0 {
         let mut header = vnet::emit(None, frame.gso);
         // The checksum is known to be right.
-        header[0] = u8::from(frame.checksum_ok) << 1;
+        header[0] = u8::from(frame.checksum.is_ok()) << 1;
         all.extend_from_slice(&header);
     }
     all.extend_from_slice(&frame.data);

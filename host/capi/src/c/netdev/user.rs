@@ -149,8 +149,8 @@ impl UserDev {
         };
         let Some(len) = usize::try_from(n).ok().and_then(|n| n.checked_sub(skip)) else { return false };
         let Some(data) = buffer.get(..len).filter(|data| !data.is_empty()) else { return n > 0 };
-        let Some((checksum_ok, gso)) = vnet::parse(&header) else { return true };
-        let frame = RxFrame { data: data.to_vec().into(), checksum_ok, gso };
+        let Some((checksum, gso)) = vnet::parse(&header) else { return true };
+        let frame = RxFrame { data: data.to_vec().into(), checksum, gso };
         let mut frames = lock(&self.frames);
         if frames.len() >= QUEUE_MAX {
             self.host.kick();
