@@ -15,7 +15,6 @@
 //! `LKL_HIJACK_LIBC_PATCH=0` switches it off. What of an unknown libc, or of one that someone else has patched, is not
 //! covered is said on stderr.
 
-mod decode;
 mod sites;
 
 use crate::fds;

@@ -167,7 +167,7 @@ def crash(lab, v, how):
         for what in ("recv EIO", "epoll EIO", "poll True"):
             has(done.out, f"^{what}$", f"{what}\n{done}")
     has(done.err, r"^lkl-hijack: panic at kernel/core/src/proc\.rs:\d+:\d+: sysrq triggered crash$")
-    has(done.err, r"^ +\d+: lkl_kernel::proc::crash$")
+    has(done.err, r"^ +\d+: (lkl_kernel::proc::)?crash$")
     has(done.err, r"^cat: /proc/net/dev: Input/output error$")
     check(len(taken) == 1, "the host's network was used", done)
     until(lambda: not kernels(), 10, lambda: f"kernels are left: {kernels()}")

@@ -78,7 +78,7 @@ def gdb_from_the_start(lab, v):
     lab.tap()
     program, port = client(lab), lab.server(v, echo)
     commands = [
-        "set pagination off", "set debuginfod enabled off", "break answered", "run", "bt", "print n", "up", "next", "next", "next", "print text",
+        "set pagination off", "set debuginfod enabled off", "break client.c:answered", "run", "bt", "print n", "up", "next", "next", "next", "print text",
         "next", "delete", "break recv", "continue", "bt", "delete", "continue",
     ]
     done = lab.ours("gdb", "-nx", "-batch", *[a for c in commands for a in ("-ex", c)], "--args", program, lab.peer[v], port, 3, status=None, seconds=100)

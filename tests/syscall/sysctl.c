@@ -106,3 +106,22 @@ CASE(sysctl_lists)
     tried("core/somaxconn", sizes, sizeof sizes / sizeof *sizes);
     tried("ipv4/tcp_nothing", sizes, 1);
 }
+
+/* What nobody may write cannot be opened for that, not even by root. */
+CASE(sysctl_modes)
+{
+    static const char *const files[] = {"/proc/sys/net/ipv4/tcp_available_congestion_control", "/proc/sys/net/ipv4/tcp_fastopen_key",
+        "/proc/sys/net/ipv4/ip_forward", "/proc/net/dev", "/proc/net/tcp", "/sys/class/net/lo/mtu", "/sys/class/net/lo/ifindex"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct stat s;
+        R(stat(files[i], &s));
+        printf("%s %o\n", files[i], s.st_mode);
+        for (int flags = O_RDONLY; flags <= O_RDWR; flags++) {
+            int fd = open(files[i], flags);
+            printf("%d ", fd < 0 ? -errno : 0);
+            if (fd >= 0)
+                close(fd);
+        }
+        printf("\n");
+    }
+}

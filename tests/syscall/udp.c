@@ -241,3 +241,39 @@ CASE(udp_rcvbuf_limit)
         n++;
     printf("some dropped, some not: %d\n", n > 0 && n < 10);
 }
+
+/// `SO_PEEK_OFF` goes over datagrams as if they were one stream; one without bytes is shown once.
+CASE(udp_peek_off)
+{
+    static const char *const texts[] = {"abcdef", "", "ghij", "klmnopq"};
+    static const struct { int set; size_t size; int flags; } steps[] = {
+        {0, 4, MSG_PEEK}, {-2, 4, MSG_PEEK}, {-2, 4, MSG_PEEK}, {-2, 2, MSG_PEEK}, {-2, 15, MSG_PEEK}, {-2, 15, MSG_PEEK}, {-2, 15, MSG_PEEK},
+        {8, 2, MSG_PEEK | MSG_TRUNC}, {-2, 15, MSG_PEEK | MSG_TRUNC}, {-1, 3, MSG_PEEK}, {5, 3, 0}, {-2, 15, MSG_PEEK}, {0, 15, 0}, {-2, 3, MSG_PEEK},
+        {100, 3, MSG_PEEK}, {-2, 3, 0}, {-2, 15, 0}, {-2, 15, 0}, {-7, 15, MSG_PEEK},
+    };
+    int families[] = {AF_INET, AF_INET6};
+    for (int f = 0; f < 2; f++) {
+        int p[2], at = 0;
+        socklen_t len = sizeof at;
+        t_pair(families[f], SOCK_DGRAM, p);
+        R(getsockopt(p[1], SOL_SOCKET, SO_PEEK_OFF, &at, &len));
+        printf("%d\n", at);
+        for (int i = 0; i < 4; i++)
+            MUST(send(p[0], texts[i], strlen(texts[i]), 0));
+        t_settle();
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+            char b[16] = "";
+            struct iovec iov = {b, steps[i].size};
+            struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+            if (steps[i].set != -2)
+                R(setsockopt(p[1], SOL_SOCKET, SO_PEEK_OFF, &steps[i].set, sizeof(int)));
+            R(recvmsg(p[1], &m, steps[i].flags | MSG_DONTWAIT));
+            R(getsockopt(p[1], SOL_SOCKET, SO_PEEK_OFF, &at, &len));
+            printf("%s %d %#x\n", b, at, m.msg_flags);
+        }
+    }
+    int raw = socket(AF_INET, SOCK_RAW, 17), at = 1;
+    socklen_t len = sizeof at;
+    R(setsockopt(raw, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at));
+    R(getsockopt(raw, SOL_SOCKET, SO_PEEK_OFF, &at, &len));
+}

@@ -1,6 +1,6 @@
 //! Finds the system calls in a program text that can be replaced by a jump.
 
-use super::decode::{eax_after, instruction, Eax, Flow, Insn};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// A jump needs this many bytes.
 const JUMP: usize = 5;
@@ -66,10 +66,8 @@ pub(super) fn find<'a>(
         };
         decode(&text[start..end.min(start + LONGEST)], base + start, &mut list, &mut targets);
         for (i, insn) in list.iter().enumerate() {
-            if insn.is_syscall {
-                if let Some(nr) =
-                    number(&list[..i], |insn| &text[insn.at - base..insn.end() - base]).filter(|nr| wanted(*nr))
-                {
+            if insn.code() == Code::Syscall {
+                if let Some(nr) = number(&list[..i]).filter(|nr| wanted(*nr)) {
                     found.extend(site(text, base, &list, i, &targets, nr));
                 }
             }
@@ -87,61 +85,84 @@ fn plausible(text: &[u8], hit: usize, wanted: &impl Fn(usize) -> bool) -> bool {
         || before.windows(2).any(|w| matches!(w, [0x31 | 0x33, 0xc0])) && wanted(0)
 }
 
-/// Decodes a function as far as it is known: its instructions, and the addresses that its branches go to.
-fn decode(code: &[u8], at: usize, list: &mut Vec<Insn>, targets: &mut Vec<usize>) {
+/// Decodes a function: its instructions, and the addresses that its branches go to.
+fn decode(code: &[u8], at: usize, list: &mut Vec<Instruction>, targets: &mut Vec<u64>) {
     list.clear();
     targets.clear();
-    let mut from = 0;
-    while let Some(insn) = code.get(from..).and_then(|rest| instruction(rest, at + from)) {
-        targets.extend(insn.target);
+    let mut decoder = Decoder::with_ip(64, code, at as u64, DecoderOptions::NONE);
+    while decoder.can_decode() {
+        let insn = decoder.decode();
+        if insn.is_invalid() {
+            return;
+        }
+        if matches!(insn.op0_kind(), OpKind::NearBranch64) {
+            targets.push(insn.near_branch_target());
+        }
         list.push(insn);
-        from += insn.len;
     }
     targets.sort_unstable();
 }
 
-/// The value of `eax` after `before`, if the last few instructions, in a straight line, set it to a constant. `code`: their bytes.
-fn number<'a>(before: &[Insn], code: impl Fn(&Insn) -> &'a [u8]) -> Option<usize> {
+/// The value of `eax` after `before`, if the last few instructions, in a straight line, set it to a constant.
+fn number(before: &[Instruction]) -> Option<usize> {
     for insn in before.iter().rev().take(12) {
-        match (insn.flow, eax_after(code(insn))) {
-            (Flow::Away, _) | (_, Eax::Unknown) => return None,
-            (_, Eax::Set(nr)) => return Some(nr as usize),
-            (_, Eax::Kept) => {}
+        if insn.flow_control() != FlowControl::Next && insn.flow_control() != FlowControl::ConditionalBranch {
+            return None;
         }
+        let written = insn.op0_kind() == OpKind::Register && insn.op0_register().full_register() == Register::RAX;
+        if !written || matches!(insn.mnemonic(), Mnemonic::Cmp | Mnemonic::Test) {
+            continue;
+        }
+        return match insn.code() {
+            Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 => Some(insn.immediate32() as usize),
+            Code::Xor_r32_rm32 | Code::Xor_rm32_r32
+                if insn.op1_kind() == OpKind::Register && insn.op1_register() == Register::EAX =>
+            {
+                Some(0)
+            }
+            _ => None,
+        };
     }
     None
 }
 
 /// Can it run elsewhere?
-fn movable(insn: &Insn) -> bool {
-    insn.flow == Flow::Next && !insn.rip_relative
+fn movable(insn: &Instruction) -> bool {
+    insn.flow_control() == FlowControl::Next && !insn.is_ip_rel_memory_operand() && insn.code() != Code::Syscall
 }
 
 /// The site around `list[i]`, which is a `syscall`.
-fn site<'a>(text: &'a [u8], base: usize, list: &[Insn], i: usize, targets: &[usize], nr: usize) -> Option<Site<'a>> {
+fn site<'a>(
+    text: &'a [u8],
+    base: usize,
+    list: &[Instruction],
+    i: usize,
+    targets: &[u64],
+    nr: usize,
+) -> Option<Site<'a>> {
     let (mut first, mut last) = (i, i);
-    let len = |first: usize, last: usize| list[last].end() - list[first].at;
-    let entered = |at: usize| targets.binary_search(&at).is_ok();
+    let len = |first: usize, last: usize| (list[last].next_ip() - list[first].ip()) as usize;
+    let entered = |at: u64| targets.binary_search(&at).is_ok();
     // An instruction that is jumped to may only be the first of a site.
-    while len(first, last) < JUMP && first > 0 && !entered(list[first].at) && movable(&list[first - 1]) {
+    while len(first, last) < JUMP && first > 0 && !entered(list[first].ip()) && movable(&list[first - 1]) {
         first -= 1;
     }
     while len(first, last) < JUMP {
         let next = list.get(last + 1)?;
-        if entered(next.at) || !movable(next) {
+        if entered(next.ip()) || !movable(next) {
             return None;
         }
         last += 1;
     }
-    if len(first, last) > MOST || (first + 1..=last).any(|k| entered(list[k].at)) {
+    if len(first, last) > MOST || (first + 1..=last).any(|k| entered(list[k].ip())) {
         return None;
     }
-    let at = |address: usize| address - base;
+    let at = |ip: u64| ip as usize - base;
     Some(Site {
-        at: list[first].at,
+        at: list[first].ip() as usize,
         len: len(first, last),
-        before: text.get(at(list[first].at)..at(list[i].at))?,
-        after: text.get(at(list[i].end())..at(list[last].end()))?,
+        before: text.get(at(list[first].ip())..at(list[i].ip()))?,
+        after: text.get(at(list[i].next_ip())..at(list[last].next_ip()))?,
         nr,
     })
 }
@@ -186,64 +207,5 @@ mod tests {
         let code = [0xb8, 41, 0, 0, 0, 0x0f, 0x05, 0x90, 0xeb, 0xfb, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90];
         let s = in_code(&code);
         assert!(s.is_empty(), "{s:?}");
-    }
-
-    /// Each function of this process's libc that has a system call is read as another decoder reads it.
-    #[test]
-    fn libc_is_read_as_others_read_it() {
-        use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, OpKind, Register};
-        let libc = super::super::find_libc().expect("there is a libc");
-        // SAFETY: the loader says that these are mapped and readable, and nobody writes to them.
-        let (text, hdr) = unsafe {
-            (
-                core::slice::from_raw_parts(libc.text.0 as *const u8, libc.text.1 - libc.text.0),
-                core::slice::from_raw_parts(
-                    libc.eh_frame_hdr.0 as *const u8,
-                    libc.eh_frame_hdr.1 - libc.eh_frame_hdr.0,
-                ),
-            )
-        };
-        let functions = functions(hdr, libc.eh_frame_hdr.0).expect("a table");
-        let (mut list, mut targets, mut seen, mut cut) = (Vec::new(), Vec::new(), 0, Vec::new());
-        for pair in functions.windows(2) {
-            let Some(code) = pair[0].checked_sub(libc.text.0).and_then(|at| text.get(at..pair[1] - libc.text.0)) else {
-                continue;
-            };
-            if memchr::memmem::find(code, b"\x0f\x05").is_none() {
-                continue;
-            }
-            decode(code, pair[0], &mut list, &mut targets);
-            let mut other = Decoder::with_ip(64, code, pair[0] as u64, DecoderOptions::NONE);
-            for insn in &list {
-                let o = other.decode();
-                assert!(!o.is_invalid(), "{insn:x?} is none");
-                assert_eq!((insn.at, insn.len), (o.ip() as usize, o.len()), "{insn:x?} {o:?}");
-                let branch = o.op0_kind() == OpKind::NearBranch64;
-                assert_eq!(insn.target, branch.then(|| o.near_branch_target() as usize), "{insn:x?} {o:?}");
-                assert_eq!(insn.rip_relative, o.is_ip_rel_memory_operand(), "{insn:x?} {o:?}");
-                assert_eq!(insn.is_syscall, o.code() == Code::Syscall, "{insn:x?} {o:?}");
-                let flow = match o.flow_control() {
-                    FlowControl::Next => Flow::Next,
-                    FlowControl::ConditionalBranch => Flow::Conditional,
-                    _ => Flow::Away,
-                };
-                assert_eq!(insn.flow, flow, "{insn:x?} {o:?}");
-                let names_eax = o.op0_kind() == OpKind::Register && o.op0_register().full_register() == Register::RAX;
-                let own = &code[insn.at - pair[0]..insn.end() - pair[0]];
-                if eax_after(own) == Eax::Kept && names_eax {
-                    use iced_x86::Mnemonic::{Bt, Cmp, Push, Test};
-                    assert!(matches!(o.mnemonic(), Cmp | Test | Push | Bt), "{insn:x?} {o:?}");
-                }
-                seen += 1;
-            }
-            let whole = list.last().is_some_and(|last| last.end() == pair[1]);
-            if !whole {
-                cut.push((pair[0] - libc.base, other.decode()));
-            }
-        }
-        assert!(seen > 1000, "{seen} instructions");
-        println!("{seen} instructions; cut: {cut:x?}");
-        let found = find(text, libc.text.0, &functions, |nr| crate::route::KIND.get(nr).is_some_and(|k| *k != 0));
-        assert!(super::super::missing(&found).is_empty(), "{found:x?}");
     }
 }

@@ -36,7 +36,7 @@ pub struct SockOptions {
     pub tx_rehash: AtomicBool,
     /// `SO_TXTIME`: flags above the clock's number, and a bit that it was set. A queueing discipline would go by it, and there is none.
     pub txtime: AtomicU16,
-    /// Of a stream; -1: off.
+    /// Of TCP and UDP; less than 0: off.
     pub peek_off: AtomicI32,
     pub max_pacing_rate: AtomicU64,
     /// As `getsockopt` gives it: twice what was set.

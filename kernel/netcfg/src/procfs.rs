@@ -247,8 +247,12 @@ fn in_proc_net(net: &Net, name: &str) -> Result<Node> {
 fn in_sysctl(net: &Net, rest: &str) -> Result<Node> {
     let path = if rest.is_empty() { "net".to_owned() } else { format!("net/{rest}") };
     if net.sysctl_get(&path).is_some() {
-        let fixed = path.ends_with("_available_congestion_control");
-        let mode = if fixed { 0o444 } else { 0o644 };
+        let mode = match path.as_str() {
+            "net/ipv4/tcp_available_congestion_control" => 0o444,
+            // It is a secret.
+            "net/ipv4/tcp_fastopen_key" => 0o600,
+            _ => 0o644,
+        };
         return Ok(Node::File { source: Source::Sysctl(path), mode });
     }
     let mut names = BTreeMap::new();

@@ -593,11 +593,13 @@ pub trait Inode: Send + Sync + Any {
         self.read_link().map(Link::Path)
     }
 
-    /// What an open file of it is, if its content does not come by the calls below: text that is made when it is read.
+    /// What an open file of it is, if its content does not come by the calls below: text that is made when it is read. `write`: it is to be
+    /// written, too.
     ///
     /// # Errors
     /// What `open` then answers.
-    fn open(&self) -> Result<Option<Arc<dyn File>>> {
+    fn open(&self, write: bool) -> Result<Option<Arc<dyn File>>> {
+        let _ = write;
         Ok(None)
     }
 

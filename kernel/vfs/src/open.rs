@@ -278,7 +278,7 @@ impl Vfs {
         if kind == InodeKind::Socket {
             return Err(Errno::ENXIO);
         }
-        let content = place.node().inode().open()?;
+        let content = place.node().inode().open(flags & O_ACCMODE != O_RDONLY)?;
         if truncates {
             place.node().drop_privileges(Some(ctx.cred))?;
             place.node().truncate(0)?;

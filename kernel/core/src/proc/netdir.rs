@@ -32,9 +32,15 @@ impl Directory for NetDir {
                 Entry::new(Kind::Link(Arc::new(move |_| Ok(Link::Path(target.clone())))), 0o777)
             }
             _ => {
-                let of = self.kernel.clone();
-                let open = move |_| of.kernel()?.net_open(&path).unwrap_or(Err(Errno::ENOENT));
-                Entry { size: stat.size, ..Entry::new(Kind::File(Arc::new(open)), stat.mode & 0o7777) }
+                let (of, mode) = (self.kernel.clone(), stat.mode & 0o7777);
+                let open = move |_, write| {
+                    // What nobody may write, root cannot either.
+                    if write && mode & 0o222 == 0 {
+                        return Err(Errno::EACCES);
+                    }
+                    of.kernel()?.net_open(&path).unwrap_or(Err(Errno::ENOENT))
+                };
+                Entry { size: stat.size, ..Entry::new(Kind::File(Arc::new(open)), mode) }
             }
         })
     }

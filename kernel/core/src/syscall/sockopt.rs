@@ -97,6 +97,12 @@ fn filter(cx: &Ctx<'_>, fprog: &[u8]) -> Result<Vec<u8>> {
     Ok(program)
 }
 
+/// Has it `SO_PEEK_OFF`?
+fn has_peek_off(socket: &dyn Socket) -> bool {
+    const IPPROTO_UDP: u32 = 17;
+    socket.kind() == SOCK_STREAM || (socket.kind() == SOCK_DGRAM && socket.protocol() == IPPROTO_UDP)
+}
+
 /// Sets an option that all sockets share. Answers `false` if it is none.
 fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Result<bool> {
     let o = socket.options();
@@ -197,7 +203,8 @@ fn set_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, value: &[u8]) -> Res
             0 | 1 => o.tx_rehash.store(n != 0, Relaxed),
             _ => return Err(Errno::EINVAL),
         },
-        SO_PEEK_OFF if socket.kind() == SOCK_STREAM => o.peek_off.store(n as i32, Relaxed),
+        SO_PEEK_OFF if has_peek_off(socket) => o.peek_off.store(n as i32, Relaxed),
+        SO_PEEK_OFF => return Err(Errno::EOPNOTSUPP),
         SO_TXTIME => {
             if value.len() != 8 {
                 return Err(Errno::EINVAL);
@@ -420,7 +427,8 @@ fn get_shared(cx: &Ctx<'_>, socket: &dyn Socket, name: i32, room: usize) -> Resu
         SO_BPF_EXTENSIONS => int(64),
         SO_TXREHASH => int(u32::from(o.tx_rehash.load(Relaxed))),
         SO_PREFER_BUSY_POLL => int(u32::from(o.prefer_busy_poll.load(Relaxed))),
-        SO_PEEK_OFF if socket.kind() == SOCK_STREAM => int(o.peek_off.load(Relaxed) as u32),
+        SO_PEEK_OFF if has_peek_off(socket) => int(o.peek_off.load(Relaxed) as u32),
+        SO_PEEK_OFF => return Err(Errno::EOPNOTSUPP),
         SO_TXTIME => {
             let set = o.txtime.load(Relaxed);
             let mut v = int(u32::from(set & 0xff));

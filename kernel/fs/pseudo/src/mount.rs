@@ -249,9 +249,9 @@ impl Inode for PseudoInode {
         }
     }
 
-    fn open(&self) -> Result<Option<Arc<dyn File>>> {
+    fn open(&self, write: bool) -> Result<Option<Arc<dyn File>>> {
         match self.found.entry().kind {
-            Kind::File(open) => open(self.found.ino).map(Some),
+            Kind::File(open) => open(self.found.ino, write).map(Some),
             _ => Ok(None),
         }
     }

@@ -82,11 +82,11 @@ fn a_tree_is_looked_at() {
     let sb = fs.mount(&MountOptions::default()).unwrap();
     assert_eq!(sb.statfs().unwrap().magic, 0x1234);
     assert_eq!(walk(&*sb, "to").unwrap().read_link().unwrap(), b"inner/value");
-    let hello = walk(&*sb, "hello").unwrap().open().unwrap().unwrap();
+    let hello = walk(&*sb, "hello").unwrap().open(false).unwrap().unwrap();
     assert_eq!(read(&*hello, 2, 10).unwrap(), b"llo\n");
     assert_eq!(write(&*hello, 0, b"x"), Err(Errno::EIO));
     let inode = walk(&*sb, "inner/value").unwrap();
-    let file = inode.open().unwrap().unwrap();
+    let file = inode.open(true).unwrap().unwrap();
     assert_eq!(read(&*file, 0, 10).unwrap(), b"1\n");
     assert_eq!((write(&*file, 0, b"20\n"), write(&*file, 0, b"no")), (Ok(3), Err(Errno::EINVAL)));
     assert_eq!((read(&*file, 1, 9).unwrap(), read(&*file, 0, 9).unwrap()), (b"\n".to_vec(), b"20\n".to_vec()));

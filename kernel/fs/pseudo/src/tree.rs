@@ -6,8 +6,8 @@ use lkl_vfs::{Caller, InodeKind, Link};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Makes an open file. It is given the inode's number.
-pub type Opener = Arc<dyn Fn(u64) -> Result<Arc<dyn File>> + Send + Sync>;
+/// Makes an open file. It is given the inode's number, and whether the file is to be written.
+pub type Opener = Arc<dyn Fn(u64, bool) -> Result<Arc<dyn File>> + Send + Sync>;
 
 /// Says where a link leads, for who follows it.
 type Follow = Arc<dyn Fn(&Caller) -> Result<Link> + Send + Sync>;
@@ -152,7 +152,7 @@ fn made(
     show: impl Fn() -> Result<Vec<u8>> + Clone + Send + Sync + 'static,
     store: impl Fn(&str) -> Result<()> + Clone + Send + Sync + 'static,
 ) -> Entry {
-    let open: Opener = Arc::new(move |ino| {
+    let open: Opener = Arc::new(move |ino, _| {
         let text = Made { show: show.clone(), store: store.clone() };
         Ok(Arc::new(TextFile::new(text, mode, 0, ino)))
     });

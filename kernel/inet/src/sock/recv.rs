@@ -14,9 +14,11 @@ impl DatagramSocket {
             return super::errqueue::receive(&self.errors, self.family, &self.options, &self.inet, msg);
         }
         self.options.take_error()?;
-        let d = {
+        let peeks = msg.flags & MSG_PEEK != 0;
+        let offset = self.options.peek_off.load(Relaxed);
+        let (d, skip) = {
             let mut queue = self.queue.lock();
-            let d = if msg.flags & MSG_PEEK != 0 { queue.peek().cloned() } else { queue.pop() };
+            let d = if peeks { queue.peek_at(usize::try_from(offset).ok()) } else { queue.pop().map(|d| (d, 0)) };
             match d {
                 Some(d) => d,
                 // Only who would wait is told of the end.
@@ -24,8 +26,11 @@ impl DatagramSocket {
                 None => return Err(Errno::EAGAIN),
             }
         };
-        let copied = msg.data.write(&d.data)?;
-        if copied < d.data.len() {
+        let rest = d.data.get(skip..).unwrap_or_default();
+        let room = msg.data.remaining();
+        let copied = msg.data.write(rest)?;
+        // Linux compares with all of the datagram, wherever the peek began.
+        if room <= rest.len() && room < d.data.len() {
             msg.out_flags |= MSG_TRUNC;
         }
         let port = if self.flavor == Flavor::Udp { d.port } else { 0 };
@@ -47,7 +52,13 @@ impl DatagramSocket {
                 s.udp.in_datagrams.inc();
             }
         }
-        Ok(if msg.flags & MSG_TRUNC != 0 { d.data.len() } else { copied })
+        let answer = if msg.flags & MSG_TRUNC != 0 { d.data.len() } else { copied };
+        if offset >= 0 {
+            let moved = i32::try_from(answer).unwrap_or(i32::MAX);
+            let next = if peeks { offset.saturating_add(moved) } else { offset.saturating_sub(moved).max(0) };
+            self.options.peek_off.store(next, Relaxed);
+        }
+        Ok(answer)
     }
 
     /// `ipi_spec_dst` of what went to many is the address that an answer would come from.

@@ -10,6 +10,7 @@
 #define LKL_PACKET_MR_ALLMULTI 2
 #define LKL_PACKET_MR_UNICAST 3
 #define LKL_TP_STATUS_USER 1
+#define LKL_TP_STATUS_CSUMNOTREADY 8
 #define LKL_TP_STATUS_CSUM_VALID 0x80
 /* end of constants */
 
