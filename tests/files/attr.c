@@ -133,31 +133,21 @@ CASE(file_other_users)
 {
     f_enter();
     MUST(chmod(".", 0755));
-    f_put("private", "p");
-    chmod("private", 0600);
+    f_make("private", 0600, 0, 0);
     f_put("public", "p");
-    f_put("writable", "p");
-    chmod("writable", 0666);
-    f_put("writeonly", "p");
-    chmod("writeonly", 0222);
+    f_make("writable", 0666, 0, 0);
+    f_make("writeonly", 0222, 0, 0);
     mkdir("closed", 0700);
     f_put("closed/in", "x");
-    mkdir("shared", 0);
-    chmod("shared", 01777);
+    f_make("shared", S_IFDIR | 01777, 0, 0);
     f_put("shared/theirs", "x");
     mkdir("unreadable", 0711);
     f_put("unreadable/in", "x");
     mkdir("unsearchable", 0744);
     f_put("unsearchable/in", "x");
-    f_put("group", "g");
-    chown("group", 0, 1001);
-    chmod("group", 0640);
-    mkdir("setgid", 0);
-    chown("setgid", 0, 2000);
-    chmod("setgid", 02777);
-    f_put("setgid/odd", "o");
-    chown("setgid/odd", 1001, 1001);
-    chmod("setgid/odd", 0077);
+    f_make("group", 0640, 0, 1001);
+    f_make("setgid", S_IFDIR | 02777, 0, 2000);
+    f_make("setgid/odd", 0077, 1001, 1001);
     f_as(1000, 1000, as_other);
     f_as(1001, 1001, by_group);
     f_ls(".");
@@ -166,8 +156,7 @@ CASE(file_other_users)
 CASE(file_effective_ids)
 {
     f_enter();
-    f_put("private", "p");
-    chmod("private", 0600);
+    f_make("private", 0600, 0, 0);
     fflush(stdout);
     R(seteuid(1000));
     R(open("private", O_RDONLY));
@@ -337,10 +326,8 @@ CASE(file_flags)
     f_enter();
     f_put("i", "immutable");
     f_put("a", "append");
-    f_put("open", "x");
-    chmod("open", 0666);
-    f_put("mine", "x");
-    chown("mine", 1000, 1000);
+    f_make("open", 0666, 0, 0);
+    f_make("mine", 0644, 1000, 1000);
     mkdir("d", 0755);
     f_put("d/f", "x");
     mkfifo("p", 0666);

@@ -118,3 +118,54 @@ void f_map(const char *name, int fd)
     }
     printf("\n");
 }
+
+long lk(int fd, int cmd, int type, off_t start, off_t len)
+{
+    struct flock l = {.l_type = (short)type, .l_start = start, .l_len = len};
+    return fcntl(fd, cmd, &l);
+}
+
+pid_t f_holds_and_wants(int fd, off_t held, int cmd, off_t wanted)
+{
+    int go[2];
+    char x;
+    MUST(pipe(go));
+    fflush(stdout);
+    pid_t pid = fork();
+    if (!pid) {
+        lk(fd, F_SETLK, F_WRLCK, held, 1);
+        write(go[1], "x", 1);
+        _exit(lk(fd, cmd, F_WRLCK, wanted, 1) ? 1 : 0);
+    }
+    read(go[0], &x, 1);
+    close(go[0]);
+    close(go[1]);
+    return pid;
+}
+
+long f_rename2(const char *from, const char *to, unsigned flags)
+{
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+void f_make(const char *path, mode_t mode, unsigned uid, unsigned gid)
+{
+    if (S_ISDIR(mode))
+        MUST(mkdir(path, 0));
+    else
+        f_put(path, "x");
+    MUST(chown(path, uid, gid));
+    MUST(chmod(path, mode & 07777));
+}
+
+void f_age(const char *path)
+{
+    MUST(utimensat(AT_FDCWD, path, (struct timespec[2]){{1000, 0}, {2000, 0}}, AT_SYMLINK_NOFOLLOW));
+}
+
+int f_touched(const char *path)
+{
+    struct stat s;
+    MUST(lstat(path, &s));
+    return s.st_mtim.tv_sec > 2000;
+}

@@ -2,12 +2,6 @@
 #include "f.h"
 #include <sys/file.h>
 
-static long lk(int fd, int cmd, int type, off_t start, off_t len)
-{
-    struct flock l = {.l_type = (short)type, .l_start = start, .l_len = len};
-    return fcntl(fd, cmd, &l);
-}
-
 static void ask(const char *name, int fd, int cmd, int type, off_t start, off_t len, pid_t other)
 {
     struct flock l = {.l_type = (short)type, .l_start = start, .l_len = len};
@@ -21,22 +15,6 @@ static void ask(const char *name, int fd, int cmd, int type, off_t start, off_t 
     printf("\n");
 }
 
-/* Runs `f` in a child; its status is printed. */
-#define CHILD(...)                                                                                                         \
-    do {                                                                                                                   \
-        fflush(stdout);                                                                                                    \
-        pid_t child_ = fork();                                                                                             \
-        if (!child_) {                                                                                                     \
-            __VA_ARGS__;                                                                                                   \
-            fflush(stdout);                                                                                                \
-            _exit(0);                                                                                                      \
-        }                                                                                                                  \
-        int status_;                                                                                                       \
-        MUST(waitpid(child_, &status_, 0));                                                                                \
-        if (status_)                                                                                                       \
-            printf("child: %x\n", status_);                                                                                \
-    } while (0)
-
 CASE(lock_flock)
 {
     f_enter();
@@ -48,10 +26,10 @@ CASE(lock_flock)
     R(flock(b, LOCK_UN));
     R(flock(a, LOCK_EX));
     R(flock(b, LOCK_SH | LOCK_NB));
-    CHILD(R(flock(a, LOCK_EX | LOCK_NB)); R(flock(b, LOCK_EX | LOCK_NB)); R(flock(open("f", O_RDONLY), LOCK_EX | LOCK_NB)));
+    F_CHILD(R(flock(a, LOCK_EX | LOCK_NB)); R(flock(b, LOCK_EX | LOCK_NB)); R(flock(open("f", O_RDONLY), LOCK_EX | LOCK_NB)));
     /* The child has closed its copies: the lock is the open file's. */
     R(flock(b, LOCK_SH | LOCK_NB));
-    CHILD(R(flock(a, LOCK_UN)));
+    F_CHILD(R(flock(a, LOCK_UN)));
     R(flock(b, LOCK_EX | LOCK_NB));
     int c = dup(b);
     R(close(b));
@@ -102,20 +80,20 @@ CASE(lock_posix)
     R(lk(a, F_SETLK, F_WRLCK, 5, -6));
     R(lk(a, F_SETLK, F_WRLCK, 20, -5));
     pid_t me = getpid();
-    CHILD(R(lk(a, F_SETLK, F_RDLCK, 0, 1)); ask("0", a, F_GETLK, F_RDLCK, 0, 0, me); ask("16", a, F_GETLK, F_WRLCK, 16, 1, me);
+    F_CHILD(R(lk(a, F_SETLK, F_RDLCK, 0, 1)); ask("0", a, F_GETLK, F_RDLCK, 0, 0, me); ask("16", a, F_GETLK, F_WRLCK, 16, 1, me);
           ask("50", a, F_GETLK, F_WRLCK, 50, 0, me); ask("50+20", a, F_GETLK, F_WRLCK, 50, 20, me); R(lk(a, F_SETLK, F_WRLCK, 60, 10));
           R(lk(a, F_SETLK, F_WRLCK, 14, 1)));
     /* The child's are gone with it. */
     R(lk(a, F_SETLK, F_WRLCK, 60, 10));
     R(lk(a, F_SETLK, F_UNLCK, 3, 4));
-    CHILD(ask("0", a, F_GETLK, F_RDLCK, 0, 0, me); ask("3", a, F_GETLK, F_RDLCK, 3, 4, me); ask("3", a, F_GETLK, F_RDLCK, 3, 5, me));
+    F_CHILD(ask("0", a, F_GETLK, F_RDLCK, 0, 0, me); ask("3", a, F_GETLK, F_RDLCK, 3, 4, me); ask("3", a, F_GETLK, F_RDLCK, 3, 5, me));
     /* Any close of the file takes all of them. */
     R(close(r));
-    CHILD(ask("closed", a, F_GETLK, F_WRLCK, 0, 0, me));
+    F_CHILD(ask("closed", a, F_GETLK, F_WRLCK, 0, 0, me));
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_END, .l_start = -5, .l_len = 3};
     R(fcntl(a, F_SETLK, &l));
     lseek(b, 4, SEEK_SET);
-    CHILD(l.l_whence = SEEK_CUR; l.l_start = 0; l.l_len = 0; R(fcntl(b, F_GETLK, &l));
+    F_CHILD(l.l_whence = SEEK_CUR; l.l_start = 0; l.l_len = 0; R(fcntl(b, F_GETLK, &l));
           printf("%d %d %ld %ld\n", l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len));
     R(lk(a, F_GETLK, F_UNLCK, 0, 0));
     R(lk(99, F_SETLK, F_WRLCK, 0, 0));
@@ -155,15 +133,7 @@ CASE(lock_waits)
     MUST(pipe(go));
     MUST(pipe(back));
     R(lk(a, F_SETLK, F_WRLCK, 0, 1));
-    fflush(stdout);
-    pid_t pid = fork();
-    if (!pid) {
-        lk(a, F_SETLK, F_WRLCK, 1, 1);
-        write(go[1], "x", 1);
-        long r = lk(a, F_SETLKW, F_WRLCK, 0, 1);
-        _exit(r ? 1 : 0);
-    }
-    read(go[0], &x, 1);
+    pid_t pid = f_holds_and_wants(a, 1, F_SETLKW, 0);
     usleep(100000);
     /* Each would wait for the other one. */
     R(lk(a, F_SETLKW, F_WRLCK, 1, 1));
@@ -206,7 +176,7 @@ CASE(lock_ofd)
     struct flock l = {.l_type = F_WRLCK, .l_pid = 1};
     R(fcntl(a, F_OFD_SETLK, &l));
     /* A child has the same open file. */
-    CHILD(R(lk(a, F_OFD_SETLK, F_WRLCK, 0, 1)); R(lk(open("f", O_RDWR), F_OFD_SETLK, F_WRLCK, 0, 1)));
+    F_CHILD(R(lk(a, F_OFD_SETLK, F_WRLCK, 0, 1)); R(lk(open("f", O_RDWR), F_OFD_SETLK, F_WRLCK, 0, 1)));
     R(lk(b, F_OFD_SETLK, F_WRLCK, 0, 1));
     int c = open("f", O_RDWR);
     R(close(c));

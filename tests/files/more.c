@@ -182,7 +182,7 @@ CASE(more_times)
     R(utimensat(AT_FDCWD, "f", (struct timespec *)8, 0));
     R(utimensat(AT_FDCWD, "f/", ts, 0));
     /* Reading moves the access time as relatime says. */
-    MUST(utimensat(AT_FDCWD, "f", (struct timespec[2]){{1000, 0}, {2000, 0}}, 0));
+    f_age("f");
     char b[8];
     int fd = (int)MUST(open("f", O_RDONLY));
     MUST(read(fd, b, 1));
@@ -203,39 +203,36 @@ CASE(more_times)
     MUST(stat("f", &t));
     R(s.st_atim.tv_sec == t.st_atim.tv_sec);
     int n = (int)MUST(open("f", O_RDONLY | O_NOATIME));
-    MUST(utimensat(AT_FDCWD, "f", (struct timespec[2]){{1000, 0}, {2000, 0}}, 0));
+    f_age("f");
     MUST(read(n, b, 1));
     MUST(stat("f", &t));
     R(t.st_atim.tv_sec);
     mkdir("d", 0755);
-    MUST(utimensat(AT_FDCWD, "d", (struct timespec[2]){{1000, 0}, {2000, 0}}, 0));
+    f_age("d");
     f_ls("d");
     MUST(stat("d", &t));
     R(t.st_atim.tv_sec > 2000);
     symlink("f", "l");
-    MUST(utimensat(AT_FDCWD, "l", (struct timespec[2]){{1000, 0}, {2000, 0}}, AT_SYMLINK_NOFOLLOW));
+    f_age("l");
     MUST(lstat("l", &t));
     R(t.st_atim.tv_sec);
     readlink("l", b, 8);
     MUST(lstat("l", &t));
     R(t.st_atim.tv_sec > 2000);
-    MUST(utimensat(AT_FDCWD, "l", (struct timespec[2]){{1000, 0}, {2000, 0}}, AT_SYMLINK_NOFOLLOW));
+    f_age("l");
     close((int)MUST(open("l", O_RDONLY)));
     MUST(lstat("l", &t));
     R(t.st_atim.tv_sec > 2000);
     /* Directories' times. */
-    MUST(utimensat(AT_FDCWD, "d", (struct timespec[2]){{1000, 0}, {2000, 0}}, 0));
+    f_age("d");
     f_put("d/x", "x");
-    MUST(stat("d", &t));
-    R(t.st_mtim.tv_sec > 2000);
-    MUST(utimensat(AT_FDCWD, "d", (struct timespec[2]){{1000, 0}, {2000, 0}}, 0));
+    R(f_touched("d"));
+    f_age("d");
     f_put("d/x", "y");
     chmod("d/x", 0600);
-    MUST(stat("d", &t));
-    R(t.st_mtim.tv_sec > 2000);
+    R(f_touched("d"));
     unlink("d/x");
-    MUST(stat("d", &t));
-    R(t.st_mtim.tv_sec > 2000);
+    R(f_touched("d"));
 }
 
 CASE(more_copies)
@@ -285,34 +282,21 @@ static void *lock_thread(void *arg)
     return (void *)(long)(fcntl(lockfd, F_SETLKW, &l) ? errno : 0);
 }
 
-static long lk(int fd, int cmd, int type, off_t start, off_t len)
-{
-    struct flock l = {.l_type = (short)type, .l_start = start, .l_len = len};
-    return fcntl(fd, cmd, &l);
-}
-
+/* Prints all locks of a file, as another process sees them. */
 static void show(int fd, const char *what)
 {
-    fflush(stdout);
-    pid_t me = getpid(), c = fork();
-    if (!c) {
+    pid_t me = getpid();
+    F_CHILD({
         printf("%s:", what);
-        off_t at = 0;
-        for (;;) {
-            struct flock l = {.l_type = F_WRLCK, .l_start = at, .l_len = 0};
+        struct flock l = {0};
+        do {
+            l = (struct flock){.l_type = F_WRLCK, .l_start = l.l_start + l.l_len};
             if (fcntl(fd, F_GETLK, &l) || l.l_type == F_UNLCK)
                 break;
             printf(" %s %ld+%ld%s", l.l_type == F_RDLCK ? "r" : "w", (long)l.l_start, (long)l.l_len, l.l_pid == me ? "" : "?");
-            if (!l.l_len)
-                break;
-            at = l.l_start + l.l_len;
-        }
+        } while (l.l_len);
         printf("\n");
-        fflush(stdout);
-        _exit(0);
-    }
-    int st;
-    waitpid(c, &st, 0);
+    });
 }
 
 CASE(more_locks)
@@ -346,26 +330,7 @@ CASE(more_locks)
     pthread_join(t, &got);
     R((long)got);
     /* A circle of three. */
-    int go[2];
-    char x;
-    MUST(pipe(go));
-    fflush(stdout);
-    pid_t a = fork();
-    if (!a) {
-        lk(fd, F_SETLK, F_WRLCK, 1, 1);
-        write(go[1], "x", 1);
-        long r = lk(fd, F_SETLKW, F_WRLCK, 0, 1);
-        _exit(r ? 1 : 0);
-    }
-    read(go[0], &x, 1);
-    pid_t b = fork();
-    if (!b) {
-        lk(fd, F_SETLK, F_WRLCK, 2, 1);
-        write(go[1], "x", 1);
-        long r = lk(fd, F_SETLKW, F_WRLCK, 1, 1);
-        _exit(r ? 1 : 0);
-    }
-    read(go[0], &x, 1);
+    pid_t a = f_holds_and_wants(fd, 1, F_SETLKW, 0), b = f_holds_and_wants(fd, 2, F_SETLKW, 1);
     usleep(100000);
     R(lk(fd, F_SETLKW, F_WRLCK, 2, 1));
     R(lk(fd, F_SETLKW, F_WRLCK, 3, 1));
@@ -416,7 +381,7 @@ CASE(more_exchanges)
     mkdir("e", 0755);
     symlink("a", "s");
     mkfifo("p", 0644);
-#define RN2(a, b, f) RN(a " " b " " #f, syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, f))
+#define RN2(a, b, f) RN(a " " b " " #f, f_rename2(a, b, f))
     RN2("a", "d", RENAME_EXCHANGE);
     RN2("a", "d", RENAME_EXCHANGE);
     RN2("d", "d", RENAME_EXCHANGE);

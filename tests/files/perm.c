@@ -5,20 +5,15 @@
 #include <linux/fs.h>
 #include <linux/falloc.h>
 
-static long rename2(const char *a, const char *b, unsigned flags)
-{
-    return syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, flags);
-}
-
 static void in_sticky(void)
 {
     R(unlink("t/root"));
     R(unlink("t/mine"));
     R(rename("t/root", "t/x"));
     R(rename("t/own", "t/root"));
-    R(rename2("t/own", "t/root", RENAME_EXCHANGE));
-    R(rename2("t/root", "t/own", RENAME_EXCHANGE));
-    R(rename2("t/own", "t/own2", RENAME_NOREPLACE));
+    R(f_rename2("t/own", "t/root", RENAME_EXCHANGE));
+    R(f_rename2("t/root", "t/own", RENAME_EXCHANGE));
+    R(f_rename2("t/own", "t/own2", RENAME_NOREPLACE));
     R(rmdir("t/rootdir"));
     R(rmdir("t/dir"));
     R(rename("t/own2", "u/x"));
@@ -34,21 +29,14 @@ static void in_sticky(void)
 CASE(perm_sticky)
 {
     f_enter();
-    mkdir("t", 0);
-    chmod("t", 01777);
-    mkdir("u", 0);
-    chmod("u", 0777);
-    mkdir("o", 0);
-    chmod("o", 01777);
-    chown("o", 1000, 1000);
+    f_make("t", S_IFDIR | 01777, 0, 0);
+    f_make("u", S_IFDIR | 0777, 0, 0);
+    f_make("o", S_IFDIR | 01777, 1000, 1000);
     f_put("t/root", "x");
-    f_put("t/mine", "x");
-    chown("t/mine", 1000, 0);
-    f_put("t/own", "x");
-    chown("t/own", 1000, 1000);
+    f_make("t/mine", 0644, 1000, 0);
+    f_make("t/own", 0644, 1000, 1000);
     mkdir("t/rootdir", 0777);
-    mkdir("t/dir", 0755);
-    chown("t/dir", 1000, 1000);
+    f_make("t/dir", S_IFDIR | 0755, 1000, 1000);
     f_put("o/root", "x");
     chmod(".", 0755);
     f_as(1000, 1000, in_sticky);
@@ -138,14 +126,9 @@ static void in_setgid(void)
 CASE(perm_setgid)
 {
     f_enter();
-    mkdir("g", 0);
-    chown("g", 0, 77);
-    chmod("g", 02777);
-    mkdir("h", 0);
-    chown("h", 0, 1000);
-    chmod("h", 02777);
-    mkdir("n", 0);
-    chmod("n", 0777);
+    f_make("g", S_IFDIR | 02777, 0, 77);
+    f_make("h", S_IFDIR | 02777, 0, 1000);
+    f_make("n", S_IFDIR | 0777, 0, 0);
     in_setgid();
     umask(022);
     f_as(1000, 1000, in_setgid);
@@ -436,17 +419,14 @@ CASE(perm_xattrs)
 {
     f_enter();
     chmod(".", 0755);
-    f_put("mine", "x");
-    chown("mine", 1000, 1000);
+    f_make("mine", 0644, 1000, 1000);
     R(setxattr("mine", "trusted.t", "1", 1, 0));
     R(setxattr("mine", "security.s", "1", 1, 0));
-    f_put("open", "x");
-    chmod("open", 0666);
+    f_make("open", 0666, 0, 0);
     f_put("shut", "x");
     R(setxattr("shut", "user.r", "1", 1, 0));
     chmod("shut", 0600);
-    mkdir("sticky", 0);
-    chmod("sticky", 01777);
+    f_make("sticky", S_IFDIR | 01777, 0, 0);
     R(setxattr("sticky", "user.r", "1", 1, 0));
     mkfifo("fifo", 0);
     chmod("fifo", 0666);
