@@ -27,7 +27,6 @@ use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
 use lkl_sync::{Events, Mutex, Rank, WaitQueue};
 use smallvec::SmallVec;
-use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -99,19 +98,17 @@ pub(crate) struct Epoll {
     interest: Mutex<HashMap<Key, Arc<Item>>>,
     ready: Mutex<Ready>,
     queue: WaitQueue,
-    ino: u64,
     /// Its own open file, for the check against loops.
     open: OnceLock<Weak<OpenFile>>,
     me: Weak<Epoll>,
 }
 
 impl Epoll {
-    pub(crate) fn new(ino: u64) -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             interest: Mutex::new(Rank::EpollInterest, HashMap::default()),
             ready: Mutex::new(Rank::EpollReady, Ready::default()),
             queue: WaitQueue::new(),
-            ino,
             open: OnceLock::new(),
             me: me.clone(),
         })
@@ -352,14 +349,6 @@ impl File for Epoll {
         &self.queue
     }
 
-    fn mode(&self) -> u32 {
-        0o600
-    }
-
-    fn ino(&self) -> u64 {
-        self.ino
-    }
-
     fn release(&self) {
         let items = core::mem::take(&mut *self.interest.lock());
         for item in items.into_values() {
@@ -372,15 +361,11 @@ impl File for Epoll {
         let list = core::mem::take(&mut self.ready.lock().list);
         drop(list);
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// The epoll instance behind an open file, if it is one.
 pub(crate) fn as_epoll(file: &OpenFile) -> Option<&Epoll> {
-    file.file().as_any().downcast_ref()
+    file.file().downcast_ref()
 }
 
 /// Files that are always ready cannot be watched.

@@ -1,6 +1,5 @@
 //! A counter as a file (`man 2 eventfd`).
 
-use core::any::Any;
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
 use lkl_sync::{Events, Mutex, Rank, WaitQueue};
@@ -14,12 +13,11 @@ pub(crate) struct EventFd {
     /// A read takes 1, not everything (`EFD_SEMAPHORE`).
     semaphore: bool,
     queue: WaitQueue,
-    ino: u64,
 }
 
 impl EventFd {
-    pub(crate) fn new(count: u64, semaphore: bool, ino: u64) -> Self {
-        Self { count: Mutex::new(Rank::Queue, count), semaphore, queue: WaitQueue::new(), ino }
+    pub(crate) fn new(count: u64, semaphore: bool) -> Self {
+        Self { count: Mutex::new(Rank::Queue, count), semaphore, queue: WaitQueue::new() }
     }
 }
 
@@ -69,19 +67,5 @@ impl File for EventFd {
 
     fn wait_queue(&self) -> &WaitQueue {
         &self.queue
-    }
-
-    fn mode(&self) -> u32 {
-        0o600
-    }
-
-    fn ino(&self) -> u64 {
-        self.ino
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -187,16 +187,18 @@ impl Nameless {
 
 /// What kind of file it is that is neither socket nor pipe.
 pub(crate) fn anonymous_kind(file: &dyn File) -> &'static str {
-    let any = file.as_any();
-    if any.is::<EventFd>() {
+    fn is<T: File>(file: &dyn File) -> bool {
+        file.downcast_ref::<T>().is_some()
+    }
+    if is::<EventFd>(file) {
         "[eventfd]"
-    } else if any.is::<TimerFd>() {
+    } else if is::<TimerFd>(file) {
         "[timerfd]"
-    } else if any.is::<SignalFd>() {
+    } else if is::<SignalFd>(file) {
         "[signalfd]"
-    } else if any.is::<Epoll>() {
+    } else if is::<Epoll>(file) {
         "[eventpoll]"
-    } else if any.is::<Inotify>() {
+    } else if is::<Inotify>(file) {
         "inotify"
     } else {
         "[file]"

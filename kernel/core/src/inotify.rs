@@ -3,7 +3,6 @@
 //! [`Watches`] has all watches of a kernel by the file that they are on; [`Inotify`] is an instance, a file that its events are read from.
 //! The calls tell of what they have done (`syscall`); while nobody watches anything, that costs them one load.
 
-use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use lkl_abi::inotify::*;
 use lkl_abi::ioctls::FIONREAD;
@@ -210,14 +209,13 @@ pub(crate) struct Inotify {
     state: Mutex<State>,
     queue: WaitQueue,
     all: Arc<Watches>,
-    ino: u64,
     this: Weak<Self>,
 }
 
 impl Inotify {
     /// # Errors
     /// `EMFILE` if there are too many.
-    pub(crate) fn new(all: &Arc<Watches>, ino: u64) -> Result<Arc<Self>> {
+    pub(crate) fn new(all: &Arc<Watches>) -> Result<Arc<Self>> {
         if all.instances.fetch_add(1, Relaxed) >= INSTANCES_MAX {
             all.instances.fetch_sub(1, Relaxed);
             return Err(Errno::EMFILE);
@@ -226,7 +224,6 @@ impl Inotify {
             state: Mutex::new(Rank::Queue, State::default()),
             queue: WaitQueue::new(),
             all: all.clone(),
-            ino,
             this: this.clone(),
         }))
     }
@@ -344,23 +341,11 @@ impl File for Inotify {
         Ok(0)
     }
 
-    fn mode(&self) -> u32 {
-        0o600
-    }
-
-    fn ino(&self) -> u64 {
-        self.ino
-    }
-
     fn release(&self) {
         let watches = core::mem::take(&mut self.state.lock().watches);
         for watch in watches.values() {
             self.all.drop_watch(watch);
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

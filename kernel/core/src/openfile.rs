@@ -119,7 +119,7 @@ impl OpenFile {
 
     /// The file of a file system that its content is in, if it is: not of a device, a FIFO, or text that is made when it is read.
     pub(crate) fn content(&self) -> Option<&VfsFile> {
-        self.file.as_any().downcast_ref()
+        self.file.downcast_ref()
     }
 
     /// Was it opened with `O_PATH`, only to name it?

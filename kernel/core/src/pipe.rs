@@ -1,6 +1,5 @@
 //! Pipes and FIFOs (`man 7 pipe`): bytes in order, and two kinds of ends.
 
-use core::any::Any;
 use lkl_abi::ioctls::FIONREAD;
 use lkl_abi::stat::S_IFIFO;
 use lkl_abi::{Errno, Result};
@@ -288,13 +287,9 @@ impl File for PipeEnd {
         drop(state);
         self.pipe.queue.wake(Events::ALL | Events::ALWAYS);
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// The pipe behind a file, if it is an end of one.
 pub(crate) fn as_pipe(file: &dyn File) -> Option<&Arc<Pipe>> {
-    file.as_any().downcast_ref::<PipeEnd>().map(PipeEnd::pipe)
+    file.downcast_ref::<PipeEnd>().map(PipeEnd::pipe)
 }

@@ -278,11 +278,10 @@ impl Process {
     /// those calls hold is never given back, so the files are closed whoever refers to them, and stay in memory. Those with an inode in
     /// `lost` cannot be closed, and are left alone for ever.
     pub fn abandon_killed(&self, lost: &[u64]) {
-        let mut done = lost.to_vec();
+        let mut done = Vec::new();
         for file in self.descriptors().into_iter().filter_map(|fd| self.table.get(fd).ok()) {
-            let ino = file.file().ino();
-            if !done.contains(&ino) {
-                done.push(ino);
+            if !lost.contains(&file.file().ino()) && !done.contains(&Arc::as_ptr(&file)) {
+                done.push(Arc::as_ptr(&file));
                 file.file().release();
             }
             core::mem::forget(file);

@@ -1,6 +1,5 @@
 //! Signals as a file (`man 2 signalfd`). They are the outside's: it says which are there, and gives them.
 
-use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use lkl_abi::signalfd::SIGNALFD_SIGINFO_SIZE;
 use lkl_abi::{Errno, Result};
@@ -17,7 +16,6 @@ pub(crate) struct SignalFd {
     source: Box<dyn SignalSource>,
     mask: AtomicU64,
     queue: Arc<WaitQueue>,
-    ino: u64,
 }
 
 impl SignalFd {
@@ -25,11 +23,11 @@ impl SignalFd {
     ///
     /// # Errors
     /// Those of [`Host::signals`].
-    pub(crate) fn new(host: &dyn Host, mask: u64, ino: u64) -> Result<Self> {
+    pub(crate) fn new(host: &dyn Host, mask: u64) -> Result<Self> {
         let (mask, queue) = (mask & !NOT_TAKEN, Arc::new(WaitQueue::new()));
         let woken = queue.clone();
         let source = host.signals(mask, Arc::new(move || woken.wake(Events::IN)))?;
-        Ok(Self { source, mask: AtomicU64::new(mask), queue, ino })
+        Ok(Self { source, mask: AtomicU64::new(mask), queue })
     }
 
     /// From now on those in `mask`.
@@ -79,19 +77,5 @@ impl File for SignalFd {
 
     fn wait_queue(&self) -> &WaitQueue {
         &self.queue
-    }
-
-    fn mode(&self) -> u32 {
-        0o600
-    }
-
-    fn ino(&self) -> u64 {
-        self.ino
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

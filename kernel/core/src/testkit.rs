@@ -13,7 +13,6 @@ use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, 
 use lkl_ops::sim::Pending;
 use lkl_ops::{FileKind, Host, Instant, Parker, SignalSource, UserMem, Woken};
 use lkl_sync::{Events, WaitQueue};
-use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -307,10 +306,6 @@ impl File for Lamp {
     fn release(&self) {
         self.released.fetch_add(1, SeqCst);
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// One direction of a connection.
@@ -444,10 +439,6 @@ impl File for Fake {
 
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

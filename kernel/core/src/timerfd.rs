@@ -1,7 +1,6 @@
 //! A timer as a file (`man 2 timerfd_create`).
 
 use crate::stack::Net;
-use core::any::Any;
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
@@ -42,19 +41,17 @@ pub(crate) struct TimerFd {
     state: Mutex<State>,
     queue: WaitQueue,
     timer: Timer,
-    ino: u64,
     me: Weak<TimerFd>,
 }
 
 impl TimerFd {
-    pub(crate) fn new(net: &Arc<Net>, realtime: bool, ino: u64) -> Arc<Self> {
+    pub(crate) fn new(net: &Arc<Net>, realtime: bool) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             net: net.clone(),
             realtime,
             state: Mutex::new(Rank::Queue, State::default()),
             queue: WaitQueue::new(),
             timer: Timer::default(),
-            ino,
             me: me.clone(),
         })
     }
@@ -150,19 +147,7 @@ impl File for TimerFd {
         &self.queue
     }
 
-    fn mode(&self) -> u32 {
-        0o600
-    }
-
-    fn ino(&self) -> u64 {
-        self.ino
-    }
-
     fn release(&self) {
         self.net.timers().disarm(&self.timer);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

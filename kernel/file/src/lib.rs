@@ -25,6 +25,9 @@ use lkl_ops::UserMem;
 use lkl_sync::{Events, WaitQueue};
 use std::any::Any;
 
+/// The inode that all files without a name share, as on Linux.
+pub const ANONYMOUS_INO: u64 = 1;
+
 /// An open file description, without the state that every one has (status flags, offset), which the descriptor
 /// table of `lkl-kernel` keeps.
 pub trait File: Send + Sync + Any {
@@ -69,25 +72,33 @@ pub trait File: Send + Sync + Any {
         Err(Errno::EINVAL)
     }
 
-    /// `st_mode` for `fstat`.
-    fn mode(&self) -> u32;
+    /// `st_mode` for `fstat`. If not told otherwise, that of a file without a name and a type (an eventfd and the like).
+    fn mode(&self) -> u32 {
+        0o600
+    }
 
     /// Size for `fstat`, in bytes.
     fn size(&self) -> u64 {
         0
     }
 
-    /// A number that is the inode's, unique among the files of a kernel.
-    fn ino(&self) -> u64;
+    /// A number that is the inode's, unique among the files of a kernel. If not told otherwise, [`ANONYMOUS_INO`].
+    fn ino(&self) -> u64 {
+        ANONYMOUS_INO
+    }
 
     /// The last descriptor is gone: begin to close. Called once.
-    fn release(&self);
+    fn release(&self) {}
 
     /// The socket, if it is one.
     fn as_socket(&self) -> Option<&dyn Socket> {
         None
     }
+}
 
-    /// For a caller that knows the concrete type (an epoll instance).
-    fn as_any(&self) -> &dyn Any;
+impl dyn File {
+    /// The file as the concrete type that a caller knows (an epoll instance), if it is one.
+    pub fn downcast_ref<T: File>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
 }

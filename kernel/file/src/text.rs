@@ -4,7 +4,6 @@ use crate::{File, IovReader, IovWriter};
 use lkl_abi::stat::S_IFREG;
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Events, Mutex, Rank, WaitQueue};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Longest value that is written to a setting, in bytes.
@@ -93,11 +92,5 @@ impl<T: Text + 'static> File for TextFile<T> {
 
     fn ino(&self) -> u64 {
         self.ino
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

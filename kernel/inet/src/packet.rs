@@ -7,7 +7,6 @@ use crate::link::Link;
 use crate::tx::PacketType;
 use crate::Net;
 use bytes::Bytes;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use lkl_abi::if_packet::*;
 use lkl_abi::socket::{
@@ -390,10 +389,6 @@ impl File for PacketSocket {
 
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

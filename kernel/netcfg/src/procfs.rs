@@ -15,7 +15,6 @@ use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter, Text, TextFile};
 use lkl_inet::Net;
 use lkl_sync::{Events, WaitQueue};
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,7 +104,7 @@ enum Node {
 }
 
 /// Opens a file or directory by its absolute, normalised path. `None`: the path is not one of ours. A directory
-/// comes as a [`Directory`], which [`File::as_any`] tells.
+/// comes as a [`Directory`], which `downcast_ref` tells.
 ///
 /// # Errors
 /// `ENOENT`
@@ -335,12 +334,6 @@ impl File for Directory {
 
     fn ino(&self) -> u64 {
         self.ino
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -10,7 +10,6 @@ use crate::mount::{Place, WriteAccess};
 use crate::node::{At, Node};
 use crate::vfs::{is_append_only, is_immutable, Vfs};
 use crate::walk::Context;
-use core::any::Any;
 use core::sync::atomic::Ordering;
 use lkl_abi::fadvise::{
     POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE, POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL,
@@ -527,9 +526,5 @@ impl File for VfsFile {
         if locks.has_any(self.lock_owner()) {
             locks.unlock(self.lock_owner(), 0, u64::MAX);
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

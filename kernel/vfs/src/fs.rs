@@ -404,9 +404,6 @@ pub trait SuperBlock: Send + Sync + Any {
         let _ = handle;
         Err(Errno::ESTALE)
     }
-
-    /// For a caller that knows the concrete type.
-    fn as_any(&self) -> &dyn Any;
 }
 
 /// Who follows a link, where that decides where it leads (`/proc/self`).
@@ -735,7 +732,14 @@ pub trait Inode: Send + Sync + Any {
     fn list_xattrs(&self) -> Result<Vec<Vec<u8>>> {
         Ok(Vec::new())
     }
+}
 
-    /// For a file system that knows its own type.
-    fn as_any(&self) -> &dyn Any;
+impl dyn Inode {
+    /// The file as the type of the file system that made it.
+    ///
+    /// # Errors
+    /// `EXDEV` if it is another one's.
+    pub fn own<T: Inode>(&self) -> Result<&T> {
+        (self as &dyn Any).downcast_ref().ok_or(Errno::EXDEV)
+    }
 }

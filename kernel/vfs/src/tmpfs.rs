@@ -21,7 +21,6 @@ use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank};
 use options::Options;
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -230,10 +229,6 @@ impl SuperBlock for Mounted {
         let inode = self.make(new, dir)?;
         inode.set_links(0);
         Ok(inode.ino())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

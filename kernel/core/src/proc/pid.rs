@@ -145,7 +145,7 @@ fn descriptor_infos(who: &Who) -> Entry {
                 let mount = file.place().map_or(0, |p| p.mount.id());
                 let flags = file.flags() | cloexec;
                 let (at, ino) = (file.position(), file.place().map_or(file.file().ino(), |p| p.node().ino()));
-                let mask = file.file().as_any().downcast_ref::<SignalFd>().map(SignalFd::mask);
+                let mask = file.file().downcast_ref::<SignalFd>().map(SignalFd::mask);
                 let own = mask.map_or_else(String::new, |mask| format!("sigmask:\t{mask:016x}\n"));
                 Ok(format!("pos:\t{at}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{ino}\n{own}").into_bytes())
             };

@@ -24,7 +24,7 @@ pub(super) fn eventfd2(cx: &Ctx<'_>, [count, flags, ..]: Args) -> Result<u64> {
         return Err(Errno::EINVAL);
     }
     let count = u64::from(count as u32);
-    let file = Arc::new(EventFd::new(count, flags & EFD_SEMAPHORE != 0, cx.kernel.new_ino()));
+    let file = Arc::new(EventFd::new(count, flags & EFD_SEMAPHORE != 0));
     let file = OpenFile::new(file, O_RDWR | flags & O_NONBLOCK);
     install(cx, FileKind::File, file, flags & EFD_CLOEXEC != 0)
 }
@@ -40,10 +40,10 @@ pub(super) fn signalfd4(cx: &Ctx<'_>, [fd, mask, size, flags, ..]: Args) -> Resu
     }
     if fd as i32 != -1 {
         let file = cx.file(fd)?;
-        file.file().as_any().downcast_ref::<SignalFd>().ok_or(Errno::EINVAL)?.set_mask(mask)?;
+        file.file().downcast_ref::<SignalFd>().ok_or(Errno::EINVAL)?.set_mask(mask)?;
         return Ok(u64::from(fd as u32));
     }
-    let file = Arc::new(SignalFd::new(&**cx.kernel.net().host(), mask, cx.kernel.new_ino())?);
+    let file = Arc::new(SignalFd::new(&**cx.kernel.net().host(), mask)?);
     let file = OpenFile::new(file, O_RDWR | flags & O_NONBLOCK);
     install(cx, FileKind::File, file, flags & SFD_CLOEXEC != 0)
 }
@@ -61,7 +61,7 @@ pub(super) fn timerfd_create(cx: &Ctx<'_>, [clock, flags, ..]: Args) -> Result<u
     if matches!(clock, CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM) && !cx.process().credentials().privileged() {
         return Err(Errno::EPERM);
     }
-    let timer = TimerFd::new(cx.kernel.net(), realtime, cx.kernel.new_ino());
+    let timer = TimerFd::new(cx.kernel.net(), realtime);
     let file = OpenFile::new(timer, O_RDWR | flags & O_NONBLOCK);
     install(cx, FileKind::File, file, flags & TFD_CLOEXEC != 0)
 }
@@ -80,7 +80,7 @@ pub(super) fn timerfd_settime(cx: &Ctx<'_>, [fd, flags, new, old, ..]: Args) -> 
         return Err(Errno::EINVAL);
     }
     let file = cx.file(fd)?;
-    let timer = file.file().as_any().downcast_ref::<TimerFd>().ok_or(Errno::EINVAL)?;
+    let timer = file.file().downcast_ref::<TimerFd>().ok_or(Errno::EINVAL)?;
     let before = timer.set(value, interval, flags & TFD_TIMER_ABSTIME != 0);
     if old != 0 {
         put_itimerspec(cx, old, before)?;
@@ -90,7 +90,7 @@ pub(super) fn timerfd_settime(cx: &Ctx<'_>, [fd, flags, new, old, ..]: Args) -> 
 
 pub(super) fn timerfd_gettime(cx: &Ctx<'_>, [fd, to, ..]: Args) -> Result<u64> {
     let file = cx.file(fd)?;
-    let timer = file.file().as_any().downcast_ref::<TimerFd>().ok_or(Errno::EINVAL)?;
+    let timer = file.file().downcast_ref::<TimerFd>().ok_or(Errno::EINVAL)?;
     put_itimerspec(cx, to, timer.get())?;
     Ok(0)
 }

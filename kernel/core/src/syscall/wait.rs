@@ -180,7 +180,7 @@ pub(super) fn epoll_create1(cx: &Ctx<'_>, [flags, ..]: Args) -> Result<u64> {
     if flags & !EPOLL_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
     }
-    let epoll = Epoll::new(cx.kernel.new_ino());
+    let epoll = Epoll::new();
     install(cx, FileKind::Epoll, epoll.open(O_RDWR), flags & EPOLL_CLOEXEC != 0)
 }
 

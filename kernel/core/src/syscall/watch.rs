@@ -18,14 +18,14 @@ pub(super) fn inotify_init1(cx: &Ctx<'_>, [flags, ..]: Args) -> Result<u64> {
     if flags & !(IN_CLOEXEC | IN_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let instance = Inotify::new(&cx.kernel.inotify, cx.kernel.new_ino())?;
+    let instance = Inotify::new(&cx.kernel.inotify)?;
     let status = if flags & IN_NONBLOCK != 0 { O_NONBLOCK } else { 0 };
     install(cx, FileKind::File, OpenFile::new(instance, O_RDONLY | status), flags & IN_CLOEXEC != 0)
 }
 
 fn with_instance<T>(cx: &Ctx<'_>, fd: u64, f: impl FnOnce(&Inotify) -> Result<T>) -> Result<T> {
     let file = Arc::clone(at::opened(cx, fd)?.file());
-    f(file.as_any().downcast_ref().ok_or(Errno::EINVAL)?)
+    f(file.downcast_ref().ok_or(Errno::EINVAL)?)
 }
 
 pub(super) fn inotify_add_watch(cx: &Ctx<'_>, [fd, path, mask, ..]: Args) -> Result<u64> {

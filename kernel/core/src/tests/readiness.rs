@@ -6,7 +6,6 @@ use lkl_abi::time::to_timespec;
 use lkl_abi::{nr, Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
 use lkl_sync::{Events, WaitQueue, Waiter};
-use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::Arc;
 use std::thread;
@@ -251,12 +250,6 @@ impl File for Brittle {
 
     fn ino(&self) -> u64 {
         1
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

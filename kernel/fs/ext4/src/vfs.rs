@@ -18,7 +18,6 @@ use lkl_block::BlockDevice;
 use lkl_ops::Disk;
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::{FileSystem, Handle, Inode, MountOptions, NewInode, StatFs, SuperBlock, Timestamp};
-use std::any::Any;
 use std::sync::Arc;
 
 /// `f_type` of all three (`EXT4_SUPER_MAGIC`).
@@ -285,10 +284,6 @@ impl SuperBlock for Mounted {
     fn create_unnamed(&self, dir: u64, new: &NewInode<'_>) -> Result<u64> {
         let mut fs = self.fs.lock();
         fs.create_unnamed(number(dir)?, &Self::new_inode(new), time(new.now)).map(u64::from)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,6 @@
 //! Block devices as files (`/dev/vda1`). Nothing is cached: what is written is on the disk when the call returns, and durable after
 //! `fsync`.
 
-use core::any::Any;
 use lkl_abi::fs::{
     BLKBSZGET, BLKDISCARD, BLKFLSBUF, BLKGETSIZE, BLKGETSIZE64, BLKIOMIN, BLKIOOPT, BLKPBSZGET, BLKROGET, BLKSSZGET,
     BLKZEROOUT,
@@ -136,11 +135,5 @@ impl File for BlockFile {
 
     fn ino(&self) -> u64 {
         0
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

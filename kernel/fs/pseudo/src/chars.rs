@@ -1,6 +1,5 @@
 //! Character devices (`man 4 null`, `man 4 full`, `man 4 random`).
 
-use core::any::Any;
 use lkl_abi::stat::S_IFCHR;
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
@@ -119,11 +118,5 @@ impl File for CharFile {
 
     fn ino(&self) -> u64 {
         0
-    }
-
-    fn release(&self) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

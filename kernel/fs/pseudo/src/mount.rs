@@ -1,7 +1,6 @@
 //! A tree of entries behind the traits of the VFS.
 
 use crate::tree::{Directory, Entry, Kind};
-use core::any::Any;
 use lkl_abi::{Errno, Result};
 use lkl_file::File;
 use lkl_sync::{Mutex, Rank};
@@ -160,10 +159,6 @@ impl SuperBlock for Mounted {
     fn names_change(&self) -> bool {
         true
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 struct PseudoInode {
@@ -267,9 +262,5 @@ impl Inode for PseudoInode {
 
     fn fsync(&self, _: bool) -> Result<()> {
         Ok(())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -7,7 +7,6 @@ use super::SockInfo;
 use crate::options::InetOptions;
 use crate::timestamp::Stamped;
 use crate::{FlowKey, Net, Route};
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU8, Ordering::Relaxed};
 use lkl_abi::{Errno, Result};
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
@@ -363,10 +362,6 @@ impl File for DatagramSocket {
 
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -3,7 +3,6 @@
 use super::listen::Listener;
 use super::ports::Owner;
 use super::socket::{Phase, TcpSocket};
-use core::any::Any;
 use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::socket::SOCK_STREAM;
 use lkl_abi::{Errno, Result};
@@ -150,10 +149,6 @@ impl File for TcpSocket {
 
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

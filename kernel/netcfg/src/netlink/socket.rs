@@ -17,7 +17,6 @@ use lkl_file::{Control, File, IovReader, IovWriter, RecvMsg, SendMsg, Shutdown, 
 use lkl_inet::Net;
 use lkl_ops::UserMem;
 use lkl_sync::{Events, Mutex, Rank, WaitQueue};
-use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
@@ -449,10 +448,6 @@ impl File for NetlinkSocket {
 
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,6 +1,5 @@
 use super::*;
 use crate::fs::{ChangeAttr, Timestamp};
-use std::any::Any;
 
 /// A file with an ACL, or without.
 struct Only(Attr, Option<Vec<u8>>);
@@ -20,10 +19,6 @@ impl Inode for Only {
 
     fn get_xattr(&self, _: &[u8]) -> Result<Vec<u8>> {
         self.1.clone().ok_or(Errno::ENODATA)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

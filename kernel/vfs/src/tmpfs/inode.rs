@@ -11,7 +11,6 @@ use lkl_abi::fs::{FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL};
 use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::{Errno, Result};
 use lkl_sync::{Mutex, Rank, RwLock};
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -57,10 +56,6 @@ impl Meta {
         self.flags = flags;
         self.attr.attributes = u64::from(flags & SHOWN);
     }
-}
-
-fn own(inode: &dyn Inode) -> Result<&TmpInode> {
-    inode.as_any().downcast_ref().ok_or(Errno::EXDEV)
 }
 
 impl TmpInode {
@@ -272,14 +267,14 @@ impl Inode for TmpInode {
     }
 
     fn link(&self, name: &[u8], target: &dyn Inode, now: Timestamp) -> Result<()> {
-        let target = own(target)?;
+        let target = target.own::<Self>()?;
         self.change_names(now, |names| names.set(name, target.ino, target.kind()))?;
         target.add_links(1, now);
         Ok(())
     }
 
     fn unlink(&self, name: &[u8], target: &dyn Inode, now: Timestamp) -> Result<()> {
-        let target = own(target)?;
+        let target = target.own::<Self>()?;
         target.check_empty()?;
         self.change_names(now, |names| names.remove(name))?;
         target.unlinked(self, now);
@@ -296,8 +291,8 @@ impl Inode for TmpInode {
         how: Rename,
         now: Timestamp,
     ) -> Result<()> {
-        let (source, new_dir) = (own(source)?, own(new_dir)?);
-        let target = target.map(own).transpose()?;
+        let (source, new_dir) = (source.own::<Self>()?, new_dir.own::<Self>()?);
+        let target = target.map(<dyn Inode>::own::<Self>).transpose()?;
         let (kind, moved) = (source.kind(), self.ino != new_dir.ino);
         let whiteout = match (how, target) {
             (Rename::Exchange, None) => return Err(Errno::ENOENT),
@@ -492,9 +487,5 @@ impl Inode for TmpInode {
 
     fn list_xattrs(&self) -> Result<Vec<Vec<u8>>> {
         Ok(self.meta.lock().xattrs.keys().cloned().collect())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -7,7 +7,6 @@ use lkl_vfs::{
     Attr, ChangeAttr, Env, FileSystem, Inode, InodeKind, Limits, MountOptions, Range, Seek, StatFs, Super, SuperBlock,
     Timestamp,
 };
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -188,10 +187,6 @@ impl SuperBlock for Fake {
     fn unmount(&self) -> Result<()> {
         Ok(())
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl FakeInode {
@@ -339,9 +334,5 @@ impl Inode for FakeInode {
         let mut gone = self.shared.files.lock().remove(&self.ino).unwrap();
         gone.remove_pages(&self.shared, 0, u64::MAX);
         Ok(())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

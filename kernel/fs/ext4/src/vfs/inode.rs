@@ -14,7 +14,6 @@ use lkl_vfs::{
     Attr, ChangeAttr, DirEntry, FileFlags, Handle, Inode, InodeKind, NewContent, NewInode, Range, Rename, Seek,
     Timestamp, WholeFile, XattrSet,
 };
-use std::any::Any;
 use std::sync::Arc;
 
 /// The flags that `statx` shows; `STATX_ATTR_*` are the same bits.
@@ -61,10 +60,6 @@ fn convert(attr: &crate::Attr) -> Attr {
         btime: attr.btime.map(timestamp),
         attributes: u64::from(attr.flags & SHOWN_FLAGS),
     }
-}
-
-fn own(inode: &dyn Inode) -> Result<&Ext4Inode> {
-    inode.as_any().downcast_ref().ok_or(Errno::EXDEV)
 }
 
 impl Ext4Inode {
@@ -221,12 +216,12 @@ impl Inode for Ext4Inode {
     }
 
     fn link(&self, name: &[u8], target: &dyn Inode, now: Timestamp) -> Result<()> {
-        let target = own(target)?;
+        let target = target.own::<Self>()?;
         self.change_of(&[target], |fs| fs.link(target.ino, self.ino, name, time(now)))
     }
 
     fn unlink(&self, name: &[u8], target: &dyn Inode, now: Timestamp) -> Result<()> {
-        let target = own(target)?;
+        let target = target.own::<Self>()?;
         let directory = target.attr().kind == InodeKind::Directory;
         self.change_of(&[target], |fs| {
             if directory {
@@ -247,10 +242,10 @@ impl Inode for Ext4Inode {
         how: Rename,
         now: Timestamp,
     ) -> Result<()> {
-        let (source, new_dir) = (own(source)?, own(new_dir)?);
+        let (source, new_dir) = (source.own::<Self>()?, new_dir.own::<Self>()?);
         let mut others = vec![source, new_dir];
         if let Some(target) = target {
-            others.push(own(target)?);
+            others.push(target.own::<Self>()?);
         }
         let how = match how {
             Rename::Replace => crate::Rename::Replace,
@@ -381,9 +376,5 @@ impl Inode for Ext4Inode {
 
     fn list_xattrs(&self) -> Result<Vec<Vec<u8>>> {
         self.mounted.look(|fs| fs.xattr_list(self.ino))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
