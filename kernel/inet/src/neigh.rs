@@ -65,6 +65,15 @@ impl Default for NeighTable {
 
 type Events = Vec<Event<Frame>>;
 
+impl NeighTable {
+    /// Link, address and hardware address of those that stay for ever; `None` if somebody has the lock.
+    pub(crate) fn try_permanent(&self, now: Instant) -> Option<Vec<(u32, IpAddr, Mac)>> {
+        let table = self.table.try_read()?;
+        let permanent = table.iter(now).filter(|(_, e)| e.state == State::Permanent);
+        Some(permanent.filter_map(|(k, e)| Some((k.ifindex, k.addr, e.mac?))).collect())
+    }
+}
+
 impl Net {
     /// All neighbours.
     pub fn neighs(&self) -> Vec<NeighEntry> {

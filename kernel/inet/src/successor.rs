@@ -1,13 +1,13 @@
 //! A network in the place of one that got stuck: a program that was killed has taken locks with it that everybody needs.
 //!
-//! It has the same devices, addresses and routes, and knows of no connection: whatever comes for one it answers with a reset, as RFC 9293,
+//! It has the same devices, addresses, routes, rules and permanent neighbours, and knows of no connection: whatever comes for one it answers with a reset, as RFC 9293,
 //! section 3.10.7.1, has it. So the peers learn that there is nobody any more.
 
 use crate::tcp::Tuple;
-use crate::{AddMode, IfAddr, Link, Net, RouteEntry};
+use crate::{AddMode, IfAddr, Link, Net, RouteEntry, Rule};
 use core::iter::{Cycle, Take};
 use core::sync::atomic::Ordering::Release;
-use lkl_abi::rtnetlink::IFA_F_NODAD;
+use lkl_abi::rtnetlink::{IFA_F_NODAD, NUD_PERMANENT};
 use lkl_abi::Result;
 use lkl_ops::Host;
 use std::collections::BTreeMap;
@@ -32,6 +32,12 @@ impl core::fmt::Debug for Successor {
 }
 
 impl Successor {
+    /// The network itself.
+    #[cfg(test)]
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
     /// Writes to some more peers and answers what has come; to be called every few milliseconds. Answers whether all are written to.
     pub fn serve(&mut self) -> bool {
         let some: Vec<_> = self.peers.by_ref().take(BATCH).collect();
@@ -62,6 +68,17 @@ impl Net {
             route.nexthops.iter_mut().for_each(|hop| hop.ifindex = numbers.get(&hop.ifindex).copied().unwrap_or(0));
             // Those of the addresses are there already.
             let _there = net.route_add(route, AddMode { create: true, ..AddMode::default() });
+        }
+        let rules = self.fib.try_read().map(|fib| fib.rules().to_vec()).unwrap_or_default();
+        for rule in rules {
+            // The first three of each family are there already.
+            let _there = net.rule_add(Rule::clone(&rule), Some(rule.priority), true);
+        }
+        let neighbours = self.neigh.try_permanent(self.now()).unwrap_or_default();
+        for (old, ip, mac) in neighbours {
+            let mode = AddMode { create: true, replace: true, ..AddMode::default() };
+            let ifindex = numbers.get(&old).copied().unwrap_or(0);
+            let _known = net.neigh_set(ifindex, ip, Some(mac), NUD_PERMANENT, false, mode);
         }
         let peers = self.tcp.tuples();
         let writes = peers.len() * TIMES;

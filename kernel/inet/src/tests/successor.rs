@@ -1,16 +1,26 @@
 //! A network that got stuck, and the one in its place.
 
 use super::kit::*;
+use crate::{AddMode, Net, Prefix, Rule};
+use lkl_abi::rtnetlink::NUD_PERMANENT;
 use lkl_abi::socket::SOCK_STREAM;
 use lkl_abi::Errno;
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
+use std::net::{IpAddr, Ipv4Addr};
 
 #[test]
 fn peers_are_told_by_the_successor() {
+    const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
     let p = Pair::new();
+    let mut rule = Rule::all(false, 0, 4);
+    rule.src = Some(Prefix::host(FROM));
+    p.a.rule_add(rule, None, false).unwrap();
+    let mode = AddMode { create: true, ..AddMode::default() };
+    p.a.neigh_set(2, FAR, Some([2, 0, 0, 0, 0, 9]), NUD_PERMANENT, false, mode).unwrap();
     let mut clients = Vec::new();
     for (family, any, addr) in [(AF_INET, "0.0.0.0:0", "10.0.0.1:80"), (AF_INET6, "[::]:0", "[fd00::1]:80")] {
-        let tcp = |net: &std::sync::Arc<crate::Net>| Sock(net.socket(family, SOCK_STREAM, 0).unwrap());
+        let tcp = |net: &std::sync::Arc<Net>| Sock(net.socket(family, SOCK_STREAM, 0).unwrap());
         let listener = tcp(&p.a);
         listener.bind(addr).unwrap();
         listener.s().listen(1).unwrap();
@@ -32,6 +42,13 @@ fn peers_are_told_by_the_successor() {
         successor.serve();
     }
     clients.iter().for_each(|(_, client)| assert_eq!(client.recv().unwrap_err(), Errno::ECONNRESET));
+    // It goes by the same rules and neighbours.
+    let rule = |net: &Net| net.rules().iter().any(|r| r.table == 4 && r.src == Some(Prefix::host(FROM)));
+    let neighbour = |net: &Net| {
+        net.neigh_get(2, FAR).is_some_and(|n| n.mac == Some([2, 0, 0, 0, 0, 9]) && n.state == NUD_PERMANENT)
+    };
+    assert!(rule(&p.a) && neighbour(&p.a));
+    assert!(rule(successor.net()) && neighbour(successor.net()));
     // Without the configuration there is nothing to go on with.
     let _lost = p.a.config.write();
     assert!(p.a.successor(p.a.host().clone()).is_none());
