@@ -27,6 +27,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, Ordering};
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
+use lkl_host::config::Device;
 use lkl_host::{Config, RealHost, ThreadParker};
 use lkl_kernel::{Kernel, Process};
 use lkl_ops::Descriptors;
@@ -110,9 +111,14 @@ pub(crate) fn init(in_tree: bool) -> core::result::Result<(), String> {
     if !in_tree {
         let config = start::config()?;
         match &config.kernel {
-            None => boot(&config, None)?,
-            Some(name) => named::join(&config, name, |door| {
-                boot(&config, Some(door))?;
+            None => {
+                boot(config, None)?;
+                if config.delay_main > 0 {
+                    start::nap(Duration::from_micros(config.delay_main.into()));
+                }
+            }
+            Some(name) => named::join(config, name, |door| {
+                boot(config, Some(door))?;
                 // This process was only made to boot it.
                 tree::bye();
                 Ok(())
@@ -125,10 +131,7 @@ pub(crate) fn init(in_tree: bool) -> core::result::Result<(), String> {
 
 /// Boots a kernel in this memory, which others can join by `named`.
 fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String> {
-    let device = config.net.as_ref().map(|net| net.tap.as_str());
-    if let Some(name) = device {
-        claim_device(name);
-    }
+    let devices = claim_devices(config)?;
     let (kernel, host) = limits::lifted(|| start::boot(config))?;
     let process = kernel.process(sys::getpid(), Arc::new(Own), Arc::new(keeper::FirstNumbers));
     let limit = limits::size();
@@ -136,8 +139,7 @@ fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String
     let instance: &'static Instance = Box::leak(Box::new(Instance { kernel, host, process }));
     if start::wants_keeper() {
         let (kernel, host, process) = (&instance.kernel, &instance.host, &instance.process);
-        let device = device.and_then(|name| message::listen_at(&device_door(name)).ok()).unwrap_or(-1);
-        let doors = Doors { named, device };
+        let doors = Doors { named, devices };
         match keeper::start(kernel.clone(), host.clone(), process.clone(), doors, named::settings_text(config)) {
             Ok(ends) => {
                 tree::begun(ends);
@@ -161,7 +163,9 @@ fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String
 /// The program is about to become another one. If nobody has used its kernel, that ends, and gives its device back. Answers
 /// whether it did.
 pub(crate) fn give_up() -> bool {
-    if !direct() || USED.load(Ordering::Acquire) || !tree::dissolve() {
+    // The next program would look for files in another directory.
+    let local = start::config().is_ok_and(|config| config.local);
+    if local || !direct() || USED.load(Ordering::Acquire) || !tree::dissolve() {
         return false;
     }
     INSTANCE.store(null_mut(), Ordering::Release);
@@ -170,9 +174,33 @@ pub(crate) fn give_up() -> bool {
 
 /// It did not become another one after all.
 pub(crate) fn boot_again() {
-    if let Err(line) = start::config().and_then(|config| boot(&config, None)) {
+    if let Err(line) = start::config().and_then(|config| boot(config, None)) {
         sys::say(&line);
     }
+}
+
+/// Asks the kernels that have the devices which this one is to have, and answers the sockets at which it will be asked for them itself.
+fn claim_devices(config: &Config) -> core::result::Result<Vec<i32>, String> {
+    let mut doors = Vec::new();
+    let mut claims: Vec<_> = config.nets.iter().filter_map(|net| Some((net.claim()?, net))).collect();
+    // In one order for all: two kernels that both have one that the other waits for would wait for ever.
+    claims.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, net) in claims {
+        claim_device(&name);
+        if !start::wants_keeper() {
+            continue;
+        }
+        match message::listen_at(&device_door(&name)) {
+            Ok(door) => doors.push(door),
+            // The host itself refuses a TAP that somebody else has.
+            Err(Errno::EADDRINUSE) if !matches!(net.device, Device::Tap(_)) => {
+                let problem = "expected one that is free; another kernel has it, or its addresses there";
+                return Err(net.refused(problem).line());
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(doors)
 }
 
 /// The address at which a kernel is asked for its device.

@@ -151,8 +151,8 @@ pub(crate) struct Ends {
 pub(crate) struct Doors {
     /// By which they join, if the kernel has a name. It lives until it is told to end then.
     pub(crate) named: Option<Door>,
-    /// By which they ask for the device; -1 for none.
-    pub(crate) device: i32,
+    /// By which they ask for the devices.
+    pub(crate) devices: Vec<i32>,
 }
 
 /// Starts the keeper of a kernel that was just booted, for the process that booted it. `settings` is what the kernel was started with, as
@@ -174,7 +174,7 @@ pub(crate) fn start(
             brought.push(*fd);
         }
     };
-    bring(&mut doors.device);
+    doors.devices.iter_mut().for_each(&mut bring);
     if let Some(door) = &mut doors.named {
         bring(&mut door.socket);
         bring(&mut door.dir);
@@ -309,7 +309,7 @@ enum Who {
     Flight,
     /// Processes outside the tree that want to join it.
     Listener,
-    /// Those that want its device.
+    /// Those that want a device of it.
     Device,
     /// One that does.
     Guest,
@@ -350,8 +350,8 @@ impl Desk {
         self.follow(pid, &member);
         self.add(own(first), Who::Member(member));
         self.add(self.keeper.bell, Who::Bell);
-        if doors.device >= 0 {
-            self.add(own(doors.device), Who::Device);
+        for device in doors.devices {
+            self.add(own(device), Who::Device);
         }
         self.named = doors.named;
         if let Some(door) = &self.named {

@@ -7,7 +7,7 @@ use crate::{door, exec, fds, handover, hooks, image, panics, raw, signal, thread
 use core::time::Duration;
 use lkl_host::{Config, Hooks, RealHost};
 use lkl_kernel::Kernel;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The exit status of a program that was not started.
 const REFUSED: i32 = 125;
@@ -85,7 +85,7 @@ fn start() -> Result<(), String> {
     let handed = set(tree::VARIABLE).map(std::ffi::OsString::into_encoded_bytes);
     let in_tree = handed.map_or(Ok(false), |v| tree::arrive(&v, &wanted))?;
     if set("LKL_HIJACK_DISK").is_some() {
-        place::set(config()?.disks.into_iter().map(|d| d.target));
+        place::set(Config::disks().map_err(|e| e.line())?.into_iter().map(|d| d.target));
     }
     if in_tree {
         handover::duplicated();
@@ -103,12 +103,17 @@ pub(crate) fn wants_keeper() -> bool {
     !off && !preloaded.windows(10).any(|w| w == b"vgpreload_")
 }
 
-/// What the variables ask for.
+/// What the variables and the file ask for. They are read once: the working directory may be another one later.
 ///
 /// # Errors
 /// One line that says what is wrong.
-pub(crate) fn config() -> Result<Config, String> {
-    Config::from_env().map_err(|e| e.line())
+pub(crate) fn config() -> Result<&'static Config, String> {
+    static READ: OnceLock<Config> = OnceLock::new();
+    if let Some(config) = READ.get() {
+        return Ok(config);
+    }
+    let config = Config::from_env().map_err(|e| e.line())?;
+    Ok(READ.get_or_init(|| config))
 }
 
 /// Boots a kernel as the configuration says.

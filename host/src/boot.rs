@@ -1,27 +1,29 @@
 //! A kernel made as the configuration says.
 
 use crate::config::{ConfigError, NetConfig};
-use crate::netdev::tap;
+use crate::netdev;
 use crate::real::{Hooks, RealHost};
-use crate::{mounts, Config};
+use crate::{mounts, setup, Config};
+use core::fmt::Display;
 use lkl_abi::rtnetlink::IFA_F_NODAD;
 use lkl_abi::Errno;
-use lkl_inet::{AddMode, IfAddr, Net, Prefix, RouteEntry};
+use lkl_inet::Net;
 use lkl_kernel::{BootOptions, Kernel};
 use lkl_ops::NetDev;
+use macaddr::MacAddr6;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What [`boot`] has made.
 #[derive(Debug)]
 pub struct Booted {
-    /// The kernel, with `lo` and, if so configured, `eth0` up.
+    /// The kernel, with `lo` and, if so configured, `eth0` and others up.
     pub kernel: Arc<Kernel>,
     /// Its host, to make a [`crate::ThreadParker`] for each thread.
     pub host: Arc<RealHost>,
 }
 
-/// Boots a kernel, brings its network device up, and sees to it that it is served. Messages are set up first.
+/// Boots a kernel, brings its network devices up, and sees to it that it is served. Messages are set up first.
 ///
 /// # Errors
 /// What the user has to put right. Nothing was started then.
@@ -40,62 +42,80 @@ pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<
     let weak = Arc::downgrade(&kernel);
     host.serve(move |enough| weak.upgrade().and_then(|kernel| kernel.service_until(enough)));
     tracing::info!("kernel booted");
-    if let Some(net) = &config.net {
+    for net in &config.nets {
         bring_up(&kernel, &host, net)?;
     }
-    set_sysctls(kernel.net(), &config.sysctl)?;
+    add_gateways(kernel.net(), config)?;
+    set_sysctls(kernel.net(), config)?;
     mounts::mount_all(&kernel, &host, &config.disks)?;
     Ok(Booted { kernel, host })
 }
 
 fn bring_up(kernel: &Arc<Kernel>, host: &Arc<RealHost>, config: &NetConfig) -> Result<(), ConfigError> {
-    let refused = |problem| ConfigError::new(config.tap_variable, &config.tap, problem);
-    let tap = tap::open(host, &config.tap, config.mac, config.offload).map_err(refused)?;
-    let fd = tap.as_raw_fd();
-    configure(kernel.net(), tap, config)?;
+    let dev = netdev::open(host, config).map_err(|problem| config.refused(problem))?;
+    let fd = dev.as_raw_fd();
+    configure(kernel.net(), dev, config)?;
     host.watch(fd);
     Ok(())
 }
 
-/// Makes `dev` eth0, with its addresses and routes.
+/// What the kernel says to a setting.
+fn not_taken(name: String, value: impl Display) -> impl FnOnce(Errno) -> ConfigError {
+    move |e| ConfigError::of(name, value, format!("expected something that the kernel takes: {e}"))
+}
+
+/// Makes `dev` the next interface, with its addresses and routes.
 fn configure(net: &Arc<Net>, dev: Arc<dyn NetDev>, config: &NetConfig) -> Result<(), ConfigError> {
-    let step = |name: &'static str, value: String| {
-        move |e: Errno| ConfigError::new(name, value, format!("expected something that the kernel takes: {e}"))
-    };
-    let index = net.link_add(dev).map_err(step(config.tap_variable, config.tap.clone()))?;
+    let step = |name: &str, value: &dyn Display| not_taken(config.names.of(name), value.to_string());
+    let device = || not_taken(config.names.of(config.device_variable), config.device.param());
+    let index = net.link_add(dev).map_err(device())?;
+    let link = net.link_by_index(index).map_err(device())?;
     if let Some(mtu) = config.mtu {
-        net.link_set_mtu(index, mtu).map_err(step("NET_MTU", mtu.to_string()))?;
+        net.link_set_mtu(index, mtu).map_err(step("NET_MTU", &mtu))?;
     }
-    net.link_set_up(index, true).map_err(step(config.tap_variable, config.tap.clone()))?;
+    net.link_set_up(index, true).map_err(device())?;
     if let Some(ip) = config.ip {
-        let mut addr = IfAddr::new(index, ip.ip().into(), ip.prefix());
-        // Networks of two addresses and of one have no broadcast address.
-        addr.broadcast = (ip.prefix() < 31).then(|| ip.broadcast());
-        net.addr_add(addr, false).map_err(step("NET_IP", ip.to_string()))?;
-        tracing::info!("eth0: {ip}");
+        setup::add_address(net, index, ip.ip().into(), ip.prefix(), 0).map_err(step("NET_IP", &ip))?;
+        tracing::info!("{}: {ip}", link.name());
+        if let Some(gateway) = config.own_gateway {
+            setup::add_own_gateway(net, index, ip.ip().into(), ip.prefix(), gateway.into())
+                .map_err(step("NET_IFGATEWAY", &gateway))?;
+        }
     }
     if let Some(ip) = config.ipv6 {
-        let mut addr = IfAddr::new(index, ip.ip().into(), ip.prefix());
         // The program starts now: it must not wait a second to learn that nobody else has the address.
-        addr.flags |= IFA_F_NODAD;
-        net.addr_add(addr, false).map_err(step("NET_IPV6", ip.to_string()))?;
-        tracing::info!("eth0: {ip}");
+        setup::add_address(net, index, ip.ip().into(), ip.prefix(), IFA_F_NODAD).map_err(step("NET_IPV6", &ip))?;
+        tracing::info!("{}: {ip}", link.name());
+        if let Some(gateway) = config.own_gateway6 {
+            setup::add_own_gateway(net, index, ip.ip().into(), ip.prefix(), gateway.into())
+                .map_err(step("NET_IFGATEWAY6", &gateway))?;
+        }
     }
+    for (ip, mac) in &config.neighbours {
+        let text = format!("{ip}|{}", MacAddr6::from(*mac));
+        setup::add_neighbour(net, index, *ip, *mac).map_err(step("NET_NEIGHBOR", &text))?;
+    }
+    Ok(())
+}
+
+/// Adds the default routes.
+fn add_gateways(net: &Net, config: &Config) -> Result<(), ConfigError> {
     let gateways =
         [("NET_GATEWAY", config.gateway.map(IpAddr::from)), ("NET_GATEWAY6", config.gateway6.map(IpAddr::from))];
     for (name, gateway) in gateways {
         let Some(gateway) = gateway else { continue };
-        let route = RouteEntry::new(Prefix::default_of(gateway), index, Some(gateway));
-        let mode = AddMode { create: true, ..AddMode::default() };
-        net.route_add(route, mode).map_err(step(name, gateway.to_string()))?;
+        // A link-local one is no interface's more than another's; there is one only then.
+        let local = matches!(gateway, IpAddr::V6(g) if g.is_unicast_link_local());
+        let only = net.links().iter().find(|l| !l.is_loopback()).map(|l| l.index).filter(|_| local);
+        setup::add_default(net, gateway, only, None).map_err(not_taken(config.names.of(name), gateway))?;
         tracing::info!("default route via {gateway}");
     }
     Ok(())
 }
 
 /// The settings that the user gives, after eth0 is there: some of them are eth0's.
-fn set_sysctls(net: &Net, settings: &[(String, String)]) -> Result<(), ConfigError> {
-    for (key, value) in settings {
+fn set_sysctls(net: &Net, config: &Config) -> Result<(), ConfigError> {
+    for (key, value) in &config.sysctl {
         let path = sysctl_path(key);
         let Err(e) = net.sysctl_set(&path, value) else {
             tracing::info!("{key} = {value}");
@@ -111,7 +131,7 @@ fn set_sysctls(net: &Net, settings: &[(String, String)]) -> Result<(), ConfigErr
             }
             None => format!("expected something that the kernel takes: {e}"),
         };
-        return Err(ConfigError::new("SYSCTL", format!("{key}={value}"), problem));
+        return Err(ConfigError::of(config.names.of("SYSCTL"), format!("{key}={value}"), problem));
     }
     Ok(())
 }
@@ -192,10 +212,11 @@ mod tests {
             ("MTU", "1400"),
         ];
         let vars = vars.map(|(k, v)| (format!("LKL_HIJACK_NET_{k}").into(), v.into()));
-        let config = Config::from_vars(vars).unwrap().net.unwrap();
+        let config = Config::from_vars(vars).unwrap();
         let booted = boot(&Config::default(), Hooks::default()).unwrap();
         let net = booted.kernel.net();
-        configure(net, Arc::new(Nothing), &config).unwrap();
+        configure(net, Arc::new(Nothing), &config.nets[0]).unwrap();
+        add_gateways(net, &config).unwrap();
         let link = net.link_by_name("eth0").unwrap();
         assert!(link.is_up());
         assert_eq!(link.mtu(), 1400);

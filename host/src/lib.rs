@@ -3,7 +3,7 @@
 //!
 //! * [`RealHost`]: time, chance, and who serves the kernel's devices and timers at each moment.
 //! * [`ThreadParker`]: where a thread of the program sleeps. One sleeper at a time drives the stack itself.
-//! * [`netdev`]: TAP devices. [`signal`]: signals that files send; `signalfd`: those that files take.
+//! * [`netdev`]: network devices. [`setup`]: addresses, routes and neighbours. [`signal`]: signals that files send; `signalfd`: those that files take.
 //! * [`disk`]: disk images.
 //! * [`Config`]: the `LKL_HIJACK_*` variables, as one typed struct.
 //! * [`boot()`]: a kernel made of all that.
@@ -20,6 +20,7 @@ mod mounts;
 pub mod netdev;
 mod park;
 mod real;
+pub mod setup;
 pub mod signal;
 mod signalfd;
 mod sys;

@@ -202,6 +202,8 @@ impl RealHost {
     /// No longer looks at devices that are gone: polling them would return at once for ever.
     pub(crate) fn unwatch_broken(&self, polled: &[libc::pollfd]) {
         let broken = |fd: RawFd| polled.iter().any(|p| p.fd == fd && p.revents & (libc::POLLERR | libc::POLLNVAL) != 0);
+        // A socket tells once of what has happened to it (an interface went down), and goes on.
+        let broken = |fd: RawFd| broken(fd) && sys::take_error(fd).is_err();
         let mut devices = lock(&self.devices);
         if devices.iter().any(|fd| broken(*fd)) {
             tracing::warn!("a network device is gone");

@@ -134,6 +134,18 @@ pub(crate) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Resu
     check(unsafe { syscall(libc::SYS_setsockopt, [fd as usize, level as usize, name as usize, at, len]) }).map(drop)
 }
 
+/// Takes the error that a socket has for whoever asks next (`SO_ERROR`).
+///
+/// # Errors
+/// `ENOTSOCK`, `EBADF`
+pub(crate) fn take_error(fd: RawFd) -> Result<()> {
+    let (mut error, mut len) = (0i32, 4u32);
+    let (at, len_at) = ((&raw mut error) as usize, (&raw mut len) as usize);
+    let args = [fd as usize, libc::SOL_SOCKET as usize, libc::SO_ERROR as usize, at, len_at];
+    // SAFETY: room for an `int`, and its length.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(drop)
+}
+
 /// `bind`, to an address in the form of its family.
 pub(crate) fn bind(fd: RawFd, address: &[u8]) -> Result<()> {
     // SAFETY: the address lives through the call, with the length given.

@@ -56,7 +56,7 @@ static void json(void)
 	is(lkl_load_config_json(&cfg, "{\"interfaces\":[{\"typo\":\"tap\"}]}"), -LKL_EINVAL);
 	is(says("unexpected key in json typo"), 1);
 	is(lkl_load_config_json(&cfg, "{\"gateway\""), -LKL_EINVAL);
-	is(says("expected :"), 1);
+	is(says("expected JSON: "), 1);
 	is(lkl_load_config_json(&cfg, "[1]"), -LKL_EINVAL);
 	is(lkl_load_config_json(&cfg, 0), -LKL_EINVAL);
 	is(lkl_load_config_json(0, "{}"), -LKL_EINVAL);

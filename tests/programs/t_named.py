@@ -33,7 +33,7 @@ def rows(lab, **more):
     """What --list prints: by name, the other columns. Root's has those of other users, too, also of another test that runs at once."""
     done = lab.ours("--list", **more)
     lines = done.out.splitlines()
-    check(lines and lines[0].split() == ["NAME", "PID", "USER", "TAP", "PROCESSES"], "the first line", done)
+    check(lines and lines[0].split() == ["NAME", "PID", "USER", "DEVICES", "PROCESSES"], "the first line", done)
     return {line.split()[0]: line.split()[1:] for line in lines[1:]}
 
 

@@ -48,6 +48,8 @@ struct Status {
     settings: BTreeMap<String, String>,
     /// The names of what runs in its processes.
     programs: Vec<String>,
+    /// Its network devices, in one word.
+    devices: String,
 }
 
 /// How a keeper writes its [`Status`]: `settings` are the lines of [`settings_text`], `processes` pairs of number and name.
@@ -67,7 +69,9 @@ pub(crate) fn status_text(pid: i32, settings: &str, processes: impl Iterator<Ite
 
 /// What a kernel was started with, as its keeper keeps it.
 pub(crate) fn settings_text(config: &Config) -> String {
-    config.settings().iter().fold(String::new(), |mut text, (key, value)| {
+    let devices: Vec<_> = config.nets.iter().map(|n| n.device.to_string().replace([' ', '\n'], "?")).collect();
+    let devices = if devices.is_empty() { "-".into() } else { devices.join(",") };
+    config.settings().iter().fold(format!("devices {devices}\n"), |mut text, (key, value)| {
         // Values of settings have no line breaks of their own, but what the kernel takes for space.
         let _written = writeln!(text, "set {key} {}", value.replace('\n', " "));
         text
@@ -81,6 +85,7 @@ impl Status {
             let mut words = line.splitn(3, ' ');
             match (words.next(), words.next(), words.next()) {
                 (Some("pid"), Some(pid), None) => status.pid = pid.parse().unwrap_or(0),
+                (Some("devices"), Some(all), None) => status.devices = all.into(),
                 (Some("set"), Some(key), Some(value)) => {
                     status.settings.insert(key.into(), value.into());
                 }
@@ -247,7 +252,7 @@ fn places() -> Result<impl Iterator<Item = Place>, String> {
 
 /// Prints the kernels that run.
 fn list() -> Result<(), String> {
-    let mut rows = vec![["NAME", "PID", "USER", "TAP", "PROCESSES"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "PID", "USER", "DEVICES", "PROCESSES"].map(str::to_owned)];
     for place in places()? {
         for name in place.names() {
             let Ok(Some(connection)) = place.connect(&name) else {
@@ -259,9 +264,8 @@ fn list() -> Result<(), String> {
             let user = user_name(place.user);
             rows.push(match status {
                 Ok(s) => {
-                    let tap = s.settings.get("LKL_HIJACK_NET_TAP").map_or("-", String::as_str);
                     let programs = format!("{} {}", s.programs.len(), s.programs.join(" "));
-                    [name, s.pid.to_string(), user, tap.into(), programs]
+                    [name, s.pid.to_string(), user, s.devices, programs]
                 }
                 Err(e) => [name, "?".into(), user, "?".into(), format!("does not answer ({e})")],
             });
@@ -269,9 +273,9 @@ fn list() -> Result<(), String> {
     }
     let wide = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
     let [a, b, c, d] = [0, 1, 2, 3].map(wide);
-    let text = rows.iter().fold(String::new(), |mut text, [name, pid, user, tap, programs]| {
+    let text = rows.iter().fold(String::new(), |mut text, [name, pid, user, devices, programs]| {
         let _written =
-            writeln!(text, "{}", format!("{name:a$}  {pid:>b$}  {user:c$}  {tap:d$}  {programs}").trim_end());
+            writeln!(text, "{}", format!("{name:a$}  {pid:>b$}  {user:c$}  {devices:d$}  {programs}").trim_end());
         text
     });
     sys::print(&text).map_err(|e| e.to_string())

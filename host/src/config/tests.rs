@@ -1,10 +1,25 @@
+use super::keys::KNOWN;
 use super::values::*;
 use super::*;
+use crate::netdev::Offload;
+use macaddr::MacAddr6;
 use proptest::prelude::*;
 use std::os::unix::ffi::OsStringExt;
 
 fn parse(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::from_vars(vars.iter().map(|(k, v)| (OsString::from(format!("{PREFIX}{k}")), OsString::from(v))))
+}
+
+fn of_file(vars: &[(&str, &str)], text: &str) -> Result<Config, ConfigError> {
+    let vars = vars.iter().map(|(k, v)| (OsString::from(format!("{PREFIX}{k}")), OsString::from(v)));
+    Config::from_sources(vars, Some(&File { name: "x.json".into(), text: text.into() }))
+}
+
+fn is_one_line(e: &ConfigError) -> Result<(), TestCaseError> {
+    let line = e.line();
+    prop_assert!(!line.contains(['\n', '\r']), "{:?}", line);
+    prop_assert!(line.contains("expected"), "{:?}", line);
+    Ok(())
 }
 
 fn line(vars: &[(&str, &str)]) -> String {
@@ -36,21 +51,21 @@ fn everything_set() {
         ("OFFLOAD", "0"),
     ])
     .unwrap();
-    let net = c.net.unwrap();
-    assert_eq!(net.tap, "tap0");
+    let [net] = &c.nets[..] else { panic!("{c:?}") };
+    assert_eq!(net.device, Device::Tap("tap0".into()));
     assert_eq!(net.ip.unwrap().to_string(), "10.0.0.2/24");
     assert_eq!(net.ipv6.unwrap().to_string(), "fd00::2/64");
     assert_eq!(net.mac, Some([2, 1, 2, 3, 4, 5]));
-    assert_eq!((net.mtu, net.offload), (Some(9000), false));
-    assert_eq!(net.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
-    assert!(net.gateway6.is_some());
+    assert_eq!((net.mtu, net.offload), (Some(9000), Offload::NONE));
+    assert_eq!(c.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
+    assert!(c.gateway6.is_some());
     assert_eq!((c.debug, c.log.as_deref()), (2, Some("info,lkl::drop=debug")));
 }
 
 #[test]
 fn a_mask_with_the_address() {
-    let net = parse(&[("NET_IFPARAMS", "tap0"), ("NET_IFTYPE", "tap"), ("NET_IP", "10.0.0.2/8")]).unwrap().net.unwrap();
-    assert_eq!(net.ip.unwrap().prefix(), 8);
+    let config = parse(&[("NET_IFPARAMS", "tap0"), ("NET_IFTYPE", "tap"), ("NET_IP", "10.0.0.2/8")]).unwrap();
+    assert_eq!(config.nets[0].ip.unwrap().prefix(), 8);
     assert!(parse(&[("NET_TAP", "tap0"), ("NET_IP", "10.0.0.2/8"), ("NET_NETMASK_LEN", "9")]).is_err());
 }
 
@@ -107,8 +122,38 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         ),
         (&[("NET_IPADDR", "x")], "did you mean LKL_HIJACK_NET_IP?"),
         (&[("NET_IPV4", "x")], "did you mean LKL_HIJACK_NET_IPV6?"),
-        (&[("NET_QDISC", "root|fq")], "LKL_HIJACK_NET_QDISC=root|fq: this variable of LKL's is not supported"),
-        (&[("NET_IFTYPE", "vde")], "LKL_HIJACK_NET_IFTYPE=vde: expected tap"),
+        (
+            &[tap, ("NET_QDISC", "root|tbf")],
+            "LKL_HIJACK_NET_QDISC=root|tbf: expected root|KIND, where KIND is one of pfifo_fast,",
+        ),
+        (&[("NET_QDISC", "root|fq")], "LKL_HIJACK_NET_QDISC=root|fq: expected LKL_HIJACK_NET_TAP too"),
+        (&[("NET_IFTYPE", "vde")], "LKL_HIJACK_NET_IFTYPE=vde: expected LKL_HIJACK_NET_IFPARAMS too"),
+        (
+            &[("NET_IFTYPE", "dpdk")],
+            "LKL_HIJACK_NET_IFTYPE=dpdk: expected tap, macvtap, raw, pipe or vde: there is no DPDK",
+        ),
+        (&[tap, ("NET_IFTYPE", "raw")], "LKL_HIJACK_NET_IFTYPE=raw: expected tap, for LKL_HIJACK_NET_TAP is given"),
+        (
+            &[tap, ("NET_IFPARAMS", "tap1")],
+            "LKL_HIJACK_NET_IFPARAMS=tap1: expected the same as LKL_HIJACK_NET_TAP, which is tap0",
+        ),
+        (&[("NET_IFTYPE", "pipe"), ("NET_IFPARAMS", "a|")], "LKL_HIJACK_NET_IFPARAMS=a|: expected two named pipes"),
+        (
+            &[("NET_IFTYPE", "pipe"), ("NET_IFPARAMS", "a|b"), ("NET_MTU", "4071")],
+            "LKL_HIJACK_NET_MTU=4071: expected at most 4070",
+        ),
+        (
+            &[("NET_IFTYPE", "macvtap"), ("NET_IFPARAMS", "")],
+            "LKL_HIJACK_NET_IFPARAMS=: expected the path of a macvtap",
+        ),
+        (
+            &[tap, ("NET_NEIGHBOR", "10.0.0.1-02:00:00:00:00:01")],
+            "NET_NEIGHBOR=10.0.0.1-02:00:00:00:00:01: expected neighbours such as",
+        ),
+        (&[tap, ("NET_NEIGHBOR", ";")], "NET_NEIGHBOR=;: expected neighbours such as"),
+        (&[tap, ("NET_IFGATEWAY", "10.0.0.1")], "LKL_HIJACK_NET_IFGATEWAY=10.0.0.1: expected LKL_HIJACK_NET_IP too"),
+        (&[tap, ("NET_IFGATEWAY6", "fe80::1")], "LKL_HIJACK_NET_IFGATEWAY6=fe80::1: expected LKL_HIJACK_NET_IPV6 too"),
+        (&[tap, ("OFFLOAD", "0x10000")], "LKL_HIJACK_OFFLOAD=0x10000: expected a mask of the bits"),
         (&[("DEBUG", "yes")], "LKL_HIJACK_DEBUG=yes: expected a number"),
         (&[("LOG", "=====")], "LKL_HIJACK_LOG======: expected a filter"),
         (&[("BUSY_POLL", "1000001")], "LKL_HIJACK_BUSY_POLL=1000001: expected a number of microseconds"),
@@ -126,6 +171,113 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
 }
 
 #[test]
+fn devices_of_all_kinds() {
+    let of = |kind: &str, param: &str| {
+        let config = parse(&[("NET_IFTYPE", kind), ("NET_IFPARAMS", param), ("NET_IP", "10.0.0.2/24")]).unwrap();
+        (config.local, config.nets.into_iter().next().unwrap())
+    };
+    for (kind, param, shown, local) in [
+        ("tap", "tap0", "tap0", false),
+        ("raw", "eth0", "raw:eth0", false),
+        ("macvtap", "/dev/tap5", "macvtap:/dev/tap5", false),
+        ("pipe", "/tmp/a|b", "pipe:/tmp/a|b", true),
+        ("vde", "switch", "vde:switch", true),
+    ] {
+        let (is_local, net) = of(kind, param);
+        assert_eq!((net.device.kind(), &*net.device.param(), &*net.device.to_string()), (kind, param, shown));
+        assert_eq!(is_local, local);
+        assert!(net.claim().is_some_and(|name| name.len() <= 17));
+    }
+    // Several kernels can be on one switch, if they have other addresses.
+    let claim = |ip: &str| {
+        let mut vars = vec![("NET_IFTYPE", "vde"), ("NET_IFPARAMS", "/s")];
+        vars.extend((!ip.is_empty()).then_some(("NET_IP", ip)));
+        parse(&vars).unwrap().nets[0].claim()
+    };
+    assert_eq!(claim(""), None);
+    assert_eq!(claim("10.0.0.1/24"), claim("10.0.0.1/24"));
+    assert_ne!(claim("10.0.0.1/24"), claim("10.0.0.2/24"));
+}
+
+#[test]
+fn gateways_and_neighbours_of_an_interface() {
+    let vars = [
+        ("NET_TAP", "tap0"),
+        ("NET_IP", "10.0.0.2/24"),
+        ("NET_IPV6", "fd00::2/64"),
+        ("NET_IFGATEWAY", "10.0.0.1"),
+        ("NET_IFGATEWAY6", "fe80::1"),
+        ("NET_NEIGHBOR", "10.0.0.9|02:00:00:00:00:09; fd00::9|02:00:00:00:00:0A;"),
+        ("NET_QDISC", "root|fq"),
+        ("OFFLOAD", "0x883"),
+    ];
+    let config = parse(&vars).unwrap();
+    let net = &config.nets[0];
+    assert_eq!(net.own_gateway, Some("10.0.0.1".parse().unwrap()));
+    assert_eq!(net.own_gateway6, Some("fe80::1".parse().unwrap()));
+    assert_eq!(net.neighbours[1], ("fd00::9".parse().unwrap(), [2, 0, 0, 0, 0, 10]));
+    let settings = config.settings();
+    let of = |name: &str| settings[&format!("{PREFIX}{name}")].clone();
+    assert_eq!(of("NET_NEIGHBOR"), "10.0.0.9|02:00:00:00:00:09;fd00::9|02:00:00:00:00:0a");
+    assert_eq!((of("OFFLOAD"), of("NET_IFGATEWAY6")), ("0x883".into(), "fe80::1".into()));
+}
+
+#[test]
+fn a_file_goes_before_the_environment_key_by_key() {
+    let vars = [("NET_TAP", "tap0"), ("NET_IP", "10.0.0.2/24"), ("NET_GATEWAY", "10.0.0.1"), ("DEBUG", "1")];
+    // As LKL's users write them: commas too few and too many, numbers.
+    let c = of_file(&vars, "{ \"debug\": 2, gateway: \"10.0.0.3\" \"delay_main\": \"50\", }").unwrap();
+    assert_eq!((c.debug, c.delay_main, c.gateway), (2, 50, Some(Ipv4Addr::new(10, 0, 0, 3))));
+    assert_eq!(c.nets[0].device, Device::Tap("tap0".into()));
+    let two = r#"{"interfaces": [
+        {"type": "tap", "param": "tap1", "ip": "10.0.0.5", "masklen": 24, "mtu": "1400", "offload": 0x8883},
+        {"type": "raw", "param": "eth1", "ipv6": "fd01::5/64", "ifgateway6": "fd01::1"},
+    ], "gateway6": "fd01::1", "sysctl": "net.ipv4.tcp_sack=0"}"#;
+    let c = of_file(&vars, two).unwrap();
+    // The list takes the place of the interface.
+    assert_eq!(c.nets.iter().map(|n| n.device.to_string()).collect::<Vec<_>>(), ["tap1", "raw:eth1"]);
+    assert_eq!(c.nets[0].ip.unwrap().to_string(), "10.0.0.5/24");
+    assert_eq!((c.gateway.is_some(), c.gateway6.is_some(), c.debug), (true, true, 1));
+    let settings = c.settings();
+    assert_eq!(settings["interfaces[1].ipv6"], "fd01::5/64");
+    assert_eq!(settings[&format!("{PREFIX}NET_TAP")], "tap1");
+    assert_eq!(of_file(&vars, "").unwrap().settings(), parse(&vars).unwrap().settings());
+    assert_eq!(of_file(&vars, "{\"debug\": true}").unwrap().debug, 1);
+    assert_eq!(
+        of_file(&vars, "{\"interfaces\": [], \"gateway\": \"10.0.0.1\"}").unwrap_err().problem,
+        "expected LKL_HIJACK_NET_TAP too, the name of the TAP that it is for"
+    );
+}
+
+#[test]
+fn errors_of_a_file_name_it_the_key_the_value_and_what_was_expected() {
+    let tap = r#""type": "tap", "param": "tap0""#;
+    for (text, want) in [
+        ("{\"gateway\": \"10.0.0.300\"}", "x.json: gateway=10.0.0.300: expected an IPv4 address such as 10.0.0.1"),
+        ("{\"getaway\": 1}", "x.json: getaway=1: expected a key that there is; did you mean gateway?"),
+        ("{\"interface\": []}", "x.json: interface=[...]: expected a key that there is; did you mean interfaces?"),
+        ("{\"host\": \"10.0.0.1\"}", "x.json: host=10.0.0.1: expected as a variable, LKL_HIJACK_HOST"),
+        ("{\"sysctl\": [1]}", "x.json: sysctl=[...]: expected a string, a number, or true or false"),
+        ("{\"debug\": null}", "x.json: debug=null: expected a string, a number, or true or false"),
+        ("{\"interfaces\": {}}", "x.json: interfaces={...}: expected an array of objects such as [{"),
+        ("{\"delay_main\": \"soon\"}", "x.json: delay_main=soon: expected a number of microseconds"),
+        ("{\"debug\" 1", "x.json: expected JSON: Expected colon"),
+        ("[]", "x.json: expected JSON: an object, in braces"),
+        ("{\"interfaces\": [{}]}", "x.json: interfaces[0].type: expected a kind of device, and param"),
+        ("{\"interfaces\": [{TAP, \"ip\": \"10.0.0.2\"}]}", "x.json: interfaces[0].ip=10.0.0.2: expected interfaces[0].masklen too"),
+        ("{\"interfaces\": [{TAP}, {TAP, \"mtu\": 1}]}", "x.json: interfaces[1].mtu=1: expected an MTU in bytes from 68"),
+        ("{\"interfaces\": [{TAP}, {TAP}]}", "x.json: interfaces[1].param=tap0: expected a device, or addresses on it, that no other"),
+        ("{\"interfaces\": [{TAP}, {TAP}]}", "x.json: interfaces[1].param=tap0: expected a device, or addresses on it, that no other"),
+        ("{\"interfaces\": [{TAP, \"gateway\": \"1\"}]}", "x.json: interfaces[0].gateway=1: expected a key that there is; did you mean ifgateway?"),
+        ("{\"interfaces\": [{TAP, \"ip\": \"10.0.0.2/24\", \"ifgateway\": \"10.0.1.1\"}]}", "x.json: interfaces[0].ifgateway=10.0.1.1: expected an address in the network of interfaces[0].ip, 10.0.0.0/24"),
+        ("{\"interfaces\": [{TAP, \"ip\": \"10.0.0.2/24\"}, {\"type\": \"raw\", \"param\": \"r\"}], \"gateway\": \"10.0.1.1\"}", "x.json: gateway=10.0.1.1: expected an address in a network of the interfaces: 10.0.0.0/24"),
+    ] {
+        let got = of_file(&[], &text.replace("TAP", tap)).expect_err(text).line();
+        assert!(got.starts_with(&format!("lkl-hijack: {want}")), "{text}: {got}");
+    }
+}
+
+#[test]
 fn busy_polling_is_two_settings_and_given_settings_win() {
     let config = parse(&[("BUSY_POLL", "50"), ("SYSCTL", "net.core.busy_read=0")]).unwrap();
     let all: Vec<_> = config.sysctl.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -135,8 +287,8 @@ fn busy_polling_is_two_settings_and_given_settings_win() {
 #[test]
 fn the_readme_has_every_variable() {
     let readme = include_str!("../../../README.md");
-    for (name, _) in KNOWN {
-        assert!(readme.contains(&format!("`{PREFIX}{name}`")), "{name}");
+    for key in KNOWN.iter().filter(|k| !k.variable.is_empty()) {
+        assert!(readme.contains(&format!("`{PREFIX}{}`", key.variable)), "{}", key.variable);
     }
 }
 
@@ -160,14 +312,35 @@ fn filters_are_ascii_without_space() {
 proptest! {
     #[test]
     fn no_value_panics(text in "\\PC{0,40}|[0-9a-fA-F:./x]{0,24}|(\\PC|\n|\u{0}){0,12}") {
-        for (name, _) in KNOWN {
+        for key in KNOWN {
             let tap = ("NET_TAP", "tap0");
-            let both = if *name == "NET_TAP" { vec![(*name, &*text)] } else { vec![tap, (*name, &*text)] };
-            if let Err(e) = parse(&both) {
-                let line = e.line();
-                prop_assert!(!line.contains('\n'), "{:?}", line);
-                prop_assert!(line.contains("expected"), "{:?}", line);
+            let both =
+                if key.variable == "NET_TAP" { vec![(key.variable, &*text)] } else { vec![tap, (key.variable, &*text)] };
+            let mut all = vec![parse(&both)];
+            all.extend(["tap", "raw", "macvtap", "pipe", "vde"].map(|kind| {
+                parse(&[("NET_IFTYPE", kind), ("NET_IFPARAMS", if key.variable == "NET_IFPARAMS" { &text } else { "a|b" }), (key.variable, &text)])
+            }));
+            for e in all.into_iter().filter_map(Result::err) {
+                is_one_line(&e)?;
             }
+        }
+    }
+
+    #[test]
+    fn no_file_panics(text in "\\PC{0,40}|[0-9a-fA-F:./x|;]{0,24}|(\\PC|\n|\u{0}){0,12}", more in "\\PC{0,60}|[\\[\\]{}:,\"a-z0-9 ]{0,60}") {
+        for key in KNOWN.iter().map(|k| k.json).chain(["delay_main", "interfaces", &text]) {
+            let quoted = serde_json::to_string(&text).unwrap();
+            for value in [&quoted, &text, &more] {
+                let key = serde_json::to_string(key).unwrap();
+                for text in [format!("{{{key}: {value}}}"), format!("{{\"interfaces\": [{{\"tap\": \"t\", {key}: {value}}}]}}")] {
+                    if let Err(e) = of_file(&[], &text) {
+                        is_one_line(&e)?;
+                    }
+                }
+            }
+        }
+        if let Err(e) = of_file(&[], &more) {
+            is_one_line(&e)?;
         }
     }
 

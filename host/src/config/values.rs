@@ -1,10 +1,12 @@
 //! The grammars of single values. Each error says what was expected.
 
+use crate::netdev::Offload;
+use crate::setup;
 use ipnetwork::IpNetwork;
 use macaddr::MacAddr6;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// A value that is parsed from text.
@@ -54,22 +56,6 @@ impl Value for KernelName {
             );
         }
         Ok(Self(text.into()))
-    }
-}
-
-/// The kind of a device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct IfType;
-
-impl Value for IfType {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "tap" => Ok(Self),
-            "macvtap" | "raw" | "pipe" | "vde" | "dpdk" => {
-                Err("expected tap: other kinds of devices are not supported".into())
-            }
-            _ => Err("expected tap".into()),
-        }
     }
 }
 
@@ -198,6 +184,61 @@ impl Value for Number {
             },
         };
         n.map(Self).ok_or_else(|| "expected a number such as 1 or 0x10".into())
+    }
+}
+
+/// What is left to a device, as a mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OffloadMask(pub Offload);
+
+impl Value for OffloadMask {
+    fn parse(text: &str) -> Result<Self, String> {
+        let offload = Number::parse(text).ok().and_then(|n| Offload::of_bits(n.0));
+        offload.map(Self).ok_or_else(|| {
+            "expected a mask of the bits 0, 1 (checksums), 7, 8, 11, 12 (segments) and 5, 9, 10, 13 to 15, such as 0x8883".into()
+        })
+    }
+}
+
+/// Permanent neighbours, as LKL has them: `10.0.0.1|02:00:00:00:00:01;fd00::1|02:00:00:00:00:01`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neighbours(pub Vec<(IpAddr, [u8; 6])>);
+
+impl Value for Neighbours {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            |item: &str| format!("expected neighbours such as 10.0.0.1|02:00:00:00:00:01;fd00::1|..., not {item:?}");
+        let one = |item: &str| {
+            let (ip, mac) = item.split_once('|').ok_or_else(|| wrong(item))?;
+            let ip = match ip.trim().parse() {
+                Ok(IpAddr::V4(a)) if usable4(&a) => a.into(),
+                Ok(IpAddr::V6(a)) if usable6(&a) => a.into(),
+                _ => return Err(wrong(item)),
+            };
+            Ok((ip, Mac::parse(mac.trim()).map_err(|_| wrong(item))?.0.into_array()))
+        };
+        let items = text.split(';').map(str::trim).filter(|item| !item.is_empty());
+        let all: Vec<_> = items.map(one).collect::<Result<_, _>>()?;
+        if all.is_empty() {
+            return Err(wrong(text));
+        }
+        Ok(Self(all))
+    }
+}
+
+/// Queueing disciplines, as LKL has them: `root|fq`. Only such as make no difference here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Qdiscs;
+
+impl Value for Qdiscs {
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = |item: &str| matches!(item.split_once('|'), Some(("root", kind)) if setup::QDISCS.contains(&kind));
+        let mut items = text.split(';').map(str::trim).filter(|item| !item.is_empty()).peekable();
+        if items.peek().is_some() && items.all(known) {
+            return Ok(Self);
+        }
+        let all = setup::QDISCS.join(", ");
+        Err(format!("expected root|KIND, where KIND is one of {all}: others would change what is sent"))
     }
 }
 

@@ -26,8 +26,8 @@ const COPIED: usize = 16 << 10;
 pub struct Kind {
     /// Bytes of the header before each frame: 0, 10 or 12.
     pub header: usize,
-    /// The other end cuts segments and fills in checksums. Only with a header.
-    pub offload: bool,
+    /// What the other end does with frames that are sent. Only with a header.
+    pub features: Features,
     /// The longest frame with its header that is written, in bytes.
     pub longest: usize,
     /// What `ethtool -i` says.
@@ -111,8 +111,11 @@ impl NetDev for FdDev {
     }
 
     fn features(&self) -> Features {
-        let offload = self.kind.offload && self.kind.header > 0;
-        Features { tx_checksum: offload, tso4: offload, tso6: offload }
+        if self.kind.header > 0 {
+            self.kind.features
+        } else {
+            Features::default()
+        }
     }
 
     fn driver(&self) -> &'static str {
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn frames_are_read_though_a_killed_reader_has_the_buffer() {
         let (rx, tx) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
-        let kind = Kind { header: 0, offload: false, longest: FRAME, driver: "pipe" };
+        let kind = Kind { header: 0, features: Features::default(), longest: FRAME, driver: "pipe" };
         let dev = FdDev::new(rx.into_raw_fd(), tx.into_raw_fd(), [2, 0, 0, 0, 0, 1], kind);
         let frame = TxFrame { parts: &[b"frame"], checksum: None, gso: None };
         let lost = dev.buffer.lock().unwrap();

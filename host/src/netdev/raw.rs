@@ -4,10 +4,11 @@
 
 use super::fd::{FdDev, Kind};
 use super::tap::{privatise, random_mac, Refusal};
-use super::vnet;
+use super::{vnet, Offload};
 use crate::real::RealHost;
 use crate::sys;
 use lkl_abi::Errno;
+use lkl_ops::Features;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -19,14 +20,16 @@ const PACKET_IGNORE_OUTGOING: i32 = 23;
 const PACKET_MR_PROMISC: u16 = 1;
 const ETH_P_ALL: u16 = 3;
 
-/// Opens a packet socket on the host's interface `name`, which is set to receive the frames of every address. Needs `CAP_NET_RAW`.
+/// Opens a packet socket on the host's interface `name`, which is set to receive the frames of every address. Of `offload` that counts which is
+/// about sending: what the interface has put together comes as it is. Needs `CAP_NET_RAW`.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn open(host: &RealHost, name: &str, mac: Option<[u8; 6]>) -> Result<Arc<FdDev>, Refusal> {
+pub fn open(host: &RealHost, name: &str, mac: Option<[u8; 6]>, offload: Offload) -> Result<Arc<FdDev>, Refusal> {
     let words = |e: Errno| match e {
         Errno::EPERM | Errno::EACCES => "expected the right to open packet sockets (CAP_NET_RAW)".to_owned(),
-        e => e.to_string(),
+        Errno::ENODEV => "expected an interface of this machine; there is none of that name".to_owned(),
+        e => format!("expected an interface whose frames can be had: {e}"),
     };
     let errno = |e: rustix::io::Errno| words(Errno(e.raw_os_error()));
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -49,7 +52,8 @@ pub fn open(host: &RealHost, name: &str, mac: Option<[u8; 6]>) -> Result<Arc<FdD
     all[4..6].copy_from_slice(&PACKET_MR_PROMISC.to_ne_bytes());
     sys::set_option(raw, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all).map_err(words)?;
     let header = if vnet { vnet::LEN } else { 0 };
-    let kind = Kind { header, offload: vnet, longest: usize::MAX, driver: "packet" };
+    let features = if vnet { offload.features() } else { Features::default() };
+    let kind = Kind { header, features, longest: usize::MAX, driver: "packet" };
     let fd = privatise(&host.hooks, fd);
     Ok(FdDev::new(fd, fd, mac.unwrap_or_else(|| random_mac(host)), kind))
 }

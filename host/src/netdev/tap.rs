@@ -6,12 +6,12 @@
 //! 64 KiB and leaves checksums out. The second is used where the host has it.
 
 use super::fd::{FdDev, Kind};
-use super::vnet;
+use super::{vnet, Offload};
 use crate::real::{Hooks, RealHost};
 use crate::sys;
 use core::ffi::c_void;
 use lkl_abi::{Errno, Result};
-use lkl_ops::Host;
+use lkl_ops::{Features, Host};
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -29,6 +29,7 @@ const TUN_F_TSO4: usize = 0x02;
 const TUN_F_TSO6: usize = 0x04;
 const TUN_F_TSO_ECN: usize = 0x08;
 const SIOCGIFFLAGS: u32 = 0x8913;
+const SIOCSIFHWADDR: u32 = 0x8924;
 const SIOCGIFHWADDR: u32 = 0x8927;
 const IFF_UP: i16 = 1;
 
@@ -58,7 +59,7 @@ impl IfReq {
 }
 
 /// Opens the TAP `name`, which must exist: none is made. `mac` is our end's address; a random one is taken if there is none
-/// (the interface's own belongs to the host's end). `offload` asks for the faster back end.
+/// (the interface's own belongs to the host's end). The faster back end is taken if `offload` asks for anything that it has.
 ///
 /// # Errors
 /// What is wrong and what to do about it, in words.
@@ -66,7 +67,7 @@ pub fn open(
     host: &RealHost,
     name: &str,
     mac: Option<[u8; 6]>,
-    offload: bool,
+    offload: Offload,
 ) -> core::result::Result<Arc<FdDev>, Refusal> {
     let up = is_up(name).map_err(|e| match e {
         Errno::ENODEV => format!(
@@ -77,7 +78,7 @@ pub fn open(
     if !up {
         tracing::warn!("{name} is down at the host: ip link set {name} up");
     }
-    let fast = if offload { open_vnet(name) } else { Err(Errno::EOPNOTSUPP) };
+    let fast = if offload.any() { open_vnet(name, offload) } else { Err(Errno::EOPNOTSUPP) };
     let (fd, vnet) = match fast {
         Ok(fd) => (fd, true),
         Err(Errno::EBUSY) => return Err(refusal(name, Errno::EBUSY)),
@@ -87,35 +88,56 @@ pub fn open(
     let mac = mac.or_else(|| stable_mac(name)).unwrap_or_else(|| random_mac(host));
     tracing::info!(tap = name, vnet_hdr = vnet, mac = %macaddr::MacAddr6::from(mac), "opened");
     let fd = privatise(&host.hooks, fd);
-    Ok(FdDev::new(fd, fd, mac, kind(vnet, "tun")))
+    Ok(FdDev::new(fd, fd, mac, kind(vnet, offload, "tun")))
 }
 
-/// Opens the macvtap device `path` (`/dev/tap5`). Its frames are those of one hardware address, which is ours.
+/// Opens the macvtap device `path` (`/dev/tap5`). Its frames are those of one hardware address, which is ours: the device's own, or it is set to
+/// `mac`.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn open_macvtap(host: &RealHost, path: &Path, offload: bool) -> core::result::Result<Arc<FdDev>, Refusal> {
+pub fn open_macvtap(
+    host: &RealHost,
+    path: &Path,
+    mac: Option<[u8; 6]>,
+    offload: Offload,
+) -> core::result::Result<Arc<FdDev>, Refusal> {
+    let refused = |e: Errno| match e {
+        Errno::ENOENT | Errno::ENXIO | Errno::ENODEV => {
+            format!("expected the device of a macvtap interface, such as /dev/tap5 for the one of index 5: {e}")
+        }
+        Errno::EACCES | Errno::EPERM => "expected a macvtap device of yours; it may not be opened".to_owned(),
+        e => format!("expected a macvtap device: {e}"),
+    };
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Errno(e.raw_os_error()).to_string())?;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| refused(Errno(e.raw_os_error())))?;
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
-    let mut request = IfReq::new("", IFF_TAP | IFF_NO_PI | if offload { IFF_VNET_HDR } else { 0 });
-    request.call(raw, TUNSETIFF).map_err(|e| format!("expected a macvtap device: {e}"))?;
-    if offload {
-        ask_for_offload(raw).map_err(|e| format!("expected a macvtap device with offload: {e}"))?;
+    let vnet = offload.any();
+    let mut request = IfReq::new("", IFF_TAP | IFF_NO_PI | if vnet { IFF_VNET_HDR } else { 0 });
+    request.call(raw, TUNSETIFF).map_err(refused)?;
+    if vnet {
+        ask_for_offload(raw, offload).map_err(refused)?;
     } else {
-        set_offload(raw, 0).map_err(|e| format!("expected a macvtap device: {e}"))?;
+        set_offload(raw, 0).map_err(refused)?;
     }
     let mut request = IfReq::new("", 0);
     request.call(raw, SIOCGIFHWADDR).map_err(|e| format!("its hardware address cannot be read: {e}"))?;
-    let mut mac = [0; 6];
-    mac.copy_from_slice(request.rest.get(..6).unwrap_or(&[0; 6]));
+    let mut own = [0; 6];
+    own.copy_from_slice(request.rest.get(..6).unwrap_or(&[0; 6]));
+    if let Some(mac) = mac.filter(|mac| *mac != own) {
+        // `struct sockaddr` of the same family as it came with.
+        request.rest[..6].copy_from_slice(&mac);
+        request.call(raw, SIOCSIFHWADDR).map_err(|e| format!("its hardware address cannot be set: {e}"))?;
+        own = mac;
+    }
     let fd = privatise(&host.hooks, fd);
-    Ok(FdDev::new(fd, fd, mac, kind(offload, "macvtap")))
+    Ok(FdDev::new(fd, fd, own, kind(vnet, offload, "macvtap")))
 }
 
 /// What the descriptor of a TAP is, with or without a header before each frame.
-fn kind(vnet: bool, driver: &'static str) -> Kind {
-    Kind { header: if vnet { vnet::LEN } else { 0 }, offload: vnet, longest: usize::MAX, driver }
+fn kind(vnet: bool, offload: Offload, driver: &'static str) -> Kind {
+    let (header, features) = if vnet { (vnet::LEN, offload.features()) } else { (0, Features::default()) };
+    Kind { header, features, longest: usize::MAX, driver }
 }
 
 pub(super) fn privatise(hooks: &Hooks, fd: OwnedFd) -> RawFd {
@@ -147,19 +169,24 @@ fn attach(name: &str, flags: i16) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-fn open_vnet(name: &str) -> Result<OwnedFd> {
+fn open_vnet(name: &str, offload: Offload) -> Result<OwnedFd> {
     let fd = attach(name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)?;
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
-    ask_for_offload(raw)?;
+    ask_for_offload(raw, offload)?;
     Ok(fd)
 }
 
-/// Has the device take and give segments of up to 64 KiB, with the header of ten bytes.
-fn ask_for_offload(fd: RawFd) -> Result<()> {
+/// Has the device give what we take, with the header of ten bytes. What it takes needs no asking.
+fn ask_for_offload(fd: RawFd, offload: Offload) -> Result<()> {
     let mut len = vnet::LEN as i32;
     // SAFETY: it takes a pointer to an `int`.
     unsafe { sys::ioctl(fd, TUNSETVNETHDRSZ, (&raw mut len).cast()) }?;
-    set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+    let parts = [
+        (offload.receive.tx_checksum, TUN_F_CSUM),
+        (offload.receive.tso4, TUN_F_TSO4 | TUN_F_TSO_ECN),
+        (offload.receive.tso6, TUN_F_TSO6 | TUN_F_TSO_ECN),
+    ];
+    set_offload(fd, parts.iter().filter(|(on, _)| *on).fold(0, |all, (_, bits)| all | bits))
 }
 
 /// What the device may leave to us. It keeps that when it is closed.

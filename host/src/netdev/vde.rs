@@ -6,11 +6,12 @@
 use super::fd::{FdDev, Kind};
 use super::tap::{privatise, random_mac, Refusal};
 use crate::real::RealHost;
+use crate::sys;
 use lkl_abi::Errno;
-use lkl_ops::Host;
+use lkl_ops::{Features, Host};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,16 +25,21 @@ const FAMILY: usize = 2;
 /// What the switch shows of the port.
 const DESCRIPTION: &[u8] = b"lkl";
 
-/// What a port needs beside its socket.
-struct Port {
-    control: OwnedFd,
-    /// The name of our socket.
-    path: PathBuf,
-}
+/// What a port needs beside its socket: the connection to `ctl`.
+struct Port(RawFd);
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let _gone = rustix::fs::unlink(&self.path);
+        sys::close(self.0);
+    }
+}
+
+/// The name of our socket, which only the switch needs, to connect to it: nothing is left behind, however the program ends.
+struct Name(PathBuf);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _gone = rustix::fs::unlink(&self.0);
     }
 }
 
@@ -53,8 +59,7 @@ pub fn open(host: &RealHost, switch: &Path, mac: Option<[u8; 6]>) -> Result<Arc<
     let ctl = SocketAddrUnix::new(&*switch.join("ctl")).map_err(words("its name is too long"))?;
     rustix::net::connect(&control, &ctl).map_err(words("expected the directory of a VDE switch that runs"))?;
     let data = socket(SocketType::DGRAM)?;
-    let path = bind(host, &data, switch)?;
-    let port = Port { control, path };
+    let path = Name(bind(host, &data, switch)?);
 
     let mut request = Vec::with_capacity(256);
     for word in [MAGIC, VERSION, NEW_PORT] {
@@ -62,21 +67,22 @@ pub fn open(host: &RealHost, switch: &Path, mac: Option<[u8; 6]>) -> Result<Arc<
     }
     let mut own = [0u8; ADDRESS];
     own[..FAMILY].copy_from_slice(&(libc::AF_UNIX as u16).to_ne_bytes());
-    let name = port.path.as_os_str().as_encoded_bytes();
+    let name = path.0.as_os_str().as_encoded_bytes();
     own.get_mut(FAMILY..FAMILY + name.len()).ok_or("the name of our socket is too long")?.copy_from_slice(name);
     request.extend(own);
     request.extend(DESCRIPTION);
     let refused = "the switch does not answer";
-    rustix::net::send(&port.control, &request, SendFlags::NOSIGNAL).map_err(words(refused))?;
+    rustix::net::send(&control, &request, SendFlags::NOSIGNAL).map_err(words(refused))?;
     let mut answer = [0u8; ADDRESS];
-    let (len, _) = rustix::net::recv(&port.control, &mut answer[..], RecvFlags::empty()).map_err(words(refused))?;
+    let (len, _) = rustix::net::recv(&control, &mut answer[..], RecvFlags::empty()).map_err(words(refused))?;
     let theirs = answer.get(FAMILY..len).ok_or("the switch refuses a port")?;
     let theirs = theirs.split(|byte| *byte == 0).next().unwrap_or_default();
     let theirs = SocketAddrUnix::new(theirs).map_err(words("the address of the port"))?;
     rustix::net::connect(&data, &theirs).map_err(words("the port cannot be reached"))?;
     rustix::io::ioctl_fionbio(&data, true).map_err(words("the socket of the port"))?;
 
-    let kind = Kind { header: 0, offload: false, longest: usize::MAX, driver: "vde" };
+    let kind = Kind { header: 0, features: Features::default(), longest: usize::MAX, driver: "vde" };
+    let port = Port(privatise(&host.hooks, control));
     let fd = privatise(&host.hooks, data);
     let mac = mac.unwrap_or_else(|| random_mac(host));
     Ok(FdDev::keeping(fd, fd, mac, kind, Some(Box::new(port))))

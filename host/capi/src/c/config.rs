@@ -5,7 +5,6 @@
 
 mod apply;
 mod fields;
-mod json;
 
 use super::netdev::lkl_netdev_free;
 use super::types::NetDevice;
@@ -14,6 +13,7 @@ use core::ffi::{c_char, c_int, CStr};
 use core::ptr::null_mut;
 use fields::{Field, INTERFACE, TOP};
 use lkl_abi::Errno;
+use lkl_host::config::json;
 
 /// `struct lkl_config_iface`
 #[repr(C)]
@@ -127,38 +127,43 @@ fn load_json(config: &mut Config, text: &str) -> Result<(), Errno> {
         Errno::EINVAL
     };
     let members = json::parse(text).map_err(wrong)?;
-    let unexpected = |key: &str| wrong(format!("unexpected key in json {key}"));
+    let checked = |table: &'static [Field], key: &str, value: &json::Value| match fields::by_key(table, key) {
+        None => Err(wrong(format!("unexpected key in json {key}"))),
+        Some(_) if value.text().is_none() => Err(wrong(format!("{key}: expected a string"))),
+        Some(_) => Ok(()),
+    };
     // All of it is looked at before any of it is taken.
     for (key, value) in &members {
         match value {
             json::Value::Objects(all) if key == "interfaces" => {
-                let mut keys = all.iter().flatten().map(|(key, _)| key);
-                if let Some(key) = keys.find(|key| fields::by_key(INTERFACE, key).is_none()) {
-                    return Err(unexpected(key));
-                }
+                all.iter().flatten().try_for_each(|(key, value)| checked(INTERFACE, key, value))?;
             }
-            json::Value::Text(_) if fields::by_key(TOP, key).is_some() => {}
-            json::Value::Text(_) => return Err(unexpected(key)),
-            json::Value::Objects(_) => return Err(wrong(format!("{key}: expected a string"))),
+            value => checked(TOP, key, value)?,
         }
     }
-    for (key, value) in members {
-        match value {
-            json::Value::Text(text) => {
-                let field = fields::by_key(TOP, &key).ok_or(Errno::EINVAL)?;
-                set(&mut config.values, field, &text)?;
+    for (key, value) in &members {
+        if let json::Value::Objects(all) = value {
+            config.free_interfaces();
+            for object in all {
+                let iface = config.add_interface()?;
+                take(&mut iface.values, INTERFACE, object)?;
             }
-            json::Value::Objects(all) => {
-                config.free_interfaces();
-                for object in all {
-                    let iface = config.add_interface()?;
-                    for (key, text) in object {
-                        let field = fields::by_key(INTERFACE, &key).ok_or(Errno::EINVAL)?;
-                        set(&mut iface.values, field, &text)?;
-                    }
-                }
-            }
+        } else {
+            take(&mut config.values, TOP, [(key, value)])?;
         }
+    }
+    Ok(())
+}
+
+/// Sets what was checked.
+fn take<'a>(
+    values: &mut [*mut c_char],
+    table: &'static [Field],
+    members: impl IntoIterator<Item = (&'a String, &'a json::Value)>,
+) -> Result<(), Errno> {
+    for (key, value) in members {
+        let (Some(field), Some(text)) = (fields::by_key(table, key), value.text()) else { return Err(Errno::EINVAL) };
+        set(values, field, text)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use core::time::Duration;
 use lkl_abi::if_ether::ETH_P_IP;
 use lkl_abi::socket::{AF_PACKET, SOCK_DGRAM};
 use lkl_abi::{nr, Errno, Result};
+use lkl_host::setup;
 use lkl_ops::Host;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -61,7 +62,7 @@ pub(super) fn configure(instance: &Arc<Instance>, ifindex: u32) -> Result<()> {
     }
     net::add_address(kernel_net, ifindex, addr.into(), len)?;
     if let Some(router) = lease.router {
-        net::add_default(kernel_net, router.into(), Some(ifindex), None)?;
+        setup::add_default(kernel_net, router.into(), Some(ifindex), None)?;
     }
     if let Some(name) = &lease.host {
         net::set_hostname(instance, name)?;

@@ -10,7 +10,8 @@ use core::time::Duration;
 use lkl_abi::rtnetlink::{IFA_F_DADFAILED, IFA_F_TENTATIVE};
 use lkl_abi::socket::{AF_INET, AF_INET6};
 use lkl_abi::Errno;
-use lkl_inet::{AddMode, IfAddr, Net, Prefix, RouteEntry, Rule};
+use lkl_host::setup::{self, add_default, add_own_gateway, add_rule, own_table};
+use lkl_inet::Net;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -18,8 +19,6 @@ use std::sync::Arc;
 const DAD_STEP: Duration = Duration::from_millis(10);
 /// Linux's default takes two seconds at most; more is a setting.
 const DAD_MAX: Duration = Duration::from_secs(60);
-/// Where rules of [`lkl_if_add_rule_from_saddr`] begin to be counted down from.
-const CREATE: AddMode = AddMode { create: true, exclusive: true, replace: false, append: false };
 
 /// Does something with the network of the kernel that the thread means.
 fn with(f: impl FnOnce(&Net) -> Result<(), Errno>) -> c_int {
@@ -53,53 +52,9 @@ fn prefix(len: c_uint) -> Result<u8, Errno> {
     u8::try_from(len).map_err(|_| Errno::EINVAL)
 }
 
-/// Adds an address, with the broadcast address that its network has.
+/// Adds an address.
 pub(super) fn add_address(net: &Net, ifindex: u32, ip: IpAddr, len: u8) -> Result<(), Errno> {
-    let mut addr = IfAddr::new(ifindex, ip, len);
-    if let (IpAddr::V4(ip), 1..=30) = (ip, len) {
-        addr.broadcast = Some(Ipv4Addr::from(u32::from(ip) | u32::MAX >> len));
-    }
-    net.addr_add(addr, false)
-}
-
-/// Adds a default route to the main table, or to `table`.
-pub(super) fn add_default(net: &Net, gateway: IpAddr, ifindex: Option<u32>, table: Option<u32>) -> Result<(), Errno> {
-    let ifindex = match ifindex {
-        Some(ifindex) => ifindex,
-        None => interface_of(net, gateway)?,
-    };
-    let mut route = RouteEntry::new(Prefix::default_of(gateway), ifindex, Some(gateway));
-    if let Some(table) = table {
-        route.table = table;
-    }
-    net.route_add(route, CREATE)
-}
-
-/// The interface by whose network an address is reached.
-fn interface_of(net: &Net, ip: IpAddr) -> Result<u32, Errno> {
-    let by = |a: &IfAddr| Prefix::network(a.ip, a.prefix_len).is_some_and(|p| p.contains(ip));
-    net.addrs().iter().find(|a| by(a)).map(|a| a.ifindex).ok_or(Errno::ENETUNREACH)
-}
-
-/// The table of what is sent from the addresses of an interface, as LKL numbers them.
-fn own_table(ifindex: u32, v6: bool) -> u32 {
-    ifindex * 2 + u32::from(v6)
-}
-
-/// A default route for what is sent from `ip` only.
-pub(super) fn add_own_gateway(net: &Net, ifindex: u32, ip: IpAddr, len: u8, gateway: IpAddr) -> Result<(), Errno> {
-    add_rule(net, ifindex, ip)?;
-    let network = Prefix::network(ip, len).ok_or(Errno::EINVAL)?;
-    let mut link = RouteEntry::new(network, ifindex, None);
-    link.table = own_table(ifindex, ip.is_ipv6());
-    net.route_add(link, CREATE)?;
-    add_default(net, gateway, Some(ifindex), Some(own_table(ifindex, ip.is_ipv6())))
-}
-
-fn add_rule(net: &Net, ifindex: u32, from: IpAddr) -> Result<(), Errno> {
-    let mut rule = Rule::all(from.is_ipv6(), 0, own_table(ifindex, from.is_ipv6()));
-    rule.src = Some(Prefix::host(from));
-    net.rule_add(rule, None, false)
+    setup::add_address(net, ifindex, ip, len, 0)
 }
 
 /// Waits until an address may be used.
@@ -316,12 +271,8 @@ pub unsafe extern "C" fn lkl_if_add_linklocal(ifindex: c_int, af: c_int, addr: *
     // SAFETY: as the caller promises.
     let ip = unsafe { ip(af, addr) };
     with(|net| {
-        let (ip, index) = (ip?, index(ifindex)?);
         let len = u8::try_from(len).map_err(|_| Errno::EINVAL)?;
-        let network = Prefix::network(ip, len).ok_or(Errno::EINVAL)?;
-        let mut route = RouteEntry::new(network, index, None);
-        route.table = own_table(index, ip.is_ipv6());
-        net.route_add(route, CREATE)
+        setup::add_own_network(net, index(ifindex)?, ip?, len)
     })
 }
 

@@ -10,6 +10,7 @@ use super::{get, Config, Interface};
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use lkl_abi::{nr, Errno};
+use lkl_host::setup;
 use lkl_inet::Net;
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -125,7 +126,7 @@ pub(super) fn after(config: &mut Config) -> Result<(), Errno> {
     for index in [top::GATEWAY, top::GATEWAY6] {
         if let Some(text) = get(&config.values, index) {
             let gateway = text.parse::<IpAddr>().map_err(|_| Errno::EINVAL);
-            note("gateway", text, gateway.and_then(|gateway| net::add_default(net, gateway, None, None)));
+            note("gateway", text, gateway.and_then(|gateway| setup::add_default(net, gateway, None, None)));
         }
     }
     for setting in get(&config.values, top::SYSCTL).unwrap_or_default().split(';').filter(|s| !s.trim().is_empty()) {
@@ -149,7 +150,7 @@ fn configure(net: &Net, index: u32, iface: &Interface, note: &mut impl FnMut(&st
         note("ip", text, both.and_then(|(ip, len)| net::add_address(net, index, ip.into(), len)));
         if let (Some(text), Ok((ip, len))) = (value(iface::GATEWAY), both) {
             let gateway = text.parse::<Ipv4Addr>().map_err(|_| Errno::EINVAL);
-            let add = |g: Ipv4Addr| net::add_own_gateway(net, index, ip.into(), len, g.into());
+            let add = |g: Ipv4Addr| setup::add_own_gateway(net, index, ip.into(), len, g.into());
             note("ifgateway", text, gateway.and_then(add));
         }
     }
@@ -163,13 +164,13 @@ fn configure(net: &Net, index: u32, iface: &Interface, note: &mut impl FnMut(&st
         note("ipv6", text, both.and_then(set));
         if let (Some(text), Ok((ip, len))) = (value(iface::GATEWAY6), both) {
             let gateway = text.parse::<Ipv6Addr>().map_err(|_| Errno::EINVAL);
-            let add = |g: Ipv6Addr| net::add_own_gateway(net, index, ip.into(), len, g.into());
+            let add = |g: Ipv6Addr| setup::add_own_gateway(net, index, ip.into(), len, g.into());
             note("ifgateway6", text, gateway.and_then(add));
         }
     }
     for entry in value(iface::NEIGHBOURS).unwrap_or_default().split(';').filter(|e| !e.is_empty()) {
         let parsed = entry.split_once('|').and_then(|(ip, hw)| Some((ip.parse::<IpAddr>().ok()?, mac(hw)?)));
-        let add = |(ip, hw)| entries::add_neighbour(net, index, ip, hw);
+        let add = |(ip, hw)| setup::add_neighbour(net, index, ip, hw);
         note("neigh", entry, parsed.ok_or(Errno::EINVAL).and_then(add));
     }
     if let Some(text) = value(iface::QDISCS) {

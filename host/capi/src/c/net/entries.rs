@@ -3,24 +3,14 @@
 use super::super::{instance, log, text};
 use super::{index, ip, with};
 use core::ffi::{c_char, c_int, c_void};
-use lkl_abi::rtnetlink::NUD_PERMANENT;
 use lkl_abi::Errno;
-use lkl_inet::{AddMode, Net};
-use std::net::IpAddr;
-
-/// Kinds that make no difference here: connections pace themselves, and nothing waits in a queue.
-const KINDS: &[&str] = &["pfifo_fast", "noqueue", "fq", "fq_codel", "pfifo", "bfifo"];
-
-/// A permanent neighbour.
-pub(in super::super) fn add_neighbour(net: &Net, ifindex: u32, ip: IpAddr, mac: [u8; 6]) -> Result<(), Errno> {
-    let mode = AddMode { create: true, replace: true, ..AddMode::default() };
-    net.neigh_set(ifindex, ip, Some(mac), NUD_PERMANENT, false, mode)
-}
+use lkl_host::setup::{add_neighbour, QDISCS};
+use lkl_inet::Net;
 
 /// A queueing discipline.
 pub(in super::super) fn add_qdisc(net: &Net, ifindex: u32, root: &str, kind: &str) -> Result<(), Errno> {
     net.link_by_index(ifindex)?;
-    match (root, KINDS.contains(&kind)) {
+    match (root, QDISCS.contains(&kind)) {
         ("root", true) => Ok(()),
         // As Linux answers for a kind that it does not know.
         ("root", false) => Err(Errno::ENOENT),

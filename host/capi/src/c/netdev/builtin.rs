@@ -6,7 +6,7 @@ use super::super::{log, text};
 use core::ffi::{c_char, c_int, c_uchar};
 use lkl_abi::Result;
 use lkl_host::netdev::fd::{FdDev, Kind};
-use lkl_host::netdev::{pipe, raw, tap, vde, vnet};
+use lkl_host::netdev::{pipe, raw, tap, vde, vnet, Offload};
 use lkl_host::{Hooks, RealHost};
 use lkl_ops::{Checksum, Features, Gso, GsoKind, NetDev, RxFrame, TxFrame};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -98,6 +98,12 @@ unsafe fn create(
     wrap(name, host.and_then(|host| open(&host, name)))
 }
 
+/// What a mask of `LKL_VIRTIO_NET_F_*` asks for.
+fn asked(offload: c_int) -> core::result::Result<Offload, String> {
+    let wrong = || format!("offload {offload:#x}: expected a mask of LKL_VIRTIO_NET_F_*");
+    Offload::of_bits(offload.cast_unsigned()).ok_or_else(wrong)
+}
+
 /// A TAP device.
 ///
 /// # Safety
@@ -105,7 +111,7 @@ unsafe fn create(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lkl_netdev_tap_create(name: *const c_char, offload: c_int) -> *mut NetDevice {
     // SAFETY: as the caller promises.
-    unsafe { create(name, |host, name| tap::open(host, name, None, offload != 0)) }
+    unsafe { create(name, |host, name| tap::open(host, name, None, asked(offload)?)) }
 }
 
 /// A macvtap device.
@@ -115,7 +121,7 @@ pub unsafe extern "C" fn lkl_netdev_tap_create(name: *const c_char, offload: c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lkl_netdev_macvtap_create(path: *const c_char, offload: c_int) -> *mut NetDevice {
     // SAFETY: as the caller promises.
-    unsafe { create(path, |host, path| tap::open_macvtap(host, path.as_ref(), offload != 0)) }
+    unsafe { create(path, |host, path| tap::open_macvtap(host, path.as_ref(), None, asked(offload)?)) }
 }
 
 /// A packet socket.
@@ -125,7 +131,7 @@ pub unsafe extern "C" fn lkl_netdev_macvtap_create(path: *const c_char, offload:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lkl_netdev_raw_create(name: *const c_char) -> *mut NetDevice {
     // SAFETY: as the caller promises.
-    unsafe { create(name, |host, name| raw::open(host, name, None)) }
+    unsafe { create(name, |host, name| raw::open(host, name, None, Offload::ALL)) }
 }
 
 /// Named pipes.
@@ -169,7 +175,7 @@ pub extern "C" fn lkl_register_netdev_fd(rx: c_int, tx: c_int) -> *mut NetDevice
     };
     let made = if nonblocking(rx) && nonblocking(tx) {
         let host = RealHost::new(Hooks::default()).map_err(|e| e.to_string());
-        let kind = Kind { header: 0, offload: false, longest: usize::MAX, driver: "fd" };
+        let kind = Kind { header: 0, features: Features::default(), longest: usize::MAX, driver: "fd" };
         host.map(|host| {
             let mut mac = [0; 6];
             lkl_ops::Host::random(&*host, &mut mac);
