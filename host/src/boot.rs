@@ -46,7 +46,7 @@ pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<
         bring_up(&kernel, &host, net)?;
     }
     add_gateways(kernel.net(), config)?;
-    set_sysctls(kernel.net(), config)?;
+    set_sysctls(&kernel, config)?;
     mounts::mount_all(&kernel, &host, &config.disks)?;
     Ok(Booted { kernel, host })
 }
@@ -114,17 +114,22 @@ fn add_gateways(net: &Net, config: &Config) -> Result<(), ConfigError> {
 }
 
 /// The settings that the user gives, after eth0 is there: some of them are eth0's.
-fn set_sysctls(net: &Net, config: &Config) -> Result<(), ConfigError> {
+fn set_sysctls(kernel: &Kernel, config: &Config) -> Result<(), ConfigError> {
+    let net = kernel.net();
     for (key, value) in &config.sysctl {
         let path = sysctl_path(key);
-        let Err(e) = net.sysctl_set(&path, value) else {
+        let set = match path.starts_with("net/") {
+            true => net.sysctl_set(&path, value),
+            false => kernel.sysctl_set(&path, value),
+        };
+        let Err(e) = set else {
             tracing::info!("{key} = {value}");
             continue;
         };
-        let problem = match net.sysctl_expected(&path) {
+        let problem = match net.sysctl_expected(&path).or_else(|| Kernel::sysctl_expected(&path)) {
             Some(expected) => format!("expected {expected}"),
             None if e == Errno::ENOENT => {
-                let names = net.sysctl_names();
+                let names = [net.sysctl_names(), Kernel::sysctl_names()].concat();
                 let near = names.iter().min_by_key(|n| strsim::damerau_levenshtein(n, &path));
                 let near = near.map(|n| n.replace('.', "\0").replace('/', ".").replace('\0', "/")).unwrap_or_default();
                 format!("expected a setting that is there; did you mean {near}?")
@@ -171,6 +176,8 @@ mod tests {
             ("net.ipv4.tcp_ecn=1;net.ipv4.ip_forward=7", "net.ipv4.ip_forward=7", "expected a number from 0 to 1"),
             ("net.ipv4.tcp_congestion_control=bbr9", "=bbr9", "expected one of reno cubic bbr"),
             ("net.ipv4.tcp_sak=1", "net.ipv4.tcp_sak=1", "did you mean net.ipv4.tcp_sack?"),
+            ("fs.protected_fifos=3", "fs.protected_fifos=3", "expected a number from 0 to 2"),
+            ("fs.protected_symlink=1", "=1", "did you mean fs.protected_symlinks?"),
             ("vm.swappiness=1", "vm.swappiness=1", "expected a setting that is there"),
             ("net.ipv4.tcp_sack", "net.ipv4.tcp_sack", "not \"net.ipv4.tcp_sack\""),
             (" ; ", " ; ", "expected settings such as"),

@@ -39,6 +39,15 @@ impl Drop for Place {
     }
 }
 
+/// The host's `fs.protected_*`, for ours, which has none at first.
+fn protections() -> String {
+    let setting = |name: &&str| {
+        let value = std::fs::read_to_string(format!("/proc/sys/fs/protected_{name}"));
+        format!("fs.protected_{name}={};", value.expect("a setting").trim())
+    };
+    ["hardlinks", "symlinks", "regular", "fifos"].iter().map(setting).collect()
+}
+
 #[test]
 fn both_kernels_answer_alike() {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -61,7 +70,8 @@ fn both_kernels_answer_alike() {
         let host = cases::run(&program, case, On::Host, &mount(&place.image("host.img")), std::slice::from_ref(&dir));
         let image = place.image("ours.img");
         let disk = ("LKL_HIJACK_DISK", format!("{image}:{mnt}"));
-        let ours = cases::run(&program, case, On::Ours(&library), "", &[dir.clone(), disk]);
+        let sysctl = ("LKL_HIJACK_SYSCTL", protections());
+        let ours = cases::run(&program, case, On::Ours(&library), "", &[dir.clone(), disk, sysctl]);
         let checked = Command::new("e2fsck").args(["-fn", &image]).output().expect("e2fsck runs");
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
         let wrong = (!checked.status.success()).then_some(said);

@@ -56,6 +56,10 @@ impl Kernel {
         make_dir(admin, &target)?;
         let mount = || {
             let (source, place) = (text(source)?, text(&target)?);
+            let kind = match kind {
+                "" => admin.as_thread(|kernel, task| kernel.probe(task, source.as_bytes()))?,
+                kind => kind,
+            };
             let (kind, data) = (text(kind)?, text(data)?);
             let args = [Arg::Text(&source), Arg::Text(&place), Arg::Text(&kind), Arg::Num(flags), Arg::Text(&data)];
             admin.call(nr::MOUNT, args)

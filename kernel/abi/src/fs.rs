@@ -14,6 +14,11 @@ pub const FIGETBSZ: u32 = 2;
 pub const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
 pub const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
 pub const FS_IOC_GETVERSION: u32 = 0x8008_7601;
+pub const FS_IOC_SETVERSION: u32 = 0x4008_7602;
+/// [`FS_IOC_GETVERSION`] as ext4 had it first.
+pub const EXT4_IOC_GETVERSION: u32 = 0x8008_6603;
+/// [`FS_IOC_SETVERSION`] as ext4 had it first.
+pub const EXT4_IOC_SETVERSION: u32 = 0x4008_6604;
 pub const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
 pub const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
 pub const FICLONE: u32 = 0x4004_9409;

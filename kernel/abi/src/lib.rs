@@ -15,6 +15,7 @@ pub mod eventfd;
 pub mod fadvise;
 pub mod falloc;
 pub mod fcntl;
+pub mod fiemap;
 pub mod fs;
 pub mod handle;
 pub mod if_;

@@ -6,6 +6,7 @@ mod attr;
 mod clock;
 mod cmsg;
 mod event;
+mod extents;
 mod fd;
 mod handle;
 mod ids;

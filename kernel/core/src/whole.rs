@@ -15,8 +15,9 @@ impl Kernel {
     /// `EOPNOTSUPP` if it is to be made step by step; as [`Vfs::make_whole`](lkl_vfs::Vfs::make_whole); `EBADF`; `EIO` after a panic.
     pub fn make_whole(&self, task: &Task, dir: i32, name: &[u8], file: &NewWhole<'_>) -> Result<()> {
         self.in_dir(task, dir, |place| {
-            // Who watches the directory is told by the calls.
-            if self.inotify.any() {
+            // Who watches the directory is told by the calls, and so is who writes too much.
+            let most = file.content.data.len() as u64;
+            if self.inotify.any() || most > task.process().size_limit()[0] {
                 return Err(Errno::EOPNOTSUPP);
             }
             self.vfs().make_whole(&task.fs_cred(), place, name, file)
@@ -42,11 +43,14 @@ impl Kernel {
         self.with_file(task, fd, |file| self.unwatched(file)?.read_around(buf, offset))
     }
 
-    /// Writes all of `data` to an open file at `offset` past the page cache. No limit of the process is looked at.
+    /// Writes all of `data` to an open file at `offset` past the page cache.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` if it is to be written by a call; `EBADF`, and others (`man 2 pwrite`).
+    /// `EOPNOTSUPP` if it is to be written by a call, also as it would become longer than the process may make it (`RLIMIT_FSIZE`); `EBADF`, and others (`man 2 pwrite`).
     pub fn write_around(&self, task: &Task, fd: i32, data: &[u8], offset: u64) -> Result<()> {
+        if offset.saturating_add(data.len() as u64) > task.process().size_limit()[0] {
+            return Err(Errno::EOPNOTSUPP);
+        }
         self.with_file(task, fd, |file| self.unwatched(file)?.write_around(data, offset))
     }
 

@@ -129,6 +129,18 @@ impl Vfs {
         node.set_flags(flags)
     }
 
+    /// Sets the number that tells a file from others of its number (`FS_IOC_SETVERSION`).
+    ///
+    /// # Errors
+    /// `EPERM` if it is not the owner; `EROFS`; those of [`Inode::set_generation`](crate::Inode::set_generation).
+    pub fn set_generation(&self, ctx: &Context<'_>, place: &Place, generation: u32) -> Result<()> {
+        if !ctx.cred.owns(&place.node().inode().attr()) {
+            return Err(Errno::EPERM);
+        }
+        let _access = place.mount.write_access()?;
+        place.node().set_generation(generation)
+    }
+
     /// Sets the times of the last access and the last change of the data (`man 2 utimensat`).
     ///
     /// # Errors

@@ -30,6 +30,7 @@
 //! attribute set changes. The times of data that is written come by [`Inode::change`].
 
 use crate::handle::Handle;
+use crate::layout::{FileExtent, Layout};
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
 use lkl_file::File;
@@ -396,6 +397,17 @@ pub trait SuperBlock: Send + Sync + Any {
         Err(Errno::EOPNOTSUPP)
     }
 
+    /// Tells the device that what is free between `start` and `start + len` is not needed, in runs of at least `least` bytes (`FITRIM`).
+    /// Answers how many bytes these were.
+    ///
+    /// # Errors
+    /// `EINVAL` for a range past the end, one of less than a block, or a `least` that no run has; `EOPNOTSUPP` if the device cannot be told;
+    /// `ENOTTY` if there is none; `EROFS`, `EIO`, `EUCLEAN`.
+    fn trim(&self, start: u64, len: u64, least: u64) -> Result<u64> {
+        let _ = (start, len, least);
+        Err(Errno::ENOTTY)
+    }
+
     /// The number of the file that a handle names ([`Inode::handle`]); whether it is that file still, the VFS looks.
     ///
     /// # Errors
@@ -468,6 +480,33 @@ pub trait Inode: Send + Sync + Any {
     fn set_flags(&self, flags: &FileFlags, now: Timestamp) -> Result<()> {
         let _ = (flags, now);
         Err(Errno::ENOTTY)
+    }
+
+    /// The number that tells it from who had its own number before, and what comes after (`FS_IOC_GETVERSION`).
+    ///
+    /// # Errors
+    /// `ENOTTY` if there is none here.
+    fn generation(&self) -> Result<u32> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    /// `ENOTTY` if it cannot be; `EIO`.
+    fn set_generation(&self, generation: u32, now: Timestamp) -> Result<()> {
+        let _ = (generation, now);
+        Err(Errno::ENOTTY)
+    }
+
+    /// The first `most` runs of a range, in bytes, that lie on the device ([`Node::extents`](crate::Node::extents)). The VFS has written
+    /// all dirty pages.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if nothing of it does; `EFBIG` for a range past the longest file.
+    fn extents(&self, of: Layout, range: core::ops::Range<u64>, most: usize) -> Result<Vec<FileExtent>> {
+        let _ = (of, range, most);
+        Err(Errno::EOPNOTSUPP)
     }
 
     // Directories. The VFS calls these only on directories, with names of 1 to 255 bytes without NUL and slash that are not `.` or `..`.

@@ -20,6 +20,7 @@ mod errseq;
 mod file;
 mod fs;
 mod handle;
+mod layout;
 pub mod locks;
 mod mount;
 mod mounting;
@@ -27,6 +28,7 @@ mod names;
 mod node;
 mod open;
 mod pages;
+mod protect;
 mod remount;
 mod rename;
 mod sb;
@@ -47,10 +49,12 @@ pub use fs::{
     NewInode, Range, Rename, Seek, StatFs, SuperBlock, Timestamp, WholeFile, XattrSet,
 };
 pub use handle::Handle;
+pub use layout::{FileExtent, Layout};
 pub use mount::{Mount, Place};
 pub use mounting::{MountInfo, MountRequest};
 pub use node::{At, Node};
 pub use open::{OpenHow, Opened};
+pub use protect::{Protection, Protections};
 pub use sb::Super;
 pub use tmpfs::Tmpfs;
 pub use vfs::{PlacePath, Vfs};

@@ -2,7 +2,7 @@
 //!
 //! Beside: `mount` (what a mount is), `remount` (changes of mounts). Below: [`FileSystem`](crate::FileSystem), [`Super`].
 
-use crate::fs::{InodeKind, MountOptions};
+use crate::fs::{FileSystem, InodeKind, MountOptions};
 use crate::mount::{Live, Mount, Mounts, Place, MOUNT_FLAGS};
 use crate::sb::Super;
 use crate::vfs::{PlacePath, Vfs};
@@ -137,22 +137,27 @@ impl Vfs {
         self.attach(mount, target)
     }
 
+    /// The type of the file system on a device.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is none that is known; `EIO`.
+    pub fn probe(&self, device: &BlockDevice) -> Result<Arc<dyn FileSystem>> {
+        for fs in self.file_systems().into_iter().filter(|fs| fs.needs_device()) {
+            if fs.probe(device)? {
+                return Ok(fs);
+            }
+        }
+        Err(Errno::EINVAL)
+    }
+
     /// The file system of a request, which may be mounted already.
     fn mount_file_system(&self, request: &MountRequest<'_>, flags: u64) -> Result<Arc<Live>> {
         let types = self.file_systems();
         let read_only = flags & MS_RDONLY != 0;
         let fs = if request.kind.is_empty() {
-            let device = request.device.as_ref().ok_or(Errno::EINVAL)?;
-            let mut found = None;
-            for fs in types.iter().filter(|fs| fs.needs_device()) {
-                if fs.probe(device)? {
-                    found = Some(fs);
-                    break;
-                }
-            }
-            found.ok_or(Errno::EINVAL)?
+            self.probe(request.device.as_ref().ok_or(Errno::EINVAL)?)?
         } else {
-            types.iter().find(|fs| fs.name() == request.kind).ok_or(Errno::ENODEV)?
+            types.iter().find(|fs| fs.name() == request.kind).cloned().ok_or(Errno::ENODEV)?
         };
         if fs.is_single() {
             let mounts = self.mounts().read();
@@ -173,7 +178,7 @@ impl Vfs {
         let options =
             MountOptions { read_only, device: device.clone(), data: request.data.to_owned(), ..self.mount_options() };
         let raw = fs.mount(&options)?;
-        let sb = Super::new(self.env(), fs, raw, request.source.to_vec(), read_only);
+        let sb = Super::new(self.env(), &fs, raw, request.source.to_vec(), read_only);
         let live = Live::new(sb.clone(), self.cache(), device, flags & MS_SYNCHRONOUS != 0).inspect_err(|_| {
             // Its root cannot be read: that is what is told.
             let _told = sb.unmount();

@@ -278,6 +278,7 @@ impl Vfs {
             if !Arc::ptr_eq(&old.mount, &to.dir.mount) {
                 return Err(Errno::EXDEV);
             }
+            self.protections().may_link(ctx.cred, old.node())?;
             may_create(ctx.cred, &to.dir.dentry)?;
             let attr = old.node().inode().attr();
             if is_append_only(&attr) || is_immutable(&attr) || old.is_dir() {

@@ -337,6 +337,15 @@ impl Node {
         self.core.inode.set_flags(flags, self.core.env.now())
     }
 
+    /// Sets its generation.
+    ///
+    /// # Errors
+    /// Those of [`Inode::set_generation`].
+    pub fn set_generation(&self, generation: u32) -> Result<()> {
+        let _data = self.core.data.write();
+        self.core.inode.set_generation(generation, self.core.env.now())
+    }
+
     /// Removes one.
     ///
     /// # Errors

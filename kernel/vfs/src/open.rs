@@ -2,7 +2,7 @@
 //!
 //! Above: `lkl-kernel`. Beside: `file` (what comes of it), `names`. Below: `walk`.
 
-use crate::cred::{READ, WRITE};
+use crate::cred::{EXEC, READ, WRITE};
 use crate::file::VfsFile;
 use crate::fs::InodeKind;
 use crate::mount::Place;
@@ -180,8 +180,12 @@ impl Vfs {
                 },
             };
             if follow && found.node().kind() == InodeKind::Symlink {
-                walker.follow(found)?;
+                walker.follow(found, true)?;
                 continue;
+            }
+            if !exclusive && found.node().kind() != InodeKind::Directory {
+                let dir = walker.at.node().inode().attr();
+                self.protections().may_find(ctx.cred, &dir, found.node())?;
             }
             walker.at.dentry = found;
             walker.cross()?;
@@ -212,7 +216,8 @@ impl Vfs {
     /// `O_TMPFILE`
     fn open_unnamed(&self, ctx: &Context<'_>, dir: &Place, how: &OpenHow) -> Result<Opened> {
         let access = dir.mount.write_access()?;
-        may_create(ctx.cred, &dir.dentry)?;
+        // Whether that works in a directory that was removed, is the file system's to say, as on Linux.
+        permission(ctx.cred, dir.node(), WRITE | EXEC)?;
         let sb = dir.mount.sb();
         let mut made = None;
         {

@@ -9,6 +9,7 @@ use crate::fs::{Attr, FileSystem, InodeKind, MountOptions};
 use crate::mount::{Live, Mount, Mounts, Place};
 use crate::mounting::Device;
 use crate::node::Node;
+use crate::protect::Protections;
 use crate::sb::Super;
 use crate::tmpfs::Tmpfs;
 use crate::walk::Context;
@@ -34,6 +35,7 @@ pub struct Vfs {
     next_mount: AtomicU64,
     next_file: AtomicU64,
     moves: AtomicU64,
+    protections: Protections,
 }
 
 /// Where a place is, as a path.
@@ -81,12 +83,18 @@ impl Vfs {
             next_mount: AtomicU64::new(2),
             next_file: AtomicU64::new(1),
             moves: AtomicU64::new(0),
+            protections: Protections::default(),
         }))
     }
 
     /// What the file systems share.
     pub fn env(&self) -> &Arc<Env> {
         &self.env
+    }
+
+    /// What of it is protected (`fs.protected_*`).
+    pub fn protections(&self) -> &Protections {
+        &self.protections
     }
 
     /// The root of all.

@@ -213,7 +213,9 @@ impl<'a> Walker<'a> {
                 return Ok(what);
             }
             match what {
-                Last::Name => self.enter(true).and_then(|done| if done { Ok(()) } else { Err(Errno::ENOENT) })?,
+                Last::Name => {
+                    self.enter(true, false).and_then(|done| if done { Ok(()) } else { Err(Errno::ENOENT) })?
+                }
                 Last::DotDot => self.up()?,
                 Last::Dot | Last::Root => {}
             }
@@ -232,11 +234,12 @@ impl<'a> Walker<'a> {
         self.vfs.lookup(&self.at.dentry, self.name(), self.flags.contains(WalkFlags::CACHED))
     }
 
-    /// Goes into the last component; of a symbolic link that is followed, to where it begins. Answers whether it is there.
-    fn enter(&mut self, follow: bool) -> Result<bool> {
+    /// Goes into the last component; of a symbolic link that is followed, to where it begins. `ends`: the path ends with it. Answers whether
+    /// it is there.
+    fn enter(&mut self, follow: bool, ends: bool) -> Result<bool> {
         let Some(dentry) = self.look_up()? else { return Ok(false) };
         if follow && dentry.node().kind() == InodeKind::Symlink {
-            self.follow(dentry)?;
+            self.follow(dentry, ends)?;
         } else {
             self.at.dentry = dentry;
             self.cross()?;
@@ -244,13 +247,16 @@ impl<'a> Walker<'a> {
         Ok(true)
     }
 
-    /// Goes on with what a symbolic link says, from the directory that it is in.
-    pub(crate) fn follow(&mut self, dentry: Arc<Dentry>) -> Result<()> {
+    /// Goes on with what a symbolic link says, from the directory that it is in. `ends`: the path ends with it.
+    pub(crate) fn follow(&mut self, dentry: Arc<Dentry>, ends: bool) -> Result<()> {
         self.links += 1;
         let link = Place { dentry, mount: self.at.mount.clone() };
         let refused = self.flags.contains(WalkFlags::NO_SYMLINKS) || link.mount_flags() & MS_NOSYMFOLLOW != 0;
         if self.links > LINKS_MAX || refused {
             return Err(Errno::ELOOP);
+        }
+        if ends {
+            self.vfs.protections().may_follow(self.cred, self.at.node(), link.node())?;
         }
         link.touch_atime();
         let target = match link.node().inode().follow(&self.caller)? {
@@ -364,7 +370,7 @@ impl<'a> Walker<'a> {
             }
             let links = self.links;
             let follow = self.slash || self.flags.contains(WalkFlags::FOLLOW);
-            if !self.enter(follow)? {
+            if !self.enter(follow, true)? {
                 return Err(Errno::ENOENT);
             }
             if self.links == links {

@@ -2,8 +2,9 @@
 
 use super::{NetDir, Of};
 use crate::kernel::Kernel;
-use lkl_abi::Errno;
+use lkl_abi::{Errno, Result};
 use lkl_pseudo::{setting, Entry, Table};
+use lkl_vfs::Protection;
 
 /// All of it.
 pub(super) fn tree(of: &Of) -> Entry {
@@ -20,11 +21,48 @@ fn fs(of: &Of) -> Table {
         .with("max_queued_events", of.text(|_| line(crate::inotify::QUEUE_MAX)))
         .with("max_user_instances", of.text(|_| line(crate::inotify::INSTANCES_MAX)))
         .with("max_user_watches", of.text(|_| line(crate::inotify::WATCHES_MAX)));
-    Table::new()
+    let table = Protection::ALL.into_iter().fold(Table::new(), |table, which| {
+        let (shown, set) = (of.clone(), of.clone());
+        let show = move || Ok(line(shown.kernel()?.vfs().protections().get(which)).into_bytes());
+        let store = move |value: &str| protect(&*set.kernel()?, which, value);
+        table.with(which.name(), Entry { mode: 0o600, ..setting(show, store) })
+    });
+    table
         .with("file-max", of.text(|_| line(i64::MAX)))
         .with("inotify", inotify.entry())
         .with("nr_open", of.text(|_| line(1 << 20)))
         .with("pipe-max-size", of.text(|_| line(1 << 20)))
+}
+
+/// Sets one of `fs.protected_*`.
+fn protect(kernel: &Kernel, which: Protection, value: &str) -> Result<()> {
+    kernel.vfs().protections().set(which, value.trim().parse().map_err(|_| Errno::EINVAL)?)
+}
+
+/// Settings outside the network, by their paths below `/proc/sys`, for who sets them from outside.
+impl Kernel {
+    /// Their names.
+    pub fn sysctl_names() -> Vec<String> {
+        Protection::ALL.map(|which| format!("fs/{}", which.name())).into()
+    }
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// `ENOENT` if it is none of them; `EINVAL`.
+    pub fn sysctl_set(&self, path: &str, value: &str) -> Result<()> {
+        protect(self, protection(path).ok_or(Errno::ENOENT)?, value)
+    }
+
+    /// What values it takes, in words.
+    pub fn sysctl_expected(path: &str) -> Option<String> {
+        Some(format!("a number from 0 to {}", protection(path)?.most()))
+    }
+}
+
+fn protection(path: &str) -> Option<Protection> {
+    let name = path.strip_prefix("fs/")?;
+    Protection::ALL.into_iter().find(|which| which.name() == name)
 }
 
 fn line(value: impl std::fmt::Display) -> String {

@@ -112,11 +112,13 @@ pub(super) fn utimensat(cx: &Ctx<'_>, [dirfd, path, addr, flags, ..]: Args) -> R
     let named = match path {
         // `futimens`
         0 if dirfd as i32 != AT_FDCWD => {
-            if flags & AT_SYMLINK_NOFOLLOW != 0 {
+            if flags != 0 {
                 return Err(Errno::EINVAL);
             }
             Named::File(opened(cx, dirfd)?)
         }
+        // Here, other than elsewhere, no path is not an empty one.
+        0 => return Err(Errno::EFAULT),
         _ => named(cx, &who, dirfd, path, flags)?,
     };
     match named {

@@ -1,12 +1,14 @@
 //! `ioctl`: what every file knows, then the file itself, then, for a socket, the network's devices.
 
 use super::at::{self, Who};
+use super::extents;
 use super::fd::{owner_number, set_owner};
 use super::{Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
 use lkl_abi::fcntl::{FASYNC, O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
+use lkl_abi::fiemap::{FIBMAP, FITRIM, FS_IOC_FIEMAP};
 use lkl_abi::fs::*;
 use lkl_abi::inotify::IN_ATTRIB;
 use lkl_abi::ioctls::*;
@@ -88,6 +90,21 @@ fn of_content(cx: &Ctx<'_>, content: &VfsFile, request: u32, arg: u64) -> Result
             let wanted = XFLAGS.iter().filter(|(_, xflag)| xflags & xflag != 0).fold(0, |all, (flag, _)| all | flag);
             set_flags(cx, content, FileFlags { flags: old.flags & !known | wanted, project })?;
         }
+        FS_IOC_GETVERSION | EXT4_IOC_GETVERSION => {
+            cx.mem.write(arg, &content.node().inode().generation()?.to_ne_bytes())?;
+        }
+        FS_IOC_SETVERSION | EXT4_IOC_SETVERSION => {
+            // Whose file it is comes before what is asked.
+            let who = Who::new(cx);
+            if !who.cred().owns(&content.node().inode().attr()) {
+                return Err(Errno::EPERM);
+            }
+            let generation = user::u32_at(cx.mem, arg)?;
+            cx.kernel.vfs().set_generation(&who.context(), content.place(), generation)?;
+        }
+        FS_IOC_FIEMAP => return extents::fiemap(cx, content, arg),
+        FIBMAP => return extents::fibmap(cx, content, arg),
+        FITRIM => return extents::trim(cx, content, arg),
         FICLONE => return clone(cx, content, arg),
         FICLONERANGE => return clone(cx, content, user::u64_at(cx.mem, arg)?),
         _ => return Err(Errno::ENOTTY),
@@ -124,6 +141,10 @@ fn of_file(cx: &Ctx<'_>, file: &Arc<OpenFile>, request: u32, arg: u64) -> Result
     }
     if let Some(content) = file.content() {
         return of_content(cx, content, request, arg);
+    }
+    if request == FS_IOC_FIEMAP && file.vfs_file().is_some() {
+        // What is a name of something else lies nowhere.
+        return Err(Errno::EOPNOTSUPP);
     }
     let socket = file.socket().ok_or(Errno::ENOTTY)?;
     match request {

@@ -2,6 +2,8 @@
 
 use super::at::{self, Who};
 use super::{Args, Ctx};
+use crate::kernel::Kernel;
+use crate::process::Task;
 use crate::user;
 use lkl_abi::fcntl::AT_FDCWD;
 use lkl_abi::limits::PATH_MAX;
@@ -9,7 +11,7 @@ use lkl_abi::mount::{MS_BIND, MS_MOVE, MS_PRIVATE, MS_REMOUNT, MS_SHARED, MS_SLA
 use lkl_abi::{Errno, Result};
 use lkl_block::BlockDevice;
 use lkl_vfs::cred::EXEC;
-use lkl_vfs::{InodeKind, MountRequest, Place, WalkFlags};
+use lkl_vfs::{Caller, Context, InodeKind, MountRequest, Place, WalkFlags};
 use std::sync::Arc;
 
 /// Most bytes of options and of a type's name (a page).
@@ -25,15 +27,22 @@ fn optional_text(cx: &Ctx<'_>, addr: u64) -> Result<Vec<u8>> {
 
 /// The block device that a path leads to, if it leads to one.
 fn device(cx: &Ctx<'_>, who: &Who, source: &[u8]) -> Result<Arc<BlockDevice>> {
-    let place = at::walk(cx, who, AT_FDCWD as u64, source, WalkFlags::FOLLOW)?;
+    if source.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    block_device(cx.kernel, &at::walk(cx, who, AT_FDCWD as u64, source, WalkFlags::FOLLOW)?)
+}
+
+fn block_device(kernel: &Kernel, place: &Place) -> Result<Arc<BlockDevice>> {
     if place.kind() != InodeKind::BlockDevice {
         return Err(Errno::ENOTBLK);
     }
-    cx.kernel.devices().block(place.attr().rdev)
+    kernel.devices().block(place.attr().rdev)
 }
 
 pub(super) fn mount(cx: &Ctx<'_>, [source, target, kind, flags, data, _]: Args) -> Result<u64> {
     let who = Who::new(cx);
+    let typed = kind != 0;
     let kind = String::from_utf8(optional_text(cx, kind)?).map_err(|_| Errno::ENODEV)?;
     let source = optional_text(cx, source)?;
     let data = String::from_utf8(optional_text(cx, data)?).map_err(|_| Errno::EINVAL)?;
@@ -46,14 +55,28 @@ pub(super) fn mount(cx: &Ctx<'_>, [source, target, kind, flags, data, _]: Args) 
     }
     let needs_device = match vfs.file_systems().iter().find(|fs| fs.name() == kind) {
         Some(fs) => fs.needs_device(),
-        None if new && kind.is_empty() => true,
-        None if new => return Err(Errno::ENODEV),
+        None if new => return Err(if typed { Errno::ENODEV } else { Errno::EINVAL }),
         None => false,
     };
     let device = if new && needs_device { Some(device(cx, &who, &source)?) } else { None };
     let request = MountRequest { source: &source, device, target, kind: &kind, flags, data: &data };
     vfs.mount(&who.context(), &request)?;
     Ok(0)
+}
+
+impl Kernel {
+    /// The type of the file system on the block device that a path leads to.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is none that is known; `ENOTBLK`; those of the walk; `EIO`.
+    pub fn probe(&self, task: &Task, path: &[u8]) -> Result<&'static str> {
+        let cred = task.fs_cred();
+        let (root, cwd) = task.process().places();
+        let ctx = Context { cred: &cred, root: &root, cwd: &cwd, umask: 0, caller: Caller::default() };
+        let place = self.vfs().walk(&ctx, None, path, WalkFlags::FOLLOW)?;
+        let device = block_device(self, &place)?;
+        Ok(self.vfs().probe(&device)?.name())
+    }
 }
 
 pub(super) fn umount2(cx: &Ctx<'_>, [target, flags, ..]: Args) -> Result<u64> {

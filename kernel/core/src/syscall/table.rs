@@ -97,7 +97,7 @@ calls! {
     DUP3 "dup3" (fd: Fd, to: Fd, flags: flags(OPEN)) -> Int = fd::dup3, "";
     FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "EINVAL for F_SETLEASE, F_NOTIFY";
     FLOCK "flock" (fd: Fd, operation: Int) -> Int = lock::flock, "";
-    IOCTL "ioctl" (fd: Fd, request: Request, arg: Ptr) -> Int = ioctl::ioctl, "of files, sockets, network devices";
+    IOCTL "ioctl" (fd: Fd, request: Request, arg: Ptr) -> Int = ioctl::ioctl, "of files (FIEMAP, FITRIM, flags, versions), sockets, network devices";
     LSEEK "lseek" (fd: Fd, offset: Int, whence: one(WHENCE)) -> Int = fd::lseek, "";
     FSYNC "fsync" (fd: Fd) -> Int = space::fsync, "";
     FDATASYNC "fdatasync" (fd: Fd) -> Int = space::fdatasync, "";
@@ -148,7 +148,7 @@ calls! {
     UNLINKAT "unlinkat" (dirfd: AtFd, path: Path, flags: flags(UNLINK)) -> Int = tree::unlinkat, "";
     RENAMEAT "renameat" (dirfd: AtFd, path: Path, new_dirfd: AtFd, new_path: Path) -> Int = tree::renameat, "";
     RENAMEAT2 "renameat2" (dirfd: AtFd, path: Path, new_dirfd: AtFd, new_path: Path, flags: flags(RENAME)) -> Int = tree::renameat2, "";
-    MOUNT "mount" (source: Path, target: Path, kind: Path, flags: flags(MS), data: Ptr) -> Int = mount::mount, "ext4, ext3, ext2 from block devices, tmpfs, proc, sysfs, devtmpfs; an empty type is found out; mounts are seen by all processes";
+    MOUNT "mount" (source: Path, target: Path, kind: Path, flags: flags(MS), data: Ptr) -> Int = mount::mount, "ext4, ext3, ext2 from block devices, tmpfs, proc, sysfs, devtmpfs; mounts are seen by all processes";
     UMOUNT2 "umount2" (target: Path, flags: flags(MNT)) -> Int = mount::umount2, "after success the image is clean";
     CHDIR "chdir" (path: Path) -> Int = mount::chdir, "";
     FCHDIR "fchdir" (fd: Fd) -> Int = mount::fchdir, "";

@@ -212,7 +212,7 @@ fn excused(number: usize, arg: usize, bad: u64) -> Option<&'static str> {
         (nr::GETTIMEOFDAY | nr::SETTIMEOFDAY | nr::PRLIMIT64 | nr::GETCPU, _) if null => "nobody asks",
         (nr::GETCPU, 2) => "unused",
         (nr::EPOLL_PWAIT, 4) | (nr::EPOLL_PWAIT2, 4) | (nr::PPOLL, 3) | (nr::PSELECT6, 5) => "the caller's part",
-        (nr::MOUNT, 0 | 2) if null => "a tmpfs has no source, the type is found out",
+        (nr::MOUNT, 0 | 2) if null => "a tmpfs has no source, and no type is another error",
         (nr::READ | nr::WRITE | nr::PREAD64 | nr::PWRITE64, _) if one_byte => "files move what they can",
         _ => return None,
     })

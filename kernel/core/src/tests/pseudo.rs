@@ -116,6 +116,10 @@ fn settings_are_set() {
     assert_eq!(rig.words("/proc/sys/net/ipv4/ip_forward"), "1\n");
     assert_eq!(rig.words("/proc/sys/kernel/random/boot_id"), rig.words("/proc/sys/kernel/random/boot_id"));
     assert_eq!(rig.words("/proc/sys/kernel/random/uuid").len(), 37);
+    rig.put_file("/proc/sys/fs/protected_regular", b"2\n");
+    assert_eq!(rig.words("/proc/sys/fs/protected_regular"), "2\n");
+    let protected = rig.open("/proc/sys/fs/protected_symlinks", O_WRONLY).unwrap();
+    assert_eq!((rig.put(protected, b"2"), rig.put(protected, b"x")), (Err(Errno::EINVAL), Err(Errno::EINVAL)));
     let drop = rig.open("/proc/sys/vm/drop_caches", O_WRONLY).unwrap();
     assert_eq!((rig.put(drop, b"3\n"), rig.put(drop, b"9\n")), (Ok(2), Err(Errno::EINVAL)));
     let version = rig.open("/proc/version", O_RDWR).unwrap();

@@ -52,7 +52,7 @@ impl Ext4 {
     }
 
     /// The bitmap of a group in which also those clusters are taken that a crash could still bring back.
-    fn search_map(&mut self, group: &Group) -> Result<Block> {
+    pub(crate) fn search_map(&mut self, group: &Group) -> Result<Block> {
         let map = self.block_bitmap(group)?;
         let Some(freed) = self.transaction.freed.get(&group.number) else { return Ok(map) };
         Ok(Block::new(map.iter().zip(freed).map(|(a, b)| a | b).collect()))

@@ -37,6 +37,7 @@ mod indirect;
 mod inline;
 mod inode;
 mod journal;
+mod layout;
 mod map;
 mod mount;
 mod name;

@@ -102,6 +102,10 @@ impl Ext4 {
         self.op(now, |fs| {
             let parent = fs.inode(dir)?;
             fs.check_dir_writable(&parent)?;
+            if parent.links() == 0 {
+                // Not ENOENT, as for a name: Linux has it so.
+                return Err(Errno::EPERM);
+            }
             let mut inode = fs.make_inode(&parent, new)?;
             inode.set_links(0);
             fs.add_orphan(&mut inode)?;
@@ -511,6 +515,13 @@ impl Ext4 {
                 }
                 inode.set_project(project)?;
             }
+            if let Some(generation) = set.generation {
+                // Checksums of blocks elsewhere begin with it.
+                if fs.sb.metadata_csum() {
+                    return Err(Errno::ENOTTY);
+                }
+                inode.set_generation(generation);
+            }
             if let Some(time) = set.ctime {
                 inode.set_time(TimeField::Change, time);
             }
@@ -551,4 +562,6 @@ pub struct SetAttr {
     pub flags: Option<u32>,
     /// Project.
     pub project: Option<u32>,
+    /// Generation.
+    pub generation: Option<u32>,
 }

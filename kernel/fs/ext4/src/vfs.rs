@@ -281,6 +281,38 @@ impl SuperBlock for Mounted {
         self.device.sector_size()
     }
 
+    fn trim(&self, start: u64, len: u64, least: u64) -> Result<u64> {
+        let mut fs = self.fs.lock();
+        let (bits, cluster_bits, blocks) = (fs.sb.block_bits, fs.sb.cluster_bits, fs.sb.blocks_count);
+        let (first, least) = (start >> bits, (least >> bits) >> cluster_bits);
+        if least > u64::from(fs.sb.clusters_per_group) || first >= blocks || len < fs.sb.block_size as u64 {
+            return Err(Errno::EINVAL);
+        }
+        // Without its replay the journal knows more than the bitmaps.
+        if fs.in_memory {
+            return Err(Errno::EROFS);
+        }
+        // What was freed is free for good then.
+        fs.commit()?;
+        let last = first.saturating_add(len >> bits).min(blocks) - 1;
+        let first = first.max(u64::from(fs.sb.first_data_block));
+        if last < first {
+            return Ok(0);
+        }
+        let (from, to) = (fs.sb.group_of(first)?, fs.sb.group_of(last)?);
+        drop(fs);
+        let mut done = 0;
+        for number in from..=to {
+            // Others have their turn between two groups.
+            let mut fs = self.fs.lock();
+            let start = fs.sb.group_start(number);
+            let cluster = |block: u64| (block.saturating_sub(start) >> cluster_bits) as u32;
+            let end = if number == to { cluster(last) + 1 } else { fs.sb.group_clusters(number) };
+            done += fs.trim_group(number, cluster(first), end, least as u32)?;
+        }
+        Ok((done << cluster_bits) << bits)
+    }
+
     fn create_unnamed(&self, dir: u64, new: &NewInode<'_>) -> Result<u64> {
         let mut fs = self.fs.lock();
         fs.create_unnamed(number(dir)?, &Self::new_inode(new), time(new.now)).map(u64::from)

@@ -1,7 +1,7 @@
 //! The length of a file, and which parts of it have blocks.
 
 use super::{Late, Node};
-use crate::fs::{InodeKind, Range, Seek};
+use crate::fs::{Inode, InodeKind, Range, Seek};
 use crate::pages::{OldPage, PAGE, PAGE_U64};
 use core::sync::atomic::Ordering;
 use lkl_abi::{Errno, Result};
@@ -160,16 +160,22 @@ impl Node {
     /// # Errors
     /// `ENXIO` at or past the end, and if there is no more data; `EIO`, `EUCLEAN`, and those of write-back.
     pub fn seek(&self, what: Seek, offset: u64) -> Result<u64> {
+        self.settled(|inode| {
+            let size = self.size();
+            if offset >= size {
+                return Err(Errno::ENXIO);
+            }
+            inode.seek(what, offset, size)
+        })
+    }
+
+    /// Asks the file system what only it can say: where data and holes are. What is dirty is written first.
+    pub(crate) fn settled<T>(&self, ask: impl FnOnce(&dyn Inode) -> Result<T>) -> Result<T> {
         if self.core.pages.is_dirty() {
-            // Which pages have data is the file system's to say.
             let _data = self.core.data.write();
             self.write_back_pages(0..u64::MAX)?;
         }
         let _data = self.core.data.read();
-        let size = self.size();
-        if offset >= size {
-            return Err(Errno::ENXIO);
-        }
-        self.core.inode.seek(what, offset, size)
+        ask(&*self.core.inode)
     }
 }

@@ -11,8 +11,8 @@ use lkl_abi::handle::FILEID_INO32_GEN;
 use lkl_abi::Result;
 use lkl_sync::{Mutex, Rank};
 use lkl_vfs::{
-    Attr, ChangeAttr, DirEntry, FileFlags, Handle, Inode, InodeKind, NewContent, NewInode, Range, Rename, Seek,
-    Timestamp, WholeFile, XattrSet,
+    Attr, ChangeAttr, DirEntry, FileExtent, FileFlags, Handle, Inode, InodeKind, Layout, NewContent, NewInode, Range,
+    Rename, Seek, Timestamp, WholeFile, XattrSet,
 };
 use std::sync::Arc;
 
@@ -160,9 +160,27 @@ impl Inode for Ext4Inode {
     }
 
     fn handle(&self) -> Result<Handle> {
-        let generation = self.mounted.look(|fs| fs.file_attr(self.ino))?.generation;
-        let bytes = [self.ino, generation].map(u32::to_ne_bytes).concat();
+        let bytes = [self.ino, self.generation()?].map(u32::to_ne_bytes).concat();
         Ok(Handle { kind: FILEID_INO32_GEN, bytes })
+    }
+
+    fn generation(&self) -> Result<u32> {
+        self.mounted.look(|fs| fs.file_attr(self.ino)).map(|attr| attr.generation)
+    }
+
+    fn set_generation(&self, generation: u32, now: Timestamp) -> Result<()> {
+        let set = SetAttr { generation: Some(generation), ctime: Some(time(now)), ..SetAttr::default() };
+        self.change_of(&[], |fs| fs.set_attr(self.ino, &set, time(now)))
+    }
+
+    fn extents(&self, of: Layout, range: core::ops::Range<u64>, most: usize) -> Result<Vec<FileExtent>> {
+        self.mounted.look(|fs| match of {
+            Layout::Content => fs.extents(self.ino, range, most),
+            Layout::Attributes => {
+                let found = fs.attribute_extent(self.ino)?.filter(|e| range.start < e.len && most > 0);
+                Ok(found.into_iter().collect())
+            }
+        })
     }
 
     fn lookup(&self, name: &[u8]) -> Result<u64> {
