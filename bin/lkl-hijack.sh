@@ -22,8 +22,8 @@ Runs PROGRAM, unmodified, with its network served by a kernel of its own. Withou
   --stop NAME    ends one, and waits until its peers have all that was sent
 
 Variables: LKL_HIJACK_NET_{TAP,IFTYPE,IFPARAMS,IP,NETMASK_LEN,GATEWAY,IPV6,NETMASK6_LEN,GATEWAY6,IFGATEWAY,IFGATEWAY6,MAC,MTU,NEIGHBOR,QDISC},
-LKL_HIJACK_{CONFIG_FILE,KERNEL,DISK,HOST,RESOLV_CONF,SYSCTL,BUSY_POLL,OFFLOAD,FOREIGN,DEBUG,LOG}; README.md explains them. lkl-hijack.json in the
-working directory is read, too. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
+LKL_HIJACK_{CONFIG_FILE,BOOT_CMDLINE,MOUNT,DUMP,SINGLE_CPU,KERNEL,DISK,HOST,RESOLV_CONF,SYSCTL,BUSY_POLL,OFFLOAD,FOREIGN,DEBUG,LOG};
+README.md explains them. lkl-hijack.json in the working directory is read, too. LKL_HIJACK_LIBRARY names another file to use, called liblkl-hijack.so too, and nothing is built.
 
 Exit status: that of PROGRAM; 125 if it was not started because of the configuration or the build, 126 if it cannot be executed, 127 if
 it was not found.

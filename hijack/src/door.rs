@@ -6,6 +6,8 @@
 mod caller;
 
 use crate::alloc::HEAP;
+use crate::dump;
+use crate::exec;
 use crate::fds::{self, HostNumbers};
 use crate::guarded::Guarded;
 use crate::handover;
@@ -110,6 +112,14 @@ pub(crate) fn init(in_tree: bool) -> core::result::Result<(), String> {
     unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_parent), Some(after_fork_child)) };
     if !in_tree {
         let config = start::config()?;
+        // A program that has become another one without use of its kernel has said it.
+        if std::env::var_os(SAID).is_none() {
+            config.notes.iter().for_each(|note| sys::say(note));
+            if !config.notes.is_empty() {
+                exec::keep(SAID, "1");
+            }
+        }
+        dump::begin(&config.dump);
         match &config.kernel {
             None => {
                 boot(config, None)?;
@@ -125,9 +135,15 @@ pub(crate) fn init(in_tree: bool) -> core::result::Result<(), String> {
             })?,
         }
     }
+    if in_tree {
+        dump::go_on();
+    }
     PHASE.store(phase::OPEN, Ordering::Release);
     Ok(())
 }
+
+/// The variable by which a program knows that what has no effect was said.
+const SAID: &str = "LKL_HIJACK_SAID";
 
 /// Boots a kernel in this memory, which others can join by `named`.
 fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String> {
@@ -577,6 +593,7 @@ pub(crate) fn finish(t: &'static Thread) {
     if t.spawning.get() || !available() || FINISHED.swap(true, Ordering::AcqRel) {
         return;
     }
+    dump::show();
     if tree::any() {
         // Whoever waits for the process finds its files closed, as on Linux.
         if (fds::any_kernel() || place::any()) && !SEALED.load(Ordering::Acquire) {

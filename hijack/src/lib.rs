@@ -13,7 +13,7 @@
 //! * [`handover`]: sockets that become the host's, because of the address that they are used with.
 //! * [`keeper`]: the process that has the kernel when the program is gone. [`tree`]: the processes that share it.
 //! * [`signal`]: handlers wait while a thread is inside; `EINTR` and `SA_RESTART`. [`thread`]: what is known of each thread.
-//! * [`limits`]: how long files may become. [`exec`]: what a new program takes along. [`start`]: the constructor, and the end.
+//! * [`dump`]: files that are shown at the end. [`limits`]: how long files may become. [`exec`]: what a new program takes along. [`start`]: the constructor, and the end.
 //! * [`mem`]: the program's memory, with `EFAULT`. [`xlate`]: x86-64's ABI and the generic one.
 //! * [`sys`], [`alloc`], [`raw`]: the host without libc, memory without `malloc`, threads without pthreads.
 //!
@@ -24,6 +24,7 @@
 
 mod alloc;
 mod door;
+mod dump;
 mod exec;
 mod fds;
 mod guarded;

@@ -3,7 +3,7 @@
 use crate::config::{ConfigError, NetConfig};
 use crate::netdev;
 use crate::real::{Hooks, RealHost};
-use crate::{mounts, setup, Config};
+use crate::{ip, mounts, setup, Config};
 use core::fmt::Display;
 use lkl_abi::rtnetlink::IFA_F_NODAD;
 use lkl_abi::Errno;
@@ -38,6 +38,8 @@ pub fn boot(config: &Config, hooks: Hooks) -> Result<Booted, ConfigError> {
 pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<Booted, ConfigError> {
     crate::log::init(config, &hooks);
     let host = RealHost::new(hooks).map_err(|e| ConfigError::new("NET_TAP", "", format!("no eventfd: {e}")))?;
+    let mut options = options;
+    options.memory = config.cmdline.memory.unwrap_or(options.memory);
     let kernel = Kernel::boot_with(host.clone(), options);
     let weak = Arc::downgrade(&kernel);
     host.serve(move |enough| weak.upgrade().and_then(|kernel| kernel.service_until(enough)));
@@ -45,9 +47,21 @@ pub fn boot_with(config: &Config, options: BootOptions, hooks: Hooks) -> Result<
     for net in &config.nets {
         bring_up(&kernel, &host, net)?;
     }
+    if let Some(asked) = &config.cmdline.ip {
+        let wrong = |e| {
+            let problem = match e {
+                Errno::ENODEV => "expected an interface that is there".to_owned(),
+                Errno::ETIMEDOUT => "expected a DHCP server that answers".to_owned(),
+                e => format!("expected something that the kernel takes: {e}"),
+            };
+            ConfigError::of(config.names.of("BOOT_CMDLINE"), &config.cmdline, problem)
+        };
+        ip::configure(&kernel, &host, asked).map_err(wrong)?;
+    }
     add_gateways(kernel.net(), config)?;
     set_sysctls(&kernel, config)?;
     mounts::mount_all(&kernel, &host, &config.disks)?;
+    mounts::mount_types(&kernel, config)?;
     Ok(Booted { kernel, host })
 }
 

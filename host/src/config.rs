@@ -15,6 +15,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+use crate::cmdline::Options;
 pub use device::Device;
 pub use disk::DiskMount;
 use disk::DiskMounts;
@@ -28,7 +29,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use values::{AbsolutePath, KernelName, LogFilter, Micros, Number, Parsed, Prefixes, Sysctls};
+use values::{
+    AbsolutePath, AbsolutePaths, BootCmdline, FileSystems, KernelName, LogFilter, Micros, Number, Parsed, Prefixes,
+    SingleCpu, Sysctls,
+};
 
 /// What is wrong with the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,6 +98,10 @@ struct Settings {
     kernel: Option<Parsed<KernelName>>,
     sysctl: Option<Parsed<Sysctls>>,
     busy_poll: Option<Parsed<Micros>>,
+    boot_cmdline: Option<Parsed<BootCmdline>>,
+    mount: Option<Parsed<FileSystems>>,
+    dump: Option<Parsed<AbsolutePaths>>,
+    single_cpu: Option<Parsed<SingleCpu>>,
     debug: Option<Parsed<Number>>,
     log: Option<Parsed<LogFilter>>,
     // Each process's own: only looked at here.
@@ -116,6 +124,12 @@ pub struct Config {
     pub kernel: Option<String>,
     /// Settings below `/proc/sys`: name with dots, and value.
     pub sysctl: Vec<(String, String)>,
+    /// The command line.
+    pub cmdline: Options,
+    /// Types of file systems that are mounted in the kernel's own tree, each at a place of its name.
+    pub file_systems: Vec<String>,
+    /// Files of that tree to show at the end.
+    pub dump: Vec<String>,
     /// How much is shown on stderr: 0 nothing, 1 boot, configuration and drops, 2 each system call.
     pub debug: u32,
     /// A filter for messages, which goes before `debug`.
@@ -124,6 +138,8 @@ pub struct Config {
     pub delay_main: u32,
     /// How the kernel's settings are called.
     pub names: Names,
+    /// What has no effect here, and why, a line each.
+    pub notes: Vec<String>,
     /// It depends on the working directory, or on a file that can be read once.
     pub local: bool,
 }
@@ -204,6 +220,8 @@ impl Config {
         for (key, value) in &self.sysctl {
             set(&format!("SYSCTL={key}"), Some(value.clone()));
         }
+        set("BOOT_CMDLINE", (self.cmdline != Options::default()).then(|| self.cmdline.to_string()));
+        set("MOUNT", (!self.file_systems.is_empty()).then(|| self.file_systems.join(",")));
         set("DEBUG", (self.debug != 0).then(|| self.debug.to_string()));
         set("LOG", self.log.clone());
         all.into_iter().collect()
@@ -231,7 +249,23 @@ fn kernel(group: &Group, nets: Vec<NetConfig>) -> Result<Config, ConfigError> {
     if let Some(Parsed(Micros(us))) = s.busy_poll {
         sysctl.extend(["net.core.busy_poll", "net.core.busy_read"].map(|name| (name.to_owned(), us.to_string())));
     }
+    let cmdline = s.boot_cmdline.map(|c| c.0 .0).unwrap_or_default();
+    sysctl.extend(cmdline.sysctls.iter().cloned());
     sysctl.extend(s.sysctl.into_iter().flat_map(|s| s.0 .0));
+    let mut notes = Vec::new();
+    let mut note = |variable: &str, why: String| {
+        notes.push(group.wrong(variable, format!("no effect: {why}")).line());
+    };
+    if !cmdline.others.is_empty() {
+        note("BOOT_CMDLINE", format!("of {}", cmdline.others.join(" ")));
+    }
+    if s.single_cpu.is_some_and(|s| s.0 .0 > 0) {
+        note("SINGLE_CPU", "the program's own threads do the kernel's work; taskset keeps all of it to one CPU".into());
+    }
+    let debug = s.debug.map_or(0, |n| n.0 .0);
+    if debug & DEBUG_STOPS != 0 {
+        note("DEBUG", format!("of the bits {:#x}: nothing waits for a key, and there is no DPDK", debug & DEBUG_STOPS));
+    }
     let (gateway, gateway6) = (s.net_gateway.map(|g| g.0), s.net_gateway6.map(|g| g.0));
     let ips = |v6: bool| -> Vec<(IpNetwork, String)> {
         let of = |n: &NetConfig| match v6 {
@@ -240,7 +274,9 @@ fn kernel(group: &Group, nets: Vec<NetConfig>) -> Result<Config, ConfigError> {
         };
         nets.iter().filter_map(of).collect()
     };
-    if let Some(g) = gateway {
+    // What `ip=` asks for is not known yet.
+    let asked = cmdline.ip.is_some() && !nets.is_empty();
+    if let Some(g) = gateway.filter(|_| !asked) {
         check_gateway(g.into(), &nets, &ips(false), "NET_IP").map_err(|p| group.wrong("NET_GATEWAY", p))?;
     }
     if let Some(g) = gateway6 {
@@ -259,12 +295,22 @@ fn kernel(group: &Group, nets: Vec<NetConfig>) -> Result<Config, ConfigError> {
         disks: s.disk.map(|d| d.0 .0).unwrap_or_default(),
         kernel: s.kernel.map(|k| k.0 .0).filter(|name| !name.is_empty()),
         sysctl,
-        debug: s.debug.map_or(0, |n| n.0 .0),
+        cmdline,
+        file_systems: s.mount.map(|m| m.0 .0).unwrap_or_default(),
+        dump: s.dump.map(|d| d.0 .0).unwrap_or_default(),
+        debug: match debug & !DEBUG_STOPS {
+            0 => u32::from(debug != 0),
+            level => level,
+        },
         log: s.log.map(|l| l.0 .0),
         delay_main: 0,
         names: group.names.clone(),
+        notes,
     })
 }
+
+/// The bits of `DEBUG` by which LKL stops, at its end and before it boots, and has DPDK tell more.
+const DEBUG_STOPS: u32 = 0x700;
 
 /// Can a default gateway be reached by one of the interfaces? `name` is the variable of their addresses.
 fn check_gateway(

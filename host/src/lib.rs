@@ -7,15 +7,20 @@
 //! * [`disk`]: disk images.
 //! * [`Config`]: the `LKL_HIJACK_*` variables, as one typed struct.
 //! * [`boot()`]: a kernel made of all that.
+//! * [`cmdline`]: the kernel's command line; [`ip`]: what it says of addresses.
 //! * [`log`]: where messages go.
 //!
 //! Below: `lkl-kernel`. Above: `hijack`, which exports libc's own names: nothing here may call libc by them. Host calls are
 //! made through rustix, or [`sys`] where rustix does not reach.
 
 pub mod boot;
+pub mod cmdline;
 pub mod config;
+mod dhcp;
 pub mod disk;
+pub mod ip;
 pub mod log;
+pub mod mem;
 mod mounts;
 pub mod netdev;
 mod park;

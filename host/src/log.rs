@@ -6,7 +6,7 @@
 //! | 1 | boot, configuration, and each packet dropped, with the reason |
 //! | 2 and more | each system call too, as strace prints it |
 //!
-//! A filter in `LKL_HIJACK_LOG` takes the place of these. Messages are written by a direct call to a descriptor of our own, so
+//! `loglevel=` of the command line lets less through, or more. A filter in `LKL_HIJACK_LOG` takes the place of these. Messages are written by a direct call to a descriptor of our own, so
 //! a program that closes or redirects its stderr neither loses nor garbles them.
 
 use crate::real::Hooks;
@@ -27,8 +27,15 @@ pub fn init(config: &Config, hooks: &Hooks) {
     let filter = match (&config.log, config.debug) {
         (Some(filter), _) => filter.clone(),
         (None, 0) => return,
-        (None, 1) => format!("info,{DROPS}=debug"),
-        (None, _) => format!("info,{DROPS}=debug,{SYSCALLS}=trace"),
+        // `loglevel=` lets less through, by the levels that Linux's messages of each kind have; or more.
+        (None, debug) => match (config.cmdline.loglevel, debug) {
+            (Some(0..=3), _) => return,
+            (Some(4), _) => "error".to_owned(),
+            (Some(5..=6), _) => "warn".to_owned(),
+            (Some(8..), 1) => format!("debug,{SYSCALLS}=off"),
+            (_, 1) => format!("info,{DROPS}=debug"),
+            (_, _) => format!("info,{DROPS}=debug,{SYSCALLS}=trace"),
+        },
     };
     let Ok(filter) = EnvFilter::try_new(filter) else { return };
     let Ok(fd) = sys::dup_above(libc::STDERR_FILENO, 3) else { return };

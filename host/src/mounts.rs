@@ -3,6 +3,7 @@
 use crate::config::{ConfigError, DiskMount};
 use crate::disk::{self, ImageError, ImageOptions};
 use crate::real::RealHost;
+use crate::Config;
 use core::time::Duration;
 use lkl_abi::mount::MS_RDONLY;
 use lkl_abi::Errno;
@@ -111,6 +112,40 @@ fn mount(kernel: &Kernel, host: &RealHost, disk: &DiskMount, index: usize) -> Re
         (Errno::EUCLEAN, _) => format!("{}: the file system is damaged: e2fsck may repair it", disk.image),
         (e, _) => format!("{}: {e}", disk.image),
     })
+}
+
+/// Mounts file systems that need no device in the kernel's own tree, each at a place of its name. What is there already stays.
+///
+/// # Errors
+/// What the user has to put right.
+pub(crate) fn mount_types(kernel: &Kernel, config: &Config) -> Result<(), ConfigError> {
+    for kind in &config.file_systems {
+        mount_type(kernel, kind).map_err(|problem| ConfigError::of(config.names.of("MOUNT"), kind, problem))?;
+        tracing::info!("/{kind}: {kind}");
+    }
+    Ok(())
+}
+
+fn mount_type(kernel: &Kernel, kind: &str) -> Result<(), String> {
+    let vfs = kernel.vfs();
+    let plain: Vec<_> = vfs.file_systems().iter().filter(|fs| !fs.needs_device()).map(|fs| fs.name()).collect();
+    if !plain.contains(&kind) {
+        return Err(format!("expected types of file systems that need no device: {}", plain.join(", ")));
+    }
+    let failed = |e: Errno| format!("expected something that the kernel takes: {e}");
+    let (cred, root) = (Cred::default(), vfs.root());
+    let ctx = Context { cred: &cred, root: &root, cwd: &root, umask: 0, caller: Caller::default() };
+    let path = format!("/{kind}");
+    match vfs.mkdir(&ctx, None, path.as_bytes(), 0o700) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(e) => return Err(failed(e)),
+    }
+    let target = vfs.walk(&ctx, None, path.as_bytes(), WalkFlags::FOLLOW).map_err(failed)?;
+    if target.is_mount_root() {
+        return Ok(());
+    }
+    let request = MountRequest { source: b"none", device: None, target, kind, flags: 0, data: "" };
+    vfs.mount(&ctx, &request).map_err(failed)
 }
 
 #[cfg(test)]

@@ -299,3 +299,54 @@ def wrong_files(lab):
     has(done.err, r"^lkl-hijack: LKL_HIJACK_CONFIG_FILE=nothing\.json: expected a file that can be read: No such file")
     os.mkfifo(lab.path("lkl-hijack.json"))
     has(lab.ours("true", status=125).err, r"^lkl-hijack: lkl-hijack\.json: expected a file that can be read")
+
+
+@test(need=("dnsmasq",))
+def a_command_line(lab):
+    """An address that is given, or asked for; settings; what has no effect."""
+    ours_only(lab)
+    lab.tap()
+    lab.env = {"LKL_HIJACK_NET_TAP": "tap0", "LKL_HIJACK_NET_MAC": lab.mac}
+    line = f"ip={lab.me[4]}::{lab.peer[4]}:255.255.255.0:guest mem=80M sysctl.net.ipv4.tcp_sack=0"
+    script = "ip -4 -br addr; ip route; sysctl -n net.ipv4.tcp_sack"
+    done = lab.ours("sh", "-c", script, env={"LKL_HIJACK_BOOT_CMDLINE": line})
+    has(done.out, rf"^eth0 +UP +{lab.me[4]}/24 *$")
+    has(done.out, rf"^default via {lab.peer[4]} dev eth0")
+    check(done.out.endswith("\n0\n") and done.err == "", "settings", done)
+    done = lab.ours("sh", "-c", "exec ip -br link", env={"LKL_HIJACK_BOOT_CMDLINE": "root=/dev/sda1 quiet ro"})
+    check(done.err == "lkl-hijack: LKL_HIJACK_BOOT_CMDLINE=root=/dev/sda1 quiet ro: no effect: of root=/dev/sda1 ro\n", "one line", done)
+    done = lab.ours("true", env={"LKL_HIJACK_SINGLE_CPU": "1"})
+    has(done.err, r"^lkl-hijack: LKL_HIJACK_SINGLE_CPU=1: no effect: .*taskset")
+    has(lab.ours("true", env={"LKL_HIJACK_BOOT_CMDLINE": "ip=dhcp:x"}, status=125).err, r"BOOT_CMDLINE=ip=dhcp:x: expected ip=dhcp, or ")
+    has(
+        lab.ours("true", env={"LKL_HIJACK_BOOT_CMDLINE": "ip=:::::eth7:dhcp"}, status=125).err,
+        r"BOOT_CMDLINE=ip=:::::eth7:dhcp: expected an interface that is there$",
+    )
+    # From a server, and the kernel stays as it is for all programs of a tree.
+    words = ["--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=tap0", "--log-dhcp", "--user=root"]
+    words += ["--dhcp-range=10.7.0.50,10.7.0.50,255.255.255.0", "--dhcp-option=3,10.7.0.1", f"--dhcp-leasefile={lab.path('leases')}"]
+    lab.spawn("dnsmasq", *words).wait_for("DHCP, IP range")
+    write(lab, '{"boot_cmdline": "ip=dhcp", "sysctl": "net.ipv4.tcp_ecn=1"}')
+    done = lab.ours("bash", "-c", f"ip -4 -br addr; ip route; ping -c 1 {lab.peer[4]}; exec sysctl -n net.ipv4.tcp_ecn")
+    has(done.out, r"^eth0 +UP +10\.7\.0\.50/24 *$")
+    has(done.out, r"^default via 10\.7\.0\.1 dev eth0")
+    has(done.out, r"1 received")
+    check(done.out.endswith("\n1\n") and done.err == "", "the last program", done)
+    with open(lab.path("leases")) as f:
+        has(f.read(), r" 02:00:00:00:07:02 10\.7\.0\.50 ")
+
+
+@test()
+def what_is_shown_at_the_end(lab):
+    """Files of the kernel's own tree, once, by the program that was started, also if it becomes another one."""
+    ours_only(lab)
+    lab.tap()
+    lab.env.update({"LKL_HIJACK_MOUNT": "proc,sysfs", "LKL_HIJACK_DUMP": "/sysfs/class/net/eth0/mtu,/proc/net/dev,/nothing"})
+    shown = r"\Alkl-hijack: /sysfs/class/net/eth0/mtu:\n1500\nlkl-hijack: /proc/net/dev:\n(.*\n)*? *eth0: .*\nlkl-hijack: /nothing: No such file or directory.*\n\Z"
+    for args in (("true",), ("sh", "-c", "sh -c true; (true); python3 -c 'import os; os.fork()'; exec ip -br link")):
+        has(lab.ours(*args).err, shown)
+    done = lab.ours("--kernel", "k", "true", env={"XDG_RUNTIME_DIR": lab.dir})
+    has(done.err, shown)
+    lab.ours("--stop", "k", env={"XDG_RUNTIME_DIR": lab.dir})
+    done = lab.ours("true", env={"LKL_HIJACK_MOUNT": "ext4"}, status=125)
+    has(done.err, r"^lkl-hijack: LKL_HIJACK_MOUNT=ext4: expected types of file systems that need no device: .*proc")

@@ -2,11 +2,11 @@
 //!
 //! * [`types`]: the structs of the headers.
 //! * [`ops`]: `lkl_host_ops`, what the host's operations are made of.
-//! * [`instance`]: kernels, and who of the callers is in which. [`start`]: how one begins and ends. [`cmdline`]: its options.
+//! * [`instance`]: kernels, and who of the callers is in which. [`start`]: how one begins and ends.
 //! * [`call`]: `lkl_syscall`. [`log`]: what is printed.
 //! * [`disk`], [`mount`], [`dir`]: disks, mounting, directories.
 //! * [`config`]: JSON and environment variables. [`debug`]: a shell for Ctrl-Z.
-//! * [`net`]: configuration of the network. [`netdev`]: devices. [`dhcp`]: `ip=dhcp`.
+//! * [`net`]: configuration of the network. [`netdev`]: devices.
 //!
 //! Every function may be called at any time: before a kernel starts and after it ends, what needs one answers `-ENODEV`. Pointers are taken at
 //! their word, as everywhere in C, but null ones, which are `EINVAL` or `EFAULT`.
@@ -14,10 +14,8 @@
 #![expect(unreachable_pub, reason = "functions of C are reached by their names")]
 
 mod call;
-mod cmdline;
 mod config;
 mod debug;
-mod dhcp;
 mod dir;
 mod disk;
 mod instance;

@@ -16,7 +16,6 @@ mod disk;
 mod error;
 mod file;
 mod kernel;
-mod mem;
 mod mount;
 mod net;
 mod process;

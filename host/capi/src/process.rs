@@ -3,8 +3,8 @@
 use crate::call::Arg;
 use crate::file::Fd;
 use crate::kernel::Machine;
-use crate::mem::OwnMemory;
 use lkl_abi::{nr, Errno};
+use lkl_host::mem::OwnMemory;
 use lkl_host::ThreadParker;
 use lkl_kernel::{Lowest, Task};
 use std::fmt;

@@ -156,6 +156,13 @@ fn errors_name_the_variable_its_value_and_what_was_expected() {
         (&[tap, ("OFFLOAD", "0x10000")], "LKL_HIJACK_OFFLOAD=0x10000: expected a mask of the bits"),
         (&[("DEBUG", "yes")], "LKL_HIJACK_DEBUG=yes: expected a number"),
         (&[("LOG", "=====")], "LKL_HIJACK_LOG======: expected a filter"),
+        (
+            &[("BOOT_CMDLINE", "quiet mem=lots")],
+            "LKL_HIJACK_BOOT_CMDLINE=quiet mem=lots: expected an amount of memory such as mem=64M, not mem=lots",
+        ),
+        (&[("MOUNT", "proc,/x")], "LKL_HIJACK_MOUNT=proc,/x: expected types of file systems such as proc,sysfs, not"),
+        (&[("DUMP", "x")], "LKL_HIJACK_DUMP=x: expected absolute names of files"),
+        (&[("SINGLE_CPU", "3")], "LKL_HIJACK_SINGLE_CPU=3: expected 0, 1 or 2"),
         (&[("BUSY_POLL", "1000001")], "LKL_HIJACK_BUSY_POLL=1000001: expected a number of microseconds"),
         (&[("HOST", "10.0.0.0/8,x")], "LKL_HIJACK_HOST=10.0.0.0/8,x: expected networks such as 127.0.0.0/8"),
         (&[("HOST", "10.0.0.0/")], "not \"10.0.0.0/\""),
@@ -275,6 +282,34 @@ fn errors_of_a_file_name_it_the_key_the_value_and_what_was_expected() {
         let got = of_file(&[], &text.replace("TAP", tap)).expect_err(text).line();
         assert!(got.starts_with(&format!("lkl-hijack: {want}")), "{text}: {got}");
     }
+}
+
+#[test]
+fn a_command_line_and_what_has_no_effect() {
+    let vars = [
+        ("NET_TAP", "tap0"),
+        ("NET_GATEWAY", "10.0.0.1"),
+        ("BOOT_CMDLINE", "mem=32M ip=dhcp root=/dev/vda sysctl.net.ipv4.tcp_sack=0 ro"),
+        ("SYSCTL", "net.ipv4.tcp_sack=1"),
+        ("SINGLE_CPU", "2"),
+        ("DEBUG", "0x301"),
+        ("MOUNT", "proc, sysfs,"),
+        ("DUMP", "/sysfs/class/net/lo/mtu"),
+    ];
+    let c = parse(&vars).unwrap();
+    assert_eq!((c.cmdline.memory, c.debug, c.file_systems.len(), c.dump.len()), (Some(32 << 20), 1, 2, 1));
+    // What is said of it later counts.
+    assert_eq!(c.sysctl.iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>(), ["0", "1"]);
+    let starts = [
+        "lkl-hijack: LKL_HIJACK_BOOT_CMDLINE=mem=32M ip=dhcp root=/dev/vda sysctl.net.ipv4.tcp_sack=0 ro: no effect: of root=/dev/vda ro",
+        "lkl-hijack: LKL_HIJACK_SINGLE_CPU=2: no effect: ",
+        "lkl-hijack: LKL_HIJACK_DEBUG=0x301: no effect: of the bits 0x300",
+    ];
+    assert_eq!(c.notes.len(), starts.len());
+    starts.iter().zip(&c.notes).for_each(|(start, note)| assert!(note.starts_with(start), "{note}"));
+    assert_eq!(parse(&[("DEBUG", "0x400")]).unwrap().debug, 1);
+    let c = of_file(&vars, "{\"singlecpu\": \"0\", \"debug\": 0, \"boot_cmdline\": \"\"}").unwrap_err();
+    assert!(c.line().contains("expected LKL_HIJACK_NET_IP too"), "{c}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The grammars of single values. Each error says what was expected.
 
 use crate::netdev::Offload;
-use crate::setup;
+use crate::{cmdline, setup};
 use ipnetwork::IpNetwork;
 use macaddr::MacAddr6;
 use serde::{Deserialize, Deserializer};
@@ -293,6 +293,58 @@ impl Value for Prefixes {
                 .ok_or_else(|| format!("expected networks such as 127.0.0.0/8,::1,192.0.2.0/24, not {item:?}"))
         };
         items.map(one).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// The kernel's command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BootCmdline(pub cmdline::Options);
+
+impl Value for BootCmdline {
+    fn parse(text: &str) -> Result<Self, String> {
+        cmdline::parse(text).map(Self)
+    }
+}
+
+/// Types of file systems that need no device, with commas between.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileSystems(pub Vec<String>);
+
+impl Value for FileSystems {
+    fn parse(text: &str) -> Result<Self, String> {
+        let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let name = |item: &str| item.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        match items().find(|item| !name(item)) {
+            Some(item) => Err(format!("expected types of file systems such as proc,sysfs, not {item:?}")),
+            None => Ok(Self(items().map(str::to_owned).collect())),
+        }
+    }
+}
+
+/// Names of files from the root on, with commas between.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AbsolutePaths(pub Vec<String>);
+
+impl Value for AbsolutePaths {
+    fn parse(text: &str) -> Result<Self, String> {
+        let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        match items().find(|item| !item.starts_with('/') || item.contains('\0')) {
+            Some(item) => {
+                Err(format!("expected absolute names of files such as /proc/net/snmp,/proc/net/dev, not {item:?}"))
+            }
+            None => Ok(Self(items().map(str::to_owned).collect())),
+        }
+    }
+}
+
+/// LKL's way to keep the kernel's threads to one CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SingleCpu(pub u8);
+
+impl Value for SingleCpu {
+    fn parse(text: &str) -> Result<Self, String> {
+        let n = Number::parse(text).ok().and_then(|n| u8::try_from(n.0).ok()).filter(|n| *n <= 2);
+        n.map(Self).ok_or_else(|| "expected 0, 1 or 2".into())
     }
 }
 

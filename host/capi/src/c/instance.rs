@@ -8,11 +8,11 @@
 //! reads who is busy. Either sees what the other has written.
 
 use super::types::HostOperations;
-use crate::mem::OwnMemory;
 use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{compiler_fence, fence, AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use core::time::Duration;
 use lkl_abi::Errno;
+use lkl_host::mem::OwnMemory;
 use lkl_host::{Hooks, RealHost, ThreadParker};
 use lkl_kernel::{BootOptions, Kernel, Lowest, Process, Task};
 use std::collections::BTreeMap;

@@ -2,14 +2,15 @@
 
 pub(super) mod entries;
 
-use super::cmdline::Ip;
 use super::instance::{self, Instance};
-use super::{dhcp, log, netdev, status, text};
+use super::{log, netdev, status, text};
 use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::time::Duration;
 use lkl_abi::rtnetlink::{IFA_F_DADFAILED, IFA_F_TENTATIVE};
 use lkl_abi::socket::{AF_INET, AF_INET6};
 use lkl_abi::Errno;
+use lkl_host::cmdline::Ip;
+use lkl_host::ip::Calls;
 use lkl_host::setup::{self, add_default, add_own_gateway, add_rule, own_table};
 use lkl_inet::Net;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -83,34 +84,13 @@ pub(crate) fn set_sysctl(net: &Net, name: &str, value: &str) -> Result<(), Errno
 
 /// What `ip=` asks for. What fails is printed: the kernel runs without.
 pub(crate) fn configure_ip(instance: &Arc<Instance>, ip: &Ip) {
-    let net = instance.kernel.net();
-    let device = match ip {
-        Ip::Dhcp(device) | Ip::Static { device, .. } => device,
-    };
-    let index = match device {
-        Some(name) => net.link_by_name(name).ok().map(|l| l.index),
-        None => netdev::first(instance),
-    };
-    let Some(index) = index else { return tracing::error!("ip=: there is no such network device") };
-    let result = net.link_set_up(index, true).and_then(|()| match ip {
-        Ip::Dhcp(_) => dhcp::configure(instance, index),
-        Ip::Static { addr, prefix_len, gateway, host, .. } => {
-            if let Some(name) = host {
-                let _set = set_hostname(instance, name);
-            }
-            add_address(net, index, (*addr).into(), *prefix_len)?;
-            gateway.map_or(Ok(()), |g| add_default(net, g.into(), Some(index), None))
-        }
-    });
-    if let Err(e) = result {
-        tracing::error!("ip=: {e}");
+    let call = |number, args| instance::syscall_of(instance, number, args);
+    let calls = Calls { net: instance.kernel.net(), call: &call };
+    match calls.configure(ip, netdev::first(instance)) {
+        Ok(()) => {}
+        Err(Errno::ENODEV) => tracing::error!("ip=: there is no such network device"),
+        Err(e) => tracing::error!("ip=: {e}"),
     }
-}
-
-/// Sets the kernel's host name.
-pub(super) fn set_hostname(instance: &Arc<Instance>, name: &str) -> Result<(), Errno> {
-    let args = [name.as_ptr() as u64, name.len() as u64, 0, 0, 0, 0];
-    instance::syscall_of(instance, lkl_abi::nr::SETHOSTNAME, args).map(drop)
 }
 
 /// Takes an interface up.

@@ -1,13 +1,16 @@
 //! How kernels begin and end.
 
-use super::cmdline::{self, Options};
 use super::instance::{self, directory, Instance, Ops};
 use super::types::HostOperations;
 use super::{disk, log, netdev, status, text};
 use core::ffi::{c_char, c_int, c_long, c_void};
 use lkl_abi::Errno;
+use lkl_host::cmdline::{self, Options};
 use lkl_kernel::BootOptions;
 use std::sync::Arc;
+
+/// Memory of a kernel in bytes, if nobody says otherwise: what LKL has.
+const MEMORY: u64 = 64 << 20;
 
 /// Says what the host is.
 ///
@@ -78,16 +81,20 @@ fn start_main(ops: Option<Ops>, line: &[u8]) -> Result<(), Errno> {
 }
 
 fn options(line: &[u8]) -> Result<Options, Errno> {
-    cmdline::parse(core::str::from_utf8(line).map_err(|_| Errno::EINVAL)?)
+    cmdline::parse(core::str::from_utf8(line).map_err(|_| Errno::EINVAL)?).map_err(|problem| {
+        log::say_line(&format!("lkl: command line: {problem}"));
+        Errno::EINVAL
+    })
 }
 
 /// Boots a kernel as its command line says; `pending`: with the devices that were added before.
 fn boot(ops: Ops, options: &Options, pending: bool) -> Result<Arc<Instance>, Errno> {
     log::start(ops, options.loglevel);
     let mut boot = BootOptions::default();
-    boot.memory = options.memory;
+    boot.memory = options.memory.unwrap_or(MEMORY);
+    let boot_memory = boot.memory;
     let instance = Instance::boot(ops, boot)?;
-    tracing::info!("liblkl {}: {} KiB for caches", env!("CARGO_PKG_VERSION"), options.memory >> 10);
+    tracing::info!("liblkl {}: {} KiB for caches", env!("CARGO_PKG_VERSION"), boot_memory >> 10);
     let result = set_up(&instance, options, pending);
     if let Err(e) = result {
         let _ended = halt(&instance);

@@ -2,36 +2,44 @@
 //! init.
 
 use lkl_abi::Errno;
+use std::fmt;
 use std::net::Ipv4Addr;
 
-/// Memory for caches of files, if nobody says otherwise: what LKL has.
-const MEMORY: u64 = 64 << 20;
 /// `loglevel` with `quiet`, and with `debug`.
 const LOGLEVEL_QUIET: u8 = 4;
 const LOGLEVEL_DEBUG: u8 = 10;
 
 /// What a command line asks for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Options {
-    /// In bytes.
-    pub(crate) memory: u64,
-    /// Messages of a lower level are printed.
-    pub(crate) loglevel: Option<u8>,
-    pub(crate) ip: Option<Ip>,
-    /// Names with dots, and values.
-    pub(crate) sysctls: Vec<(String, String)>,
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// Memory in bytes (`mem=`).
+    pub memory: Option<u64>,
+    /// Messages of a lower level are printed (`loglevel=`, `quiet`, `debug`).
+    pub loglevel: Option<u8>,
+    /// An address (`ip=`).
+    pub ip: Option<Ip>,
+    /// Names with dots, and values (`sysctl.NAME=`).
+    pub sysctls: Vec<(String, String)>,
+    /// What means nothing here.
+    pub others: Vec<String>,
 }
 
 /// `ip=` (`Documentation/admin-guide/nfs/nfsroot.rst` of Linux).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Ip {
+pub enum Ip {
     /// Ask a server, on the given device or the first one.
     Dhcp(Option<String>),
+    /// What is given.
     Static {
+        /// The address.
         addr: Ipv4Addr,
+        /// Bits of its network.
         prefix_len: u8,
+        /// Default gateway.
         gateway: Option<Ipv4Addr>,
+        /// The kernel's host name.
         host: Option<String>,
+        /// The interface; the first one if there is none.
         device: Option<String>,
     },
 }
@@ -39,25 +47,48 @@ pub(crate) enum Ip {
 /// Reads one.
 ///
 /// # Errors
-/// `EINVAL`: an option that is known has a value that cannot be understood.
-pub(crate) fn parse(line: &str) -> Result<Options, Errno> {
-    let mut o = Options { memory: MEMORY, loglevel: None, ip: None, sysctls: Vec::new() };
+/// "expected ...": an option that is known has a value that cannot be understood.
+pub fn parse(line: &str) -> Result<Options, String> {
+    let mut o = Options::default();
     for word in line.split_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let wrong = |what: &str| format!("expected {what}, not {word}");
         match name {
-            "mem" => o.memory = size(value)?,
-            "loglevel" => o.loglevel = Some(value.parse().map_err(|_| Errno::EINVAL)?),
+            "mem" => o.memory = Some(size(value).map_err(|_| wrong("an amount of memory such as mem=64M"))?),
+            "loglevel" => o.loglevel = Some(value.parse().map_err(|_| wrong("a level such as loglevel=4"))?),
             "quiet" => o.loglevel = Some(LOGLEVEL_QUIET),
             "debug" | "ignore_loglevel" => o.loglevel = Some(LOGLEVEL_DEBUG),
-            "ip" => o.ip = ip(value)?,
-            _ => {
-                if let Some(key) = name.strip_prefix("sysctl.") {
-                    o.sysctls.push((key.to_owned(), value.to_owned()));
-                }
-            }
+            "ip" => o.ip = ip(value).map_err(|_| wrong("ip=dhcp, or ip=10.0.0.2::10.0.0.1:255.255.255.0"))?,
+            _ => match name.strip_prefix("sysctl.") {
+                Some(key) => o.sysctls.push((key.to_owned(), value.to_owned())),
+                None => o.others.push(word.to_owned()),
+            },
         }
     }
     Ok(o)
+}
+
+/// As it is written, in one form.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ip = |ip: &Ip| match ip {
+            Ip::Dhcp(device) => format!("ip=:::::{}:dhcp", device.as_deref().unwrap_or_default()),
+            Ip::Static { addr, prefix_len, gateway, host, device } => {
+                let text = |t: &Option<String>| t.clone().unwrap_or_default();
+                let gateway = gateway.map(|g| g.to_string()).unwrap_or_default();
+                let mask = Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(*prefix_len)).unwrap_or(0));
+                format!("ip={addr}::{gateway}:{mask}:{}:{}", text(host), text(device))
+            }
+        };
+        let parts = [
+            self.memory.map(|n| format!("mem={n}")),
+            self.loglevel.map(|n| format!("loglevel={n}")),
+            self.ip.as_ref().map(ip),
+        ];
+        let sysctls = self.sysctls.iter().map(|(key, value)| format!("sysctl.{key}={value}"));
+        let all: Vec<_> = parts.into_iter().flatten().chain(sysctls).chain(self.others.iter().cloned()).collect();
+        f.write_str(&all.join(" "))
+    }
 }
 
 /// A number of bytes with a unit, as `memparse` of Linux reads it.
@@ -103,7 +134,7 @@ fn ip(text: &str) -> Result<Option<Ip>, Errno> {
 ///
 /// # Errors
 /// `EINVAL` for one with holes.
-pub(crate) fn prefix_len(mask: Ipv4Addr) -> Result<u8, Errno> {
+pub fn prefix_len(mask: Ipv4Addr) -> Result<u8, Errno> {
     let bits = u32::from(mask);
     if bits.count_ones() + bits.trailing_zeros() != 32 {
         return Err(Errno::EINVAL);
@@ -112,7 +143,7 @@ pub(crate) fn prefix_len(mask: Ipv4Addr) -> Result<u8, Errno> {
 }
 
 /// The mask that addresses had before there were masks (RFC 791, section 3.2).
-pub(crate) fn class(addr: Ipv4Addr) -> u8 {
+pub fn class(addr: Ipv4Addr) -> u8 {
     match addr.octets()[0] {
         0..=127 => 8,
         128..=191 => 16,
@@ -127,17 +158,18 @@ mod tests {
     #[test]
     fn what_is_known_is_understood_and_the_rest_passed_over() {
         let o = parse("mem=0x10M loglevel=4 root=/dev/vda sysctl.net.ipv4.tcp_sack=0  console=tty0 ro").unwrap();
-        assert_eq!((o.memory, o.loglevel, o.ip.clone()), (16 << 20, Some(4), None));
+        assert_eq!((o.memory, o.loglevel, o.ip.clone()), (Some(16 << 20), Some(4), None));
+        assert_eq!(o.others, ["root=/dev/vda", "console=tty0", "ro"]);
         assert_eq!(o.sysctls, [("net.ipv4.tcp_sack".to_owned(), "0".to_owned())]);
-        assert_eq!(parse("").unwrap(), parse("nothing").unwrap());
+        assert_eq!(parse("").unwrap(), Options::default());
         assert_eq!(parse("quiet").unwrap().loglevel, Some(4));
-        assert_eq!(parse("mem=1000").unwrap().memory, 1000);
-        assert_eq!(parse("mem=2g").unwrap().memory, 2 << 30);
-        for bad in ["mem=", "mem=x", "mem=0", "mem=99999999999999T", "loglevel=x", "loglevel=", "ip=1.2.3", "ip=::::::"]
-        {
-            let wrong = parse(bad);
-            assert!(wrong == Err(Errno::EINVAL) || bad == "ip=::::::", "{bad}: {wrong:?}");
+        assert_eq!(parse("mem=1000").unwrap().memory, Some(1000));
+        assert_eq!(parse("mem=2g").unwrap().memory, Some(2 << 30));
+        for bad in ["mem=", "mem=x", "mem=0", "mem=99999999999999T", "loglevel=x", "loglevel=", "ip=1.2.3"] {
+            let wrong = parse(bad).unwrap_err();
+            assert!(wrong.starts_with("expected ") && wrong.ends_with(bad), "{bad}: {wrong}");
         }
+        assert_eq!(parse("ip=::::::").unwrap().ip, Some(Ip::Dhcp(None)));
     }
 
     #[test]
@@ -157,6 +189,15 @@ mod tests {
             device: Some("eth0".into()),
         };
         assert_eq!(ip("10.0.0.2::10.0.0.1:255.255.255.0:me:eth0:off"), Some(all));
-        assert_eq!(parse("ip=10.0.0.2:::255.0.255.0"), Err(Errno::EINVAL));
+        assert!(parse("ip=10.0.0.2:::255.0.255.0").is_err());
+        for line in [
+            "ip=dhcp",
+            "ip=:::::eth1:dhcp",
+            "ip=10.0.0.2::10.0.0.1:255.255.255.0:me:eth0:off mem=3 loglevel=9 sysctl.a=b x",
+            "",
+        ] {
+            let options = parse(line).unwrap();
+            assert_eq!(parse(&options.to_string()), Ok(options), "{line}");
+        }
     }
 }

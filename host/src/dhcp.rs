@@ -2,21 +2,18 @@
 //!
 //! Without an address a UDP socket is of no use: the messages go by a packet socket of the kernel. The crate `smoltcp` knows their format.
 
-use super::instance::{syscall_of, Instance};
-use super::{cmdline, net};
+use crate::ip::Calls;
+use crate::{cmdline, setup};
 use core::time::Duration;
 use lkl_abi::if_ether::ETH_P_IP;
 use lkl_abi::socket::{AF_PACKET, SOCK_DGRAM};
 use lkl_abi::{nr, Errno, Result};
-use lkl_host::setup;
-use lkl_ops::Host;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, IpAddress, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr,
     UdpPacket, UdpRepr,
 };
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Instant;
 
 const SERVER_PORT: u16 = 67;
@@ -47,12 +44,12 @@ struct Lease {
 ///
 /// # Errors
 /// `ETIMEDOUT`: nobody answers.
-pub(super) fn configure(instance: &Arc<Instance>, ifindex: u32) -> Result<()> {
-    let kernel_net = instance.kernel.net();
+pub(crate) fn configure(calls: &Calls<'_>, ifindex: u32) -> Result<()> {
+    let kernel_net = calls.net;
     let link = kernel_net.link_by_index(ifindex)?;
-    let socket = Socket::open(instance, ifindex)?;
+    let socket = Socket::open(calls, ifindex)?;
     let mut random = [0; 4];
-    instance.host.random(&mut random);
+    kernel_net.host().random(&mut random);
     let mut client = Client { mac: link.mac(), id: u32::from_ne_bytes(random), start: Instant::now(), offer: None };
     let lease = client.run(&socket)?;
     let addr = lease.addr.ok_or(Errno::EPROTO)?;
@@ -60,12 +57,12 @@ pub(super) fn configure(instance: &Arc<Instance>, ifindex: u32) -> Result<()> {
     if let Some(mtu) = lease.mtu.filter(|mtu| (576..=1500).contains(mtu)) {
         kernel_net.link_set_mtu(ifindex, mtu)?;
     }
-    net::add_address(kernel_net, ifindex, addr.into(), len)?;
+    setup::add_address(kernel_net, ifindex, addr.into(), len, 0)?;
     if let Some(router) = lease.router {
         setup::add_default(kernel_net, router.into(), Some(ifindex), None)?;
     }
     if let Some(name) = &lease.host {
-        net::set_hostname(instance, name)?;
+        calls.set_hostname(name)?;
     }
     tracing::info!("{}: {addr}/{len} from DHCP server {}", link.name(), lease.server.unwrap_or(Ipv4Addr::UNSPECIFIED));
     Ok(())
@@ -195,7 +192,7 @@ fn parse(packet: &[u8], id: u32, mac: [u8; 6]) -> Option<Lease> {
 
 /// A packet socket of the kernel, for IPv4 on one interface.
 struct Socket<'a> {
-    instance: &'a Arc<Instance>,
+    calls: &'a Calls<'a>,
     fd: u64,
     ifindex: u32,
 }
@@ -212,18 +209,18 @@ fn address(ifindex: u32, to: [u8; 6]) -> [u8; 20] {
 }
 
 impl<'a> Socket<'a> {
-    fn open(instance: &'a Arc<Instance>, ifindex: u32) -> Result<Self> {
+    fn open(calls: &'a Calls<'a>, ifindex: u32) -> Result<Self> {
         let protocol = u64::from(ETH_P_IP.to_be());
         let args = [AF_PACKET.into(), SOCK_DGRAM.into(), protocol, 0, 0, 0];
-        let fd = syscall_of(instance, nr::SOCKET, args)?;
-        let socket = Self { instance, fd, ifindex };
+        let fd = (calls.call)(nr::SOCKET, args)?;
+        let socket = Self { calls, fd, ifindex };
         let to = address(ifindex, [0; 6]);
         socket.call(nr::BIND, [to.as_ptr() as u64, to.len() as u64, 0, 0, 0])?;
         Ok(socket)
     }
 
     fn call(&self, number: usize, [a, b, c, d, e]: [u64; 5]) -> Result<u64> {
-        syscall_of(self.instance, number, [self.fd, a, b, c, d, e])
+        (self.calls.call)(number, [self.fd, a, b, c, d, e])
     }
 
     fn send(&self, packet: &[u8]) -> Result<()> {
@@ -239,7 +236,7 @@ impl<'a> Socket<'a> {
         // `struct pollfd`: descriptor, events (POLLIN), what came.
         let mut pollfd = self.fd | 1 << 32;
         let args = [&raw mut pollfd as u64, 1, time.as_ptr() as u64, 0, 0, 0];
-        match syscall_of(self.instance, nr::PPOLL, args) {
+        match (self.calls.call)(nr::PPOLL, args) {
             Ok(0) => return Ok(None),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(e),

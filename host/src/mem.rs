@@ -1,4 +1,4 @@
-//! The memory of the program that calls: this process's own.
+//! The memory of a caller who is this process.
 
 use lkl_abi::{Errno, Result};
 use lkl_ops::UserMem;
@@ -8,10 +8,10 @@ const LOWEST: u64 = 4096;
 /// From here on addresses are not the program's.
 const HIGHEST: u64 = 1 << 47;
 
-/// The caller's own memory, at its own addresses. Addresses that cannot be anybody's are `EFAULT`; others are taken at their word, which is
-/// why [`crate::Kernel::syscall`] is unsafe.
+/// The caller's own memory, at its own addresses. Addresses that cannot be anybody's are `EFAULT`; others are taken at their word: who makes calls
+/// for a process that has it must see to it that they are right.
 #[derive(Debug)]
-pub(crate) struct OwnMemory;
+pub struct OwnMemory;
 
 fn check(addr: u64, len: usize) -> Result<()> {
     match addr.checked_add(len as u64) {
