@@ -199,7 +199,8 @@ fn copy(from: End, to: End, offset_at: u64, given: Option<i64>, count: u64) -> R
         match put {
             Ok((put, short)) => {
                 done += put;
-                if short {
+                // A file of ours says with the rest why it has not taken all: the limit of its length is told by a signal.
+                if short && (to.kind != Kind::File || put == 0) {
                     break;
                 }
             }
@@ -392,12 +393,24 @@ fn pipe_to_socket(pipe: i32, socket: i32, len: usize, flags: u64, wait: bool) ->
 /// Moves from a pipe to one of our files, at the offset that is at an address or where it stands.
 fn pipe_to_file(pipe: i32, file: i32, offset_at: u64, len: usize, wait: bool) -> Result<isize, isize> {
     let at = if offset_at == 0 { None } else { Some(mem::get::<u64>(offset_at).map_err(errno)?) };
-    let put = from_pipe(pipe, len, wait, |buf| {
+    let write = |buf: &[u8], done: u64| {
         let (from, count) = (buf.as_ptr() as u64, buf.len() as u64);
         match at {
             None => door::call(nr::WRITE, [file as u64, from, count, 0, 0, 0]),
-            Some(at) => door::call(nr::PWRITE64, [file as u64, from, count, at, 0, 0]),
+            Some(at) => door::call(nr::PWRITE64, [file as u64, from, count, at + done, 0, 0]),
         }
+    };
+    let put = from_pipe(pipe, len, wait, |buf| {
+        let mut done = 0;
+        while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
+            match write(rest, done as u64) {
+                put if put > 0 => done += put as usize,
+                put if done == 0 => return put,
+                // The rest has said why it is not taken.
+                _ => break,
+            }
+        }
+        done as isize
     })?;
     if let Some(at) = at {
         mem::put(offset_at, &(at + put.max(0) as u64)).map_err(errno)?;

@@ -129,3 +129,54 @@ CASE(limit_of_size)
     R(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}));
     T(pwrite(fd, b, 100, 10));
 }
+
+/* Copies within a kernel: the limit is told when the rest is tried, also where something was copied. */
+CASE(limit_of_copies)
+{
+    f_enter();
+    char b[4096];
+    memset(b, 'x', sizeof b);
+    f_put("f", "");
+    int fd = (int)MUST(open("f", O_RDWR)), l = (int)MUST(open("long", O_RDWR | O_CREAT, 0644));
+    int h = (int)MUST(open("/etc/services", O_RDONLY)), z = (int)MUST(open("/dev/zero", O_RDONLY));
+    MUST(write(l, b, 4096));
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = on}, 0);
+    limit(100);
+    for (int k = 0; k < 3; k++) {
+        int from = k == 0 ? l : k == 1 ? h : z;
+        printf("from %d\n", k);
+        lseek(fd, 0, SEEK_SET);
+        lseek(from, 0, SEEK_SET);
+        T(sendfile(fd, from, 0, 120));
+        T(sendfile(fd, from, 0, 120));
+        T(sendfile(fd, from, 0, 0));
+        lseek(fd, 99, SEEK_SET);
+        T(sendfile(fd, from, 0, 1));
+        T(sendfile(fd, from, 0, 1));
+        lseek(fd, 0, SEEK_SET);
+        if (k < 2) {
+            T(sendfile(fd, from, &(off_t){1000}, 120));
+            T(sendfile(fd, from, &(off_t){1000}, 120));
+            T(copy_file_range(from, &(off_t){0}, fd, &(off_t){100}, 10, 0));
+            T(copy_file_range(from, &(off_t){0}, fd, &(off_t){99}, 10, 0));
+            lseek(fd, 100, SEEK_SET);
+            T(copy_file_range(from, &(off_t){0}, fd, 0, 10, 0));
+            T(copy_file_range(from, &(off_t){0}, fd, 0, 0, 0));
+            T(copy_file_range(from, &(off_t){100000000}, fd, 0, 10, 0));
+        }
+        int p[2];
+        MUST(pipe(p));
+        MUST(write(p[1], b, 500) == 500 ? 0 : -1);
+        lseek(fd, 0, SEEK_SET);
+        T(splice(p[0], 0, fd, 0, 200, 0));
+        T(splice(p[0], 0, fd, 0, 200, 0));
+        T(splice(p[0], 0, fd, &(off_t){100}, 200, 0));
+        T(splice(p[0], 0, fd, &(off_t){99}, 200, 0));
+        R(read(p[0], b, 4096));
+        memset(b, 'x', sizeof b);
+        T(write(fd, b, 10));
+        T(sendfile(p[1], fd, &(off_t){0}, 10));
+        close(p[0]);
+        close(p[1]);
+    }
+}

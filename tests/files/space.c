@@ -74,6 +74,22 @@ CASE(space_extents)
     extents(w, 0, ~0ul, FIEMAP_FLAG_SYNC, 32);
 }
 
+/* What is refused has changed nothing. */
+CASE(space_refused)
+{
+    f_enter();
+    f_put("f", "0123456789");
+    int fd = (int)MUST(open("f", O_RDWR));
+    R(fallocate(fd, FALLOC_FL_ZERO_RANGE, 2, 3));
+    f_cat("f");
+    R(fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 5, 100));
+    f_cat("f");
+    R(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 5));
+    R(fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, 5));
+    R(fallocate(fd, 0, 0, 100));
+    f_cat("f");
+}
+
 /* The places are the disk's: what is there is what was written. */
 CASE(space_places)
 {

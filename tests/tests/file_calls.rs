@@ -1,4 +1,4 @@
-//! Calls on files, two kernels: each case of `files/*.c` is run on a mounted ext4 of the host's and on the same image by
+//! Calls on files, two kernels: each case of `files/*.c` is run on a mounted ext4 of the host's and on the same image (and on an ext2) by
 //! `LKL_HIJACK_DISK`, and must print the same; afterwards `e2fsck` must find nothing wrong with ours.
 //!
 //! Where the host cannot mount an image (no root, no loop devices), nothing is compared, and a line says so; with `CI=true` that is a
@@ -22,13 +22,13 @@ impl Place {
         self.0.join(name).to_str().expect("no odd directories").to_owned()
     }
 
-    /// A new ext4 of 64 MiB.
-    fn image(&self, name: &str) -> String {
+    /// A new one of 64 MiB: ext4, or ext2, whose files have block maps.
+    fn image(&self, kind: &str, name: &str) -> String {
         let path = self.path(name);
         let file = std::fs::File::create(&path).expect("an image");
         file.set_len(64 << 20).expect("room");
-        let made = Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096", &path]).status();
-        assert!(made.expect("mkfs.ext4 runs").success(), "mkfs.ext4 fails");
+        let made = Command::new("mke2fs").args(["-t", kind, "-q", "-F", "-b", "4096", &path]).status();
+        assert!(made.expect("mke2fs runs").success(), "mke2fs fails");
         path
     }
 }
@@ -56,7 +56,7 @@ fn both_kernels_answer_alike() {
     let place = Place::new();
     let mnt = place.path("mnt");
     let mount = |image: &str| format!("mount -o loop '{image}' '{mnt}' && ");
-    let tried = cases::run(Path::new("true"), "", On::Host, &mount(&place.image("host.img")), &[]);
+    let tried = cases::run(Path::new("true"), "", On::Host, &mount(&place.image("ext4", "host.img")), &[]);
     if !tried.contains("exit status: 0") {
         assert!(std::env::var_os("CI").is_none(), "an image cannot be mounted: {tried}");
         println!("skipped: an image cannot be mounted: {tried}");
@@ -66,9 +66,11 @@ fn both_kernels_answer_alike() {
     let list = cases::list(&program);
     let dir = ("T_DIR", mnt.clone());
     let mut failed = Vec::new();
-    for case in list.iter().filter(|c| c.contains(&wanted)) {
-        let host = cases::run(&program, case, On::Host, &mount(&place.image("host.img")), std::slice::from_ref(&dir));
-        let image = place.image("ours.img");
+    let kinds = |case| ["ext4", "ext2"].map(|kind| (kind, case));
+    for (kind, case) in list.iter().filter(|c| c.contains(&wanted)).flat_map(kinds) {
+        let before = mount(&place.image(kind, "host.img"));
+        let host = cases::run(&program, case, On::Host, &before, std::slice::from_ref(&dir));
+        let image = place.image(kind, "ours.img");
         let disk = ("LKL_HIJACK_DISK", format!("{image}:{mnt}"));
         let sysctl = ("LKL_HIJACK_SYSCTL", protections());
         let ours = cases::run(&program, case, On::Ours(&library), "", &[dir.clone(), disk, sysctl]);
@@ -76,9 +78,9 @@ fn both_kernels_answer_alike() {
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
         let wrong = (!checked.status.success()).then_some(said);
         if let Some(text) = cases::difference(&host, &ours).or(wrong) {
-            println!("{case}:\n{text}");
-            failed.push(case.as_str());
+            println!("{case} on {kind}:\n{text}");
+            failed.push(format!("{case} on {kind}"));
         }
     }
-    assert!(failed.is_empty(), "{} of {} cases differ: {}", failed.len(), list.len(), failed.join(" "));
+    assert!(failed.is_empty(), "of {} cases these differ: {}", list.len(), failed.join(", "));
 }

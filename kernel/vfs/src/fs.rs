@@ -694,6 +694,15 @@ pub trait Inode: Send + Sync + Any {
         Err(Errno::EINVAL)
     }
 
+    /// Can [`Inode::fallocate`] do this with the file at all? It is asked before anything is changed for it.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`
+    fn allows(&self, range: Range) -> Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
     /// Changes which parts of the file have blocks (`man 2 fallocate`). The VFS has checked that the range is not empty and ends below
     /// 2^63, written all dirty pages and dropped those of the range (from its start on, for `Collapse` and `Insert`) before; it
     /// has zeroed the partial pages at the ends of a hole itself, so only whole pages need to be.

@@ -17,7 +17,7 @@ use lkl_abi::stat::{S_IFMT, S_IFREG};
 use lkl_abi::statfs::TMPFS_MAGIC;
 use lkl_abi::uio::MAX_RW_COUNT;
 use lkl_abi::{Errno, Result};
-use lkl_vfs::{InodeKind, Node};
+use lkl_vfs::{InodeKind, Node, Range};
 use std::sync::Arc;
 
 /// `SIGXFSZ`
@@ -114,7 +114,9 @@ pub(super) fn fallocate(cx: &Ctx<'_>, [fd, mode, offset, len, ..]: Args) -> Resu
         return Err(Errno::EPERM);
     }
     let longer = FALLOC_FL_KEEP_SIZE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE;
-    if mode & longer == 0 && writable(&file).is_ok() && (len as i64) > 0 && end <= i64::MAX as u64 {
+    // What cannot be at all is told first.
+    let can = content.node().inode().allows(Range::Allocate { keep_size: false }).is_ok();
+    if mode & longer == 0 && can && writable(&file).is_ok() && (len as i64) > 0 && end <= i64::MAX as u64 {
         check_length(cx, content.node(), end)?;
     }
     content.fallocate(mode, offset, len)?;
@@ -168,6 +170,10 @@ pub(super) fn copy_file_range(cx: &Ctx<'_>, [input, in_at, out, out_at, len, fla
     }
     if from > i64::MAX as u64 || to > i64::MAX as u64 {
         return Err(Errno::EINVAL);
+    }
+    // As on Linux, the limit also stands in the way of no bytes.
+    if to >= cx.process().size_limit()[0] {
+        return Err(too_long(cx));
     }
     let len = check_write(cx, &out, to, len.min(MAX_RW_COUNT))?;
     let n = source.copy_range(from, target, to, len)?;

@@ -88,6 +88,27 @@ fn random_operations() {
 }
 
 #[test]
+fn a_directory_has_a_block_if_its_acls_fill_the_inode() {
+    let images = tempfile::tempdir().unwrap();
+    let (image, args) = (images.path().join("image"), "-t ext4 -b 4096 -I 256 -O inline_data");
+    mkfs(&image, args, "32M", None);
+    let disk = memory(&image);
+    let mut fs = mount_rw(disk.clone());
+    // For the owner, user 5, the group, all of them, and the others.
+    let entries = [(1u16, 7u16, u32::MAX), (2, 4, 5), (4, 5, u32::MAX), (16, 5, u32::MAX), (32, 5, u32::MAX)];
+    let entry =
+        |&(tag, perm, id): &(u16, u16, u32)| [&tag.to_le_bytes()[..], &perm.to_le_bytes(), &id.to_le_bytes()].concat();
+    let acl = [2u32.to_le_bytes().to_vec(), entries.iter().flat_map(entry).collect()].concat();
+    let xattrs: [(&[u8], &[u8]); 2] = [(b"system.posix_acl_access", &acl), (b"system.posix_acl_default", &acl)];
+    let new = New { xattrs: &xattrs, ..New::mode(0o040_755) };
+    let dir = fs.create(ROOT, b"dir", &new, at(1)).unwrap();
+    fs.create(dir, b"file", &New::mode(0o100_644), at(1)).unwrap();
+    assert_eq!((list(&mut fs, dir).len(), fs.xattr(dir, b"system.posix_acl_default").unwrap()), (3, acl.clone()));
+    fs.unmount().unwrap();
+    fsck_bytes(&disk.contents(), args);
+}
+
+#[test]
 fn many_names() {
     let images = tempfile::tempdir().unwrap();
     for (args, count) in [("-t ext4 -b 1024 -N 9000", 8000), ("-t ext4 -b 1024 -O large_dir,inline_data -N 4000", 3000)]

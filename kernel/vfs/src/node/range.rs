@@ -107,6 +107,7 @@ impl Node {
         if !core.cached {
             return core.inode.fallocate(range, offset, len, core.env.now());
         }
+        core.inode.allows(range)?;
         let size = core.size.load(Ordering::Acquire);
         match range {
             Range::Collapse if end >= size => return Err(Errno::EINVAL),

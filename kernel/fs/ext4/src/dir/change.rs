@@ -72,9 +72,15 @@ impl Ext4 {
             let mut content = [0; 60];
             put_le32(&mut content, 0, parent);
             put_le16(&mut content, INLINE_PARENT + 4, 56);
-            self.put_inline(dir, &content)?;
-            dir.set_size(60);
-            return Ok(());
+            match self.put_inline(dir, &content) {
+                Ok(()) => {
+                    dir.set_size(60);
+                    return Ok(());
+                }
+                // ACLs that it inherits may have taken the room.
+                Err(Errno::ENOSPC) => {}
+                Err(e) => return Err(e),
+            }
         }
         self.init_map(dir);
         let (place, _) = self.append_dir_block(dir)?;

@@ -333,6 +333,14 @@ impl Inode for Ext4Inode {
         })
     }
 
+    fn allows(&self, range: Range) -> Result<()> {
+        let flags = self.flags()?.flags;
+        if flags & (flag::EXTENTS | flag::INLINE_DATA) == 0 && range != Range::PunchHole {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        Ok(())
+    }
+
     fn fallocate(&self, range: Range, offset: u64, len: u64, now: Timestamp) -> Result<()> {
         let (what, keep_size) = match range {
             Range::Allocate { keep_size } => (Space::Allocate, keep_size),

@@ -379,10 +379,6 @@ impl Ext4 {
     /// # Errors
     /// `ENOSPC` if it does not fit.
     pub(crate) fn put_inline(&mut self, inode: &mut Inode, content: &[u8]) -> Result<()> {
-        let mut block = cut(content, 0, 60).to_vec();
-        block.resize(60, 0);
-        inode.set_block(&block);
-        inode.set_flags(inode.flags() & !flag::EXTENTS | flag::INLINE_DATA);
         let rest = cut(content, 60, content.len());
         let mut list = self.inode_xattrs(inode)?;
         list.retain(|x| !x.is(INLINE.0, INLINE.1));
@@ -390,6 +386,10 @@ impl Ext4 {
         if packed_len(&list) > self.xattr_space(inode) {
             return Err(Errno::ENOSPC);
         }
+        let mut block = cut(content, 0, 60).to_vec();
+        block.resize(60, 0);
+        inode.set_block(&block);
+        inode.set_flags(inode.flags() & !flag::EXTENTS | flag::INLINE_DATA);
         self.put_inode_xattrs(inode, &list)
     }
 
