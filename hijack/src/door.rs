@@ -179,9 +179,9 @@ fn boot(config: &Config, named: Option<Door>) -> core::result::Result<(), String
 /// The program is about to become another one. If nobody has used its kernel, that ends, and gives its device back. Answers
 /// whether it did.
 pub(crate) fn give_up() -> bool {
-    // The next program would look for files in another directory.
-    let local = start::config().is_ok_and(|config| config.local);
-    if local || !direct() || USED.load(Ordering::Acquire) || !tree::dissolve() {
+    // If so, the next program might look for files in another directory.
+    let local = || start::config().is_ok_and(|config| config.local);
+    if !direct() || USED.load(Ordering::Acquire) || local() || !tree::dissolve() {
         return false;
     }
     INSTANCE.store(null_mut(), Ordering::Release);
@@ -198,7 +198,8 @@ pub(crate) fn boot_again() {
 /// Asks the kernels that have the devices which this one is to have, and answers the sockets at which it will be asked for them itself.
 fn claim_devices(config: &Config) -> core::result::Result<Vec<i32>, String> {
     let mut doors = Vec::new();
-    let mut claims: Vec<_> = config.nets.iter().filter_map(|net| Some((net.claim()?, net))).collect();
+    let mut claims: Vec<_> =
+        config.nets.iter().flat_map(|net| net.claims().into_iter().map(move |c| (c, net))).collect();
     // In one order for all: two kernels that both have one that the other waits for would wait for ever.
     claims.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, net) in claims {

@@ -1,6 +1,6 @@
 //! A kernel made as the configuration says.
 
-use crate::config::{ConfigError, NetConfig};
+use crate::config::{ConfigError, Device, NetConfig};
 use crate::netdev;
 use crate::real::{Hooks, RealHost};
 use crate::{ip, mounts, setup, Config};
@@ -84,7 +84,11 @@ fn configure(net: &Arc<Net>, dev: Arc<dyn NetDev>, config: &NetConfig) -> Result
     let device = || not_taken(config.names.of(config.device_variable), config.device.param());
     let index = net.link_add(dev).map_err(device())?;
     let link = net.link_by_index(index).map_err(device())?;
-    if let Some(mtu) = config.mtu {
+    let least = match &config.device {
+        Device::Raw(name) => netdev::raw::mtu(name).filter(|mtu| *mtu < link.mtu()),
+        _ => None,
+    };
+    if let Some(mtu) = config.mtu.or(least) {
         net.link_set_mtu(index, mtu).map_err(step("NET_MTU", &mtu))?;
     }
     net.link_set_up(index, true).map_err(device())?;

@@ -25,7 +25,7 @@ use keys::PREFIX;
 use serde::Deserialize;
 pub use source::Names;
 use source::{File, Group, Sources};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -239,9 +239,9 @@ fn single<T: values::Value>(name: &str) -> Result<Option<T>, ConfigError> {
 /// The kernel's part of the configuration, checked with the interfaces.
 fn kernel(group: &Group, nets: Vec<NetConfig>) -> Result<Config, ConfigError> {
     let s: Settings = group.read()?;
-    let claims: Vec<_> = nets.iter().map(NetConfig::claim).collect();
-    for (n, net) in nets.iter().enumerate() {
-        if claims.iter().take(n).any(|claim| claim.is_some() && *claim == claims[n]) {
+    let mut claimed = BTreeSet::new();
+    for net in &nets {
+        if !net.claims().into_iter().all(|claim| claimed.insert(claim)) {
             return Err(net.refused("expected a device, or addresses on it, that no other interface has"));
         }
     }

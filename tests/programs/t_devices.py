@@ -134,6 +134,10 @@ def raw(lab, v):
     trees(lab, v)
     with_name(lab, v)
     has(lab.ours("ethtool", "-i", "eth0").out, r"^driver: packet")
+    # No longer than the interface takes them.
+    lab.sh("ip link set v0 mtu 1400; ip link set v1 mtu 1400")
+    has(lab.ours("ip", "link", "show", "eth0").out, r"mtu 1400 ")
+    has(lab.ours("ping", "-c", 1, "-s", 3000, lab.peer[v]).out, r"1 received")
     # An interface that goes down and up again.
     server = lab.spawn("python3", "-c", SERVER, lab.me[v], 7000, ours=True)
     server.wait_for("ready")

@@ -123,22 +123,22 @@ impl NetConfig {
         ConfigError::of(self.names.of(self.device_variable), self.device.param(), problem)
     }
 
-    /// Two kernels that both have this cannot work at once: the device, if it can have one user only, or else the addresses on it. `None`
-    /// if nothing speaks against it.
-    pub fn claim(&self) -> Option<String> {
+    /// What two kernels cannot both have at once: the device, if it can have one user only, or else each address on it.
+    pub fn claims(&self) -> Vec<String> {
         let param = match &self.device {
-            Device::Tap(name) => return Some(name.clone()),
+            Device::Tap(name) => return vec![name.clone()],
             Device::Raw(name) => name.clone(),
             Device::Macvtap(path) | Device::Vde(path) | Device::Pipe(path, _) => {
                 std::path::Path::new(path).canonicalize().map_or_else(|_| path.clone(), |p| p.display().to_string())
             }
         };
-        let shared = matches!(self.device, Device::Raw(_) | Device::Vde(_));
-        let addresses = (self.mac, self.ip.map(|a| a.ip()), self.ipv6.map(|a| a.ip()));
-        if !shared {
-            return Some(short(&(self.device.kind(), param)));
+        let kind = self.device.kind();
+        if !matches!(self.device, Device::Raw(_) | Device::Vde(_)) {
+            return vec![short(&(kind, param))];
         }
-        (addresses != (None, None, None)).then(|| short(&(self.device.kind(), param, addresses)))
+        let mac = self.mac.map(|mac| MacAddr6::from(mac).to_string());
+        let ips = [self.ip.map(|a| a.ip().to_string()), self.ipv6.map(|a| a.ip().to_string())];
+        ips.into_iter().chain([mac]).flatten().map(|address| short(&(kind, &param, address))).collect()
     }
 
     /// What is set, by variable, each thing in one form however it was written.

@@ -193,17 +193,19 @@ fn devices_of_all_kinds() {
         let (is_local, net) = of(kind, param);
         assert_eq!((net.device.kind(), &*net.device.param(), &*net.device.to_string()), (kind, param, shown));
         assert_eq!(is_local, local);
-        assert!(net.claim().is_some_and(|name| name.len() <= 17));
+        assert!(net.claims().iter().all(|name| name.len() <= 17) && net.claims().len() == 1);
     }
     // Several kernels can be on one switch, if they have other addresses.
-    let claim = |ip: &str| {
-        let mut vars = vec![("NET_IFTYPE", "vde"), ("NET_IFPARAMS", "/s")];
-        vars.extend((!ip.is_empty()).then_some(("NET_IP", ip)));
-        parse(&vars).unwrap().nets[0].claim()
+    let claims = |more: &[(&str, &str)]| {
+        parse(&[&[("NET_IFTYPE", "vde"), ("NET_IFPARAMS", "/s")], more].concat()).unwrap().nets[0].claims()
     };
-    assert_eq!(claim(""), None);
-    assert_eq!(claim("10.0.0.1/24"), claim("10.0.0.1/24"));
-    assert_ne!(claim("10.0.0.1/24"), claim("10.0.0.2/24"));
+    let (one, two) = (("NET_IP", "10.0.0.1/24"), ("NET_IP", "10.0.0.2/24"));
+    assert!(claims(&[]).is_empty());
+    assert_eq!(claims(&[one]), claims(&[one]));
+    assert_ne!(claims(&[one]), claims(&[two]));
+    let mac = ("NET_MAC", "02:00:00:00:00:01");
+    assert!(claims(&[one, mac]).iter().any(|c| claims(&[one]).contains(c)));
+    assert!(claims(&[one, mac]).iter().any(|c| claims(&[two, mac]).contains(c)));
 }
 
 #[test]

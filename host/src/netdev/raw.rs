@@ -20,6 +20,20 @@ const PACKET_IGNORE_OUTGOING: i32 = 23;
 const PACKET_MR_PROMISC: u16 = 1;
 const ETH_P_ALL: u16 = 3;
 
+/// The MTU of the host's interface in bytes: it takes no longer packets. `None` if there is no such interface.
+pub fn mtu(name: &str) -> Option<u32> {
+    const SIOCGIFMTU: u32 = 0x8921;
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    // `struct ifreq`: a name of 16 bytes, and a number.
+    let mut request = [0u8; 40];
+    let room = request.get_mut(..15)?;
+    room.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    // SAFETY: it takes a `struct ifreq`.
+    unsafe { sys::ioctl(socket.as_raw_fd(), SIOCGIFMTU, request.as_mut_ptr().cast()) }.ok()?;
+    let number = request.get(16..20)?.try_into().ok()?;
+    u32::try_from(i32::from_ne_bytes(number)).ok()
+}
+
 /// Opens a packet socket on the host's interface `name`, which is set to receive the frames of every address. Of `offload` that counts which is
 /// about sending: what the interface has put together comes as it is. Needs `CAP_NET_RAW`.
 ///
