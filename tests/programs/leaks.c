@@ -5,7 +5,7 @@
  * A filter of system calls (seccomp) tells a watcher of each call that has to do with descriptors, in the program and all that it
  * starts. The watcher lets every call go on. It writes a line to LOG for a call that is not accounted for:
  *
- * - a socket of another family than AF_UNIX that is not made by our library itself;
+ * - a socket of another family than AF_UNIX, but for the packet socket of a device of our library's;
  * - a call on a descriptor of our kernel's: a placeholder (known by its tag, see hijack/src/fds/tag.rs) or an epoll instance. The library
  *   itself may do what it has to: duplicate, close and mark it. So may a child that only lends the memory until it becomes another
  *   program (vfork, posix_spawn), for its descriptors are the host's;
@@ -455,7 +455,9 @@ static void check(struct seen *t, const struct seccomp_notif *n) {
     }
     int by_library = t->hijacked && ip != t->pass && ip >= t->start && ip < t->end;
     if (c->what & MAKES) {
-        if ((int)a[0] != AF_UNIX && (by_library ? !host_allowed : t->hijacked || !foreign_allowed)) {
+        /* A packet socket of protocol 0 receives nothing until it is bound to an interface of the host's: a device of the library's. */
+        int device = by_library && (int)a[0] == AF_PACKET && a[2] == 0;
+        if ((int)a[0] != AF_UNIX && !device && (by_library ? !host_allowed : t->hijacked || !foreign_allowed)) {
             report(t, n, c->name, -1, t->hijacked ? "the host makes a socket" : "the host makes a socket, for a program without our library");
         }
         return;

@@ -4,7 +4,8 @@ import os
 import statistics
 import time
 
-from lab import Skip, check, test, until
+from lab import Skip, check, kernels, test, until
+from t_several import two
 
 
 def usage(pid):
@@ -61,6 +62,22 @@ def waiting_for_a_connection(lab):
     time.sleep(5)
     switches = quiet(lab, p, 3)
     check(switches <= 6, f"woke up {switches} times in 3 s")
+
+
+@test()
+def waiting_with_two_devices(lab):
+    """Neither the program nor the kernel's own process wakes up."""
+    two(lab)
+    p = lab.spawn("python3", "-c", "import socket; s = socket.create_server(('', 4051)); print('up', flush=True); s.accept()", ours=True)
+    p.wait_for("up")
+    time.sleep(5)
+    [keeper] = kernels()
+    before = usage(keeper)
+    switches = quiet(lab, p, 3)
+    after = usage(keeper)
+    # Each device may have a last router solicitation to send.
+    check(switches <= 12, f"woke up {switches} times in 3 s")
+    check(after[0] - before[0] <= 1 and after[1] - before[1] <= 12, f"the keeper: {before}, {after}")
 
 
 BUSY = """

@@ -6,7 +6,6 @@ import socket
 import time
 
 from lab import Skip, check, has, kernels, lacks, test, until
-from t_cost import quiet, usage
 from t_devices import SERVER, exchange
 from t_named import place
 
@@ -108,23 +107,6 @@ def each_has_its_gateway(lab, v):
         has(lab.ours("ping", "-c", 5, "-i", 0.1, "-I", MINE[name][v], far).out, r" 5 received")
         after = received(lab, end), received(lab, other)
         check(after[0] - before[0] >= 5, f"it went by {name}", before, after)
-
-
-@test()
-def nothing_wakes_up(lab):
-    two(lab)
-    code = "import socket; s = socket.create_server(('', 4051)); print('up', flush=True); s.accept()"
-    p = lab.spawn("python3", "-c", code, ours=True)
-    p.wait_for("up")
-    # Until router solicitations and group reports have been sent.
-    time.sleep(5)
-    switches = quiet(lab, p, 3)
-    check(switches <= 6, f"woke up {switches} times in 3 s")
-    [keeper] = kernels()
-    before = usage(keeper)
-    time.sleep(3)
-    after = usage(keeper)
-    check(after[0] - before[0] <= 1 and after[1] - before[1] <= 6, f"the keeper: {before}, {after}")
 
 
 @test(v=(4, 6))
