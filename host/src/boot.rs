@@ -125,7 +125,8 @@ fn add_gateways(net: &Net, config: &Config) -> Result<(), ConfigError> {
         // A link-local one is no interface's more than another's; there is one only then.
         let local = matches!(gateway, IpAddr::V6(g) if g.is_unicast_link_local());
         let only = net.links().iter().find(|l| !l.is_loopback()).map(|l| l.index).filter(|_| local);
-        setup::add_default(net, gateway, only, None).map_err(not_taken(config.names.of(name), gateway))?;
+        // That of a DHCP server goes.
+        setup::set_default(net, gateway, only).map_err(not_taken(config.names.of(name), gateway))?;
         tracing::info!("default route via {gateway}");
     }
     Ok(())

@@ -72,7 +72,8 @@ pub fn parse(line: &str) -> Result<Options, String> {
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ip = |ip: &Ip| match ip {
-            Ip::Dhcp(device) => format!("ip=:::::{}:dhcp", device.as_deref().unwrap_or_default()),
+            Ip::Dhcp(None) => "ip=dhcp".to_owned(),
+            Ip::Dhcp(Some(device)) => format!("ip=:::::{device}:dhcp"),
             Ip::Static { addr, prefix_len, gateway, host, device } => {
                 let text = |t: &Option<String>| t.clone().unwrap_or_default();
                 let gateway = gateway.map(|g| g.to_string()).unwrap_or_default();

@@ -29,15 +29,27 @@ pub fn add_address(net: &Net, ifindex: u32, ip: IpAddr, len: u8, flags: u32) -> 
 /// # Errors
 /// `ENETUNREACH`: none has it. As [`Net::route_add`].
 pub fn add_default(net: &Net, gateway: IpAddr, ifindex: Option<u32>, table: Option<u32>) -> Result<()> {
-    let ifindex = match ifindex {
-        Some(ifindex) => ifindex,
-        None => interface_of(net, gateway)?,
-    };
-    let mut route = RouteEntry::new(Prefix::default_of(gateway), ifindex, Some(gateway));
+    let mut route = default_route(net, gateway, ifindex)?;
     if let Some(table) = table {
         route.table = table;
     }
     net.route_add(route, CREATE)
+}
+
+/// The same in the main table, in the place of the one that is there.
+///
+/// # Errors
+/// As [`add_default`].
+pub fn set_default(net: &Net, gateway: IpAddr, ifindex: Option<u32>) -> Result<()> {
+    net.route_add(default_route(net, gateway, ifindex)?, AddMode { create: true, replace: true, ..AddMode::default() })
+}
+
+fn default_route(net: &Net, gateway: IpAddr, ifindex: Option<u32>) -> Result<RouteEntry> {
+    let ifindex = match ifindex {
+        Some(ifindex) => ifindex,
+        None => interface_of(net, gateway)?,
+    };
+    Ok(RouteEntry::new(Prefix::default_of(gateway), ifindex, Some(gateway)))
 }
 
 /// The interface by whose network an address is reached.

@@ -298,7 +298,8 @@ def wrong_files(lab):
     done = lab.ours("true", env={"LKL_HIJACK_CONFIG_FILE": "nothing.json"}, status=125)
     has(done.err, r"^lkl-hijack: LKL_HIJACK_CONFIG_FILE=nothing\.json: expected a file that can be read: No such file")
     os.mkfifo(lab.path("lkl-hijack.json"))
-    has(lab.ours("true", status=125).err, r"^lkl-hijack: lkl-hijack\.json: expected a file that can be read")
+    has(lab.ours("true", status=125).err, r"^lkl-hijack: lkl-hijack\.json: expected an ordinary file \(LKL_HIJACK_CONFIG_FILE= without")
+    has(lab.ours("true", env={"LKL_HIJACK_CONFIG_FILE": "/"}, status=125).err, r"^lkl-hijack: LKL_HIJACK_CONFIG_FILE=/: expected an ordinary file$")
 
 
 @test(need=("dnsmasq",))
@@ -332,6 +333,10 @@ def a_command_line(lab):
     has(done.out, r"^default via 10\.7\.0\.1 dev eth0")
     has(done.out, r"1 received")
     check(done.out.endswith("\n1\n") and done.err == "", "the last program", done)
+    # A gateway that is given goes before the server's.
+    routes = lab.ours("ip", "route", env={"LKL_HIJACK_NET_GATEWAY": "10.7.0.9"}).out
+    has(routes, r"^default via 10\.7\.0\.9 dev eth0")
+    lacks(routes, r"^default via 10\.7\.0\.1 ")
     with open(lab.path("leases")) as f:
         has(f.read(), r" 02:00:00:00:07:02 10\.7\.0\.50 ")
 

@@ -251,34 +251,29 @@ fn variables(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec
 /// The file that the variables name, or the one in the working directory, if it is there.
 pub(super) fn file() -> Result<Option<File>, ConfigError> {
     let named = std::env::var_os(format!("{PREFIX}{CONFIG_FILE}"));
-    match named {
-        Some(path) if path.is_empty() => Ok(None),
-        Some(path) => {
-            let wrong = |problem: String| ConfigError::new(CONFIG_FILE, path.to_string_lossy(), problem);
-            let bytes =
-                content(&path, true).map_err(|e| wrong(format!("expected a file that can be read: {}", errno(e))))?;
-            let text = bytes.and_then(|b| String::from_utf8(b).ok());
-            let text = text.ok_or_else(|| wrong("expected text in UTF-8, of at most 1 MiB".into()))?;
-            Ok(Some(File { name: path.to_string_lossy().into_owned(), text }))
-        }
-        None => {
-            let wrong = |problem: String| {
-                let problem = format!("{problem} ({PREFIX}{CONFIG_FILE}= without a value leaves it aside)");
-                ConfigError::bare(DEFAULT_FILE.to_owned(), problem)
-            };
-            let bytes = match content(OsStr::new(DEFAULT_FILE), false) {
-                Err(rustix::io::Errno::NOENT) => return Ok(None),
-                other => other.map_err(|e| wrong(format!("expected a file that can be read: {}", errno(e))))?,
-            };
-            let text = bytes.and_then(|b| String::from_utf8(b).ok());
-            let text = text.ok_or_else(|| wrong("expected text in UTF-8, of at most 1 MiB".into()))?;
-            Ok(Some(File { name: DEFAULT_FILE.to_owned(), text }))
-        }
+    let path = named.as_deref().unwrap_or(OsStr::new(DEFAULT_FILE));
+    if path.is_empty() {
+        return Ok(None);
     }
-}
-
-fn errno(e: rustix::io::Errno) -> lkl_abi::Errno {
-    lkl_abi::Errno(e.raw_os_error())
+    let wrong = |problem: String| match &named {
+        Some(path) => ConfigError::new(CONFIG_FILE, path.to_string_lossy(), problem),
+        None => {
+            let problem = format!("{problem} ({PREFIX}{CONFIG_FILE}= without a value leaves it aside)");
+            ConfigError::bare(DEFAULT_FILE.to_owned(), problem)
+        }
+    };
+    let bytes = match content(path, named.is_some()) {
+        Err(rustix::io::Errno::NOENT) if named.is_none() => return Ok(None),
+        Err(rustix::io::Errno::ISDIR) => return Err(wrong("expected an ordinary file".into())),
+        Err(e) => {
+            let e = lkl_abi::Errno(e.raw_os_error());
+            return Err(wrong(format!("expected a file that can be read: {e}")));
+        }
+        Ok(bytes) => bytes,
+    };
+    let text = bytes.and_then(|b| String::from_utf8(b).ok());
+    let text = text.ok_or_else(|| wrong("expected text in UTF-8, of at most 1 MiB".into()))?;
+    Ok(Some(File { name: path.to_string_lossy().into_owned(), text }))
 }
 
 /// What is in a file; `None` if that is too much. A file that was not named must be an ordinary one: others may be waited for.
@@ -287,7 +282,7 @@ fn content(path: &OsStr, any: bool) -> rustix::io::Result<Option<Vec<u8>>> {
     let fd = rustix::fs::open(path.as_bytes(), OFlags::RDONLY | OFlags::CLOEXEC | wait, Mode::empty())?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode);
     if !any && kind != FileType::RegularFile {
-        return Err(rustix::io::Errno::INVAL);
+        return Err(rustix::io::Errno::ISDIR);
     }
     let mut all = Vec::new();
     let mut piece = [0; 4096];
