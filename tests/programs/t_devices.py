@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from lab import Skip, check, has, kernels, lacks, test, until
+from lab import WRAPPER, Skip, check, has, kernels, lacks, test, until
 from t_named import place
 
 KINDS = ("raw", "macvtap", "vde")
@@ -144,6 +144,13 @@ def raw(lab, v):
     lab.sh("ip link set v0 down; sleep 0.2; ip link set v0 up")
     exchange(lab, v, 7000)
     server.kill()
+    # The same address each time, and another one with other addresses.
+    def mac(**more):
+        return has(lab.ours("ip", "link", "show", "eth0", env=more).out, r"link/ether (\S+)")[1]
+
+    check(mac() == mac() != mac(LKL_HIJACK_NET_IP="10.7.0.3/24", LKL_HIJACK_NET_IPV6="fd07::3/64"), "hardware addresses")
+    drop = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", WRAPPER]
+    has(lab.run(*drop, "true", env=lab.env, status=125).err, r"NET_IFPARAMS=v0: expected the right to open packet sockets \(CAP_NET_RAW\)$")
     lab.env["LKL_HIJACK_NET_IFPARAMS"] = "v7"
     has(lab.ours("true", status=125).err, r"^lkl-hijack: LKL_HIJACK_NET_IFPARAMS=v7: expected an interface of this machine; there is none")
 
