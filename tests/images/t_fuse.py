@@ -61,7 +61,7 @@ def a_tree_goes_in_and_comes_out(lab):
     lab.fsck(image)
 
 
-@test(need=("mkfs.ext4", "fusermount3", "lsattr"))
+@test(need=("mkfs.ext4", "fusermount3", "lsattr", "fstrim"))
 def every_operation(lab):
     image = lab.mkfs()
     place = lab.mount(image)
@@ -134,6 +134,8 @@ def every_operation(lab):
     same(oct(os.stat(at("ap")).st_mode), "0o100670")
     fails(errno.ENAMETOOLONG, os.mkdir, at("x" * 256))
     check(lab.run("lsattr", at("ap")).split()[0].strip(b"-e") == b"", "lsattr")
+    check(lab.run("lsattr", "-v", at("ap")).split()[0].isdigit(), "lsattr -v")
+    check(b"trimmed" in lab.run("fstrim", "-v", place), "fstrim")
     v = os.statvfs(place)
     check(0 < v.f_bfree <= v.f_blocks and v.f_ffree > 0, v)
     d = os.open(place, os.O_RDONLY)

@@ -8,8 +8,9 @@ use fuser::{
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use lkl::abi::fcntl::{O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT, O_NOATIME, O_NOFOLLOW, O_RDWR, O_WRONLY, SEEK_DATA};
+use lkl::abi::fiemap::FITRIM;
 use lkl::abi::fs::{
-    FS_APPEND_FL, FS_IMMUTABLE_FL, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOATIME_FL, FS_NODUMP_FL, FS_SYNC_FL,
+    FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_GETVERSION, FS_IOC_SETFLAGS, FS_IOC_SETVERSION,
     RENAME_EXCHANGE,
 };
 use lkl::abi::stat::{from_dev_t, to_dev_t, S_ISGID, S_ISUID};
@@ -24,8 +25,17 @@ use std::time::{Duration, SystemTime};
 
 /// How long the host's kernel may take what it was told for true: nobody else changes the image.
 const TTL: Duration = Duration::from_secs(1);
-/// Flags of a file in another form (`linux/fs.h`).
-const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
+/// Requests of `ioctl` that are the image's to answer. The host's kernel lets no other kind of struct through than these have, and asks for
+/// `FS_IOC_FSGETXATTR` itself before flags are set.
+const IOCTLS: [u32; 7] = [
+    FS_IOC_GETFLAGS,
+    FS_IOC_SETFLAGS,
+    FS_IOC_FSGETXATTR,
+    FS_IOC_FSSETXATTR,
+    FS_IOC_GETVERSION,
+    FS_IOC_SETVERSION,
+    FITRIM,
+];
 /// The longest name, if the file system does not say.
 const NAME_MAX: u32 = 255;
 /// Longest write that is asked for at once, in bytes.
@@ -652,15 +662,22 @@ impl Filesystem for ImageFs {
         out_size: u32,
         reply: ReplyIoctl,
     ) {
-        let file = self
-            .file(fh)
-            .or_else(|_| self.by_name(ino, |dir, name| dir.open(name).map(Arc::new), |_| Err(no(lkl::Errno::EBADF))));
-        let value = in_data.first_chunk::<4>().map(|b| u32::from_ne_bytes(*b));
-        let done = file.and_then(|file| match (cmd, value) {
-            (FS_IOC_GETFLAGS, _) => file.flags().map(|flags| u64::from(flags).to_ne_bytes().to_vec()),
-            (FS_IOC_FSGETXATTR, _) => file.flags().map(fsxattr),
-            (FS_IOC_SETFLAGS, Some(flags)) => file.set_flags(flags).map(|()| Vec::new()),
-            _ => Err(no(lkl::Errno::ENOTTY)),
+        // The host's kernel gives no handle of its own where only a name is known.
+        let by_name = |_| self.by_name(ino, |dir, name| dir.open(name).map(Arc::new), |_| Err(no(lkl::Errno::EBADF)));
+        let file = self.file(fh).or_else(|_| self.place(ino)?.open(".").map(Arc::new)).or_else(by_name);
+        let done = file.and_then(|file| {
+            if !IOCTLS.contains(&cmd) {
+                return Err(no(lkl::Errno::ENOTTY));
+            }
+            // As many bytes as the request says; the kernel has copied those that it reads.
+            let mut data = in_data.to_vec();
+            data.resize((cmd >> 16 & 0x3fff) as usize, 0);
+            file.ioctl(cmd, &mut data)?;
+            // It says 8, but programs give it an `int`, and no more is written to it elsewhere.
+            if cmd == FS_IOC_GETVERSION {
+                data.truncate(4);
+            }
+            Ok(data)
         });
         answer!(reply, done, out => reply.ioctl(0, out.get(..out_size as usize).unwrap_or(&out)));
     }
@@ -706,21 +723,6 @@ impl Filesystem for ImageFs {
         let done = self.file(fh_in).and_then(|from| from.copy_range(offset_in, &*self.file(fh_out)?, offset_out, len));
         answer!(reply, done, n => reply.written(n as u32));
     }
-}
-
-/// The flags of a file as `struct fsxattr`, which the host's kernel asks for before it sets any.
-fn fsxattr(flags: u32) -> Vec<u8> {
-    let pairs = [
-        (FS_IMMUTABLE_FL, 0x08),
-        (FS_APPEND_FL, 0x10),
-        (FS_SYNC_FL, 0x20),
-        (FS_NOATIME_FL, 0x40),
-        (FS_NODUMP_FL, 0x80),
-    ];
-    let xflags = pairs.iter().filter(|(flag, _)| flags & flag != 0).fold(0u32, |all, (_, xflag)| all | xflag);
-    let mut bytes = xflags.to_ne_bytes().to_vec();
-    bytes.resize(28, 0);
-    bytes
 }
 
 /// Answers the length of a value, or the value if there is room for it.

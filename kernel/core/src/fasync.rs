@@ -5,13 +5,14 @@
 
 use crate::openfile::OpenFile;
 use core::sync::atomic::Ordering::Relaxed;
-use lkl_abi::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI};
+use lkl_abi::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLMSG, EPOLLOUT, EPOLLPRI};
 use lkl_abi::epoll::{EPOLLRDBAND, EPOLLRDNORM, EPOLLWRBAND, EPOLLWRNORM};
 use lkl_abi::fcntl::{F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID};
 use lkl_abi::{Errno, Result};
 use lkl_file::File;
 use lkl_ops::{Host, Owner, OwnerKind, Poll};
 use lkl_sync::{Events, Mutex, Rank, Registration, Waiter};
+use lkl_vfs::LeaseHolder;
 use std::sync::{Arc, Weak};
 
 /// `SIGURG`
@@ -25,6 +26,7 @@ struct Reason(i32, u32);
 
 const POLL_IN: Reason = Reason(1, EPOLLIN | EPOLLRDNORM);
 const POLL_OUT: Reason = Reason(2, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+const POLL_MSG: Reason = Reason(3, EPOLLIN | EPOLLRDNORM | EPOLLMSG);
 const POLL_ERR: Reason = Reason(4, EPOLLERR);
 const POLL_PRI: Reason = Reason(5, EPOLLPRI | EPOLLRDBAND);
 const POLL_HUP: Reason = Reason(6, EPOLLHUP | EPOLLERR);
@@ -42,6 +44,8 @@ struct State {
     fd: i32,
     /// That the peer has closed was told.
     ended: bool,
+    /// The descriptor by which a lease was taken.
+    lease_fd: i32,
 }
 
 /// Who is told of what happens to an open file.
@@ -56,7 +60,7 @@ pub(crate) struct Fasync {
 impl Fasync {
     /// For `file`, of which nobody is told yet. Only sockets have anything to tell.
     pub(crate) fn new(file: &Arc<OpenFile>, host: &Arc<dyn Host>) -> Arc<Self> {
-        let state = State { kind: F_OWNER_TID, owner: None, signal: 0, on: false, fd: -1, ended: false };
+        let state = State { kind: F_OWNER_TID, owner: None, signal: 0, on: false, fd: -1, ended: false, lease_fd: -1 };
         let me = Arc::new(Self {
             host: host.clone(),
             file: Arc::downgrade(file.file()),
@@ -119,6 +123,11 @@ impl Fasync {
         }
     }
 
+    /// A lease of the file was taken by way of `fd`.
+    pub(crate) fn has_lease(&self, fd: i32) {
+        self.state.lock().lease_fd = fd;
+    }
+
     /// Was the end of what comes told before?
     fn first_end(&self) -> bool {
         !core::mem::replace(&mut self.state.lock().ended, true)
@@ -129,6 +138,20 @@ impl Fasync {
             0 => self.host.signal(owner, SIGIO, None),
             signal => self.host.signal(owner, signal, Some(Poll { code, band, fd: state.fd })),
         }
+    }
+}
+
+impl LeaseHolder for Fasync {
+    fn broken(&self) {
+        let state = *self.state.lock();
+        if let Some(owner) = state.owner {
+            self.tell(&State { fd: state.lease_fd, ..state }, &owner, POLL_MSG);
+        }
+    }
+
+    fn ended(&self) {
+        let mut state = self.state.lock();
+        (state.kind, state.owner, state.signal, state.lease_fd) = (F_OWNER_TID, None, 0, -1);
     }
 }
 

@@ -11,6 +11,7 @@ mod fd;
 mod handle;
 mod ids;
 mod ioctl;
+mod lease;
 pub(crate) mod lock;
 mod mount;
 mod msg;

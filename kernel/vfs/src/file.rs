@@ -5,6 +5,7 @@
 use crate::cred::Cred;
 use crate::errseq::ErrorMark;
 use crate::fs::{DirEntry, InodeKind, Range, Seek};
+use crate::leases::LeaseHolder;
 use crate::locks::{Owner, RangeLock};
 use crate::mount::{Place, WriteAccess};
 use crate::node::{At, Node};
@@ -26,6 +27,7 @@ use lkl_abi::fcntl::{
 use lkl_abi::mount::MS_NOATIME;
 use lkl_abi::{Errno, Result};
 use lkl_file::{File, IovReader, IovWriter};
+use lkl_ops::Instant;
 use lkl_sync::{Events, WaitQueue};
 use std::sync::Arc;
 
@@ -46,6 +48,14 @@ pub struct VfsFile {
     _access: Option<WriteAccess>,
 }
 
+impl Drop for VfsFile {
+    fn drop(&mut self) {
+        if self.counts() {
+            self.node().leases().closed(self.writes());
+        }
+    }
+}
+
 impl VfsFile {
     pub(crate) fn new(
         vfs: &Vfs,
@@ -54,7 +64,7 @@ impl VfsFile {
         flags: u32,
         access: Option<WriteAccess>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let file = Self {
             id: vfs.new_file_id(),
             mark: place.node().error_mark(),
             place,
@@ -62,7 +72,38 @@ impl VfsFile {
             cred: (!ctx.cred.is_root()).then(|| Box::new(ctx.cred.clone())),
             queue: WaitQueue::new(),
             _access: access,
-        })
+        };
+        if file.counts() {
+            file.node().leases().opened(file.writes());
+        }
+        Arc::new(file)
+    }
+
+    /// Is it one that leases are about?
+    fn counts(&self) -> bool {
+        !self.is_path() && self.place.kind() == InodeKind::Regular
+    }
+
+    fn writes(&self) -> bool {
+        self.flags & O_ACCMODE != O_RDONLY
+    }
+
+    /// Takes a lease of the file (`F_SETLEASE`), or changes it.
+    ///
+    /// # Errors
+    /// Those of [`Leases::set`](crate::Leases::set).
+    pub fn set_lease(&self, exclusive: bool, holder: Arc<dyn LeaseHolder>) -> Result<()> {
+        self.node().leases().set(self.id, self.writes(), exclusive, holder)
+    }
+
+    /// Lets it go. Answers whether there was one.
+    pub fn remove_lease(&self) -> bool {
+        self.node().leases().remove(self.id)
+    }
+
+    /// What it is (`F_GETLEASE`).
+    pub fn lease(&self, now: Instant) -> u32 {
+        self.node().leases().of(self.id, now)
     }
 
     /// Where it was opened.
@@ -520,6 +561,7 @@ impl File for VfsFile {
     }
 
     fn release(&self) {
+        self.remove_lease();
         let locks = self.node().locks();
         // Only a file that can have locks at all: this is on the way of every close.
         let _none = locks.flock(self.id, None);

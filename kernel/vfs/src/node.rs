@@ -21,6 +21,7 @@ use crate::cred::Cred;
 use crate::env::Env;
 use crate::errseq::{ErrorMark, Errors};
 use crate::fs::{Attr, ChangeAttr, Data, FileFlags, Inode, InodeKind, Timestamp, XattrSet};
+use crate::leases::Leases;
 use crate::locks::Locks;
 use crate::pages::Pages;
 use crate::sb::Super;
@@ -68,6 +69,7 @@ pub(crate) struct Core {
     errors: Errors,
     told: ErrorMark,
     locks: Locks,
+    leases: Leases,
 }
 
 impl Core {
@@ -89,6 +91,7 @@ impl Core {
             errors: Errors::default(),
             told: ErrorMark::default(),
             locks: Locks::default(),
+            leases: Leases::default(),
         })
     }
 
@@ -157,6 +160,11 @@ impl Node {
     /// Its locks, and whom to wake when one is let go.
     pub fn locks(&self) -> &Locks {
         &self.core.locks
+    }
+
+    /// Its leases.
+    pub fn leases(&self) -> &Leases {
+        &self.core.leases
     }
 
     /// Its length in bytes.

@@ -5,7 +5,7 @@
 use crate::cred::{EXEC, READ, WRITE};
 use crate::file::VfsFile;
 use crate::fs::InodeKind;
-use crate::mount::Place;
+use crate::mount::{Place, WriteAccess};
 use crate::names::{may_create, Making};
 use crate::vfs::{is_append_only, permission, Vfs};
 use crate::walk::{Context, Last, WalkFlags, Walker};
@@ -129,6 +129,39 @@ impl Opened {
     }
 }
 
+/// What has been opened, before it is cut.
+pub struct Opening {
+    opened: Opened,
+    /// It is to be cut, with leave to.
+    truncating: Option<WriteAccess>,
+}
+
+impl core::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Opening({:?}, to be cut: {})", self.opened, self.truncating.is_some())
+    }
+}
+
+impl Opening {
+    /// What it is.
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Cuts it, if that was asked for.
+    ///
+    /// # Errors
+    /// Those of [`Node::truncate`](crate::Node::truncate).
+    pub fn finish(self, ctx: &Context<'_>) -> Result<Opened> {
+        if self.truncating.is_some() {
+            let node = self.opened.file().node();
+            node.drop_privileges(Some(ctx.cred))?;
+            node.truncate(0)?;
+        }
+        Ok(self.opened)
+    }
+}
+
 /// What one must be allowed to do with a file to open it.
 fn access(flags: u32) -> u32 {
     let by_mode = match flags & O_ACCMODE {
@@ -145,10 +178,18 @@ impl Vfs {
     /// # Errors
     /// Those of `man 2 open` and `man 2 openat2`.
     pub fn open(&self, ctx: &Context<'_>, base: Option<&Place>, path: &[u8], how: &OpenHow) -> Result<Opened> {
+        self.open_first(ctx, base, path, how)?.finish(ctx)
+    }
+
+    /// The same for who has something to do before a file is cut (`O_TRUNC`): waiting for its leases.
+    ///
+    /// # Errors
+    /// Those of [`Vfs::open`].
+    pub fn open_first(&self, ctx: &Context<'_>, base: Option<&Place>, path: &[u8], how: &OpenHow) -> Result<Opening> {
         let walk = how.check()?;
         if how.flags & O_TMPFILE_BIT != 0 {
             let dir = self.walk(ctx, base, path, walk)?;
-            return self.open_unnamed(ctx, &dir, how);
+            return Ok(Opening { opened: self.open_unnamed(ctx, &dir, how)?, truncating: None });
         }
         if how.flags & O_CREAT == 0 {
             let place = self.walk(ctx, base, path, walk)?;
@@ -249,13 +290,13 @@ impl Vfs {
     ///
     /// # Errors
     /// As [`Vfs::open`], but for those of the walk.
-    pub fn open_place(&self, ctx: &Context<'_>, place: &Place, flags: u32) -> Result<Opened> {
+    pub fn open_place(&self, ctx: &Context<'_>, place: &Place, flags: u32) -> Result<Opening> {
         let how = OpenHow { flags: flags & KNOWN & !(O_CREAT | O_EXCL | O_TMPFILE_BIT), mode: 0, resolve: 0 };
         how.check()?;
         self.open_checked(ctx, place.clone(), how.flags, false)
     }
 
-    fn open_checked(&self, ctx: &Context<'_>, place: Place, flags: u32, made: bool) -> Result<Opened> {
+    fn open_checked(&self, ctx: &Context<'_>, place: Place, flags: u32, made: bool) -> Result<Opening> {
         place.mount.used();
         let kind = place.kind();
         if !made && flags & O_CREAT != 0 {
@@ -270,7 +311,8 @@ impl Vfs {
             return Err(Errno::ENOTDIR);
         }
         if flags & O_PATH != 0 {
-            return Ok(Opened::File(VfsFile::new(self, ctx, place, flags, None)));
+            let opened = Opened::File(VfsFile::new(self, ctx, place, flags, None));
+            return Ok(Opening { opened, truncating: None });
         }
         let regular = kind == InodeKind::Regular;
         let truncates = regular && !made && flags & O_TRUNC != 0;
@@ -284,20 +326,16 @@ impl Vfs {
             return Err(Errno::ENXIO);
         }
         let content = place.node().inode().open(flags & O_ACCMODE != O_RDONLY)?;
-        if truncates {
-            place.node().drop_privileges(Some(ctx.cred))?;
-            place.node().truncate(0)?;
-        }
-        drop(truncating);
         let rdev = place.node().inode().attr().rdev;
         let file = VfsFile::new(self, ctx, place, flags, access);
-        Ok(match (kind, content) {
+        let opened = match (kind, content) {
             (_, Some(content)) => Opened::Made { file, content },
             (InodeKind::Fifo | InodeKind::CharDevice | InodeKind::BlockDevice, None) => {
                 Opened::Special { file, kind, rdev }
             }
             _ => Opened::File(file),
-        })
+        };
+        Ok(Opening { opened, truncating })
     }
 
     fn may_open(&self, ctx: &Context<'_>, place: &Place, flags: u32) -> Result<()> {

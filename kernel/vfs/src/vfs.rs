@@ -13,7 +13,7 @@ use crate::protect::Protections;
 use crate::sb::Super;
 use crate::tmpfs::Tmpfs;
 use crate::walk::Context;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use lkl_abi::mount::{MS_NOEXEC, MS_RELATIME};
 use lkl_abi::stat::{STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE};
 use lkl_abi::{Errno, Result};
@@ -23,6 +23,9 @@ use std::sync::Arc;
 
 /// One known name, which takes about 1.3 KiB with its file, is kept for that many bytes of memory.
 const MEMORY_PER_NAME: u64 = 8 << 10;
+
+/// `fs.lease-break-time`, at first.
+const LEASE_BREAK_SECS: u32 = 45;
 
 /// The file systems of a kernel, and how names lead to their files.
 pub struct Vfs {
@@ -36,6 +39,8 @@ pub struct Vfs {
     next_file: AtomicU64,
     moves: AtomicU64,
     protections: Protections,
+    /// How long one who has a lease may take to let it go, in seconds; 0 for ever.
+    lease_break_secs: AtomicU32,
 }
 
 /// Where a place is, as a path.
@@ -84,6 +89,7 @@ impl Vfs {
             next_file: AtomicU64::new(1),
             moves: AtomicU64::new(0),
             protections: Protections::default(),
+            lease_break_secs: AtomicU32::new(LEASE_BREAK_SECS),
         }))
     }
 
@@ -95,6 +101,11 @@ impl Vfs {
     /// What of it is protected (`fs.protected_*`).
     pub fn protections(&self) -> &Protections {
         &self.protections
+    }
+
+    /// How long one who has a lease may take to let it go, in seconds (`fs.lease-break-time`); 0 for ever.
+    pub fn lease_break_secs(&self) -> &AtomicU32 {
+        &self.lease_break_secs
     }
 
     /// The root of all.

@@ -2,9 +2,12 @@
 
 use super::{NetDir, Of};
 use crate::kernel::Kernel;
+use core::sync::atomic::Ordering::Relaxed;
 use lkl_abi::{Errno, Result};
 use lkl_pseudo::{setting, Entry, Table};
 use lkl_vfs::Protection;
+
+const LEASE_BREAK_TIME: &str = "fs/lease-break-time";
 
 /// All of it.
 pub(super) fn tree(of: &Of) -> Entry {
@@ -30,8 +33,16 @@ fn fs(of: &Of) -> Table {
     table
         .with("file-max", of.text(|_| line(i64::MAX)))
         .with("inotify", inotify.entry())
+        .with("lease-break-time", lease_break_time(of))
         .with("nr_open", of.text(|_| line(1 << 20)))
         .with("pipe-max-size", of.text(|_| line(1 << 20)))
+}
+
+/// How long one who has a lease may take to let it go, in seconds.
+fn lease_break_time(of: &Of) -> Entry {
+    let (shown, set) = (of.clone(), of.clone());
+    let show = move || Ok(line(shown.kernel()?.vfs().lease_break_secs().load(Relaxed)).into_bytes());
+    setting(show, move |value| set.kernel()?.sysctl_set(LEASE_BREAK_TIME, value))
 }
 
 /// Sets one of `fs.protected_*`.
@@ -43,7 +54,9 @@ fn protect(kernel: &Kernel, which: Protection, value: &str) -> Result<()> {
 impl Kernel {
     /// Their names.
     pub fn sysctl_names() -> Vec<String> {
-        Protection::ALL.map(|which| format!("fs/{}", which.name())).into()
+        let mut names: Vec<String> = Protection::ALL.map(|which| format!("fs/{}", which.name())).into();
+        names.push(LEASE_BREAK_TIME.to_owned());
+        names
     }
 
     /// Sets one.
@@ -51,12 +64,18 @@ impl Kernel {
     /// # Errors
     /// `ENOENT` if it is none of them; `EINVAL`.
     pub fn sysctl_set(&self, path: &str, value: &str) -> Result<()> {
+        if path == LEASE_BREAK_TIME {
+            let secs = value.trim().parse().ok().filter(|secs| i32::try_from(*secs).is_ok()).ok_or(Errno::EINVAL)?;
+            self.vfs().lease_break_secs().store(secs, Relaxed);
+            return Ok(());
+        }
         protect(self, protection(path).ok_or(Errno::ENOENT)?, value)
     }
 
     /// What values it takes, in words.
     pub fn sysctl_expected(path: &str) -> Option<String> {
-        Some(format!("a number from 0 to {}", protection(path)?.most()))
+        let most = if path == LEASE_BREAK_TIME { i32::MAX } else { protection(path)?.most().into() };
+        Some(format!("a number from 0 to {most}"))
     }
 }
 

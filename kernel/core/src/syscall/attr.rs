@@ -1,7 +1,7 @@
 //! Changing what is known of files: mode, owner, times, length, extended attributes.
 
 use super::at::{self, named, opened, Named, Who};
-use super::{rw, space, Args, Ctx};
+use super::{lease, rw, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::user;
 use lkl_abi::fcntl::*;
@@ -146,6 +146,7 @@ pub(super) fn truncate(cx: &Ctx<'_>, [path, len, ..]: Args) -> Result<u64> {
     let place = at::walk_at(cx, &who, AT_FDCWD as u64, path, WalkFlags::FOLLOW)?;
     cx.kernel.files.check_resize(place.node(), len)?;
     if place.kind() == InodeKind::Regular && cx.kernel.vfs().access(&who.context(), &place, WRITE).is_ok() {
+        lease::wait(cx, place.node(), true, false)?;
         space::check_length(cx, place.node(), len)?;
     }
     cx.kernel.vfs().truncate(&who.context(), &place, len)?;

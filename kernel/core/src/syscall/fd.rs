@@ -2,7 +2,7 @@
 
 use super::at::{self, Who};
 use super::open::has_direct;
-use super::{lock, space, Args, Ctx};
+use super::{lease, lock, space, Args, Ctx};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
 use crate::user::{self, u32_in};
@@ -194,7 +194,8 @@ pub(super) fn fcntl(cx: &Ctx<'_>, [fd, command, arg, ..]: Args) -> Result<u64> {
         F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW => lock::fcntl(cx, &file, command, arg),
         F_GET_SEALS => space::get_seals(cx, &file),
         F_ADD_SEALS => space::add_seals(cx, &file, arg),
-        F_GETLEASE => Ok(F_UNLCK as u64),
+        F_SETLEASE => lease::set(cx, &file, fd as i32, arg as i32),
+        F_GETLEASE => Ok(file.content().map_or(F_UNLCK as u64, |content| content.lease(cx.kernel.now()).into())),
         F_NOTIFY if file.file().mode() & S_IFMT != S_IFDIR => Err(Errno::ENOTDIR),
         F_GETPIPE_SZ => Ok(as_pipe(&**file.file()).ok_or(Errno::EBADF)?.capacity() as u64),
         F_SETPIPE_SZ => {

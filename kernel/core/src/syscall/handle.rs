@@ -3,7 +3,7 @@
 use super::at::{self, Who};
 use super::open::open_file;
 use super::socket::install;
-use super::{Args, Ctx};
+use super::{lease, Args, Ctx};
 use crate::user;
 use lkl_abi::fcntl::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_CLOEXEC};
 use lkl_abi::handle::{AT_HANDLE_MNT_ID_UNIQUE, FILEID_INVALID, FILE_HANDLE_HEAD, MAX_HANDLE_SZ};
@@ -72,7 +72,8 @@ pub(super) fn open_by_handle_at(cx: &Ctx<'_>, [mount_fd, addr, flags, ..]: Args)
     let vfs = cx.kernel.vfs();
     let place = vfs.place_by_handle(&on.ok_or(Errno::ESTALE)?, &Handle { kind, bytes })?;
     let flags = OpenHow::legacy(flags as u32, 0).flags;
-    let file = open_file(cx, vfs.open_place(&who.context(), &place, flags)?, flags)?;
+    let opening = vfs.open_place(&who.context(), &place, flags)?;
+    let file = open_file(cx, lease::finish(cx, &who, opening, flags)?, flags)?;
     if !file.only_named() {
         file.tell(IN_OPEN);
     }

@@ -2,7 +2,7 @@
 
 use super::at::{self, Who};
 use super::socket::install;
-use super::{Args, Ctx};
+use super::{lease, Args, Ctx};
 use crate::files::{self, Nameless};
 use crate::openfile::OpenFile;
 use crate::pipe::as_pipe;
@@ -57,7 +57,8 @@ fn open(cx: &Ctx<'_>, dirfd: u64, path: u64, how: &OpenHow) -> Result<u64> {
     // The number first: nothing is made if there is none.
     let numbers = cx.process().numbers();
     let fd = numbers.alloc(FileKind::File, 0, how.flags & O_CLOEXEC != 0)?;
-    let opened = cx.kernel.vfs().open(&who.context(), base.as_ref(), &path, how);
+    let opened = cx.kernel.vfs().open_first(&who.context(), base.as_ref(), &path, how);
+    let opened = opened.and_then(|opening| lease::finish(cx, &who, opening, how.flags));
     let file = match opened {
         Ok(opened) => open_file(cx, opened, how.flags),
         Err(Errno::ENXIO) => reopen_pipe(cx, &who, base.as_ref(), &path, how.flags),

@@ -95,7 +95,7 @@ calls! {
     CLOSE_RANGE "close_range" (first: Uint, last: Uint, flags: flags(CLOSE_RANGE)) -> Int = fd::close_range, "CLOSE_RANGE_UNSHARE is taken, as the table is not shared";
     DUP "dup" (fd: Fd) -> Int = fd::dup, "";
     DUP3 "dup3" (fd: Fd, to: Fd, flags: flags(OPEN)) -> Int = fd::dup3, "";
-    FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "EINVAL for F_SETLEASE, F_NOTIFY";
+    FCNTL "fcntl" (fd: Fd, command: one(FCNTL), arg: Int) -> Hex = fd::fcntl, "EINVAL for F_NOTIFY";
     FLOCK "flock" (fd: Fd, operation: Int) -> Int = lock::flock, "";
     IOCTL "ioctl" (fd: Fd, request: Request, arg: Ptr) -> Int = ioctl::ioctl, "of files (FIEMAP, FITRIM, flags, versions), sockets, network devices";
     LSEEK "lseek" (fd: Fd, offset: Int, whence: one(WHENCE)) -> Int = fd::lseek, "";
