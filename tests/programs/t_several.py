@@ -2,7 +2,10 @@
 
 import json
 import os
+import random
+import signal
 import socket
+import threading
 import time
 
 from lab import Skip, check, has, kernels, lacks, test, until
@@ -160,3 +163,38 @@ def with_a_name(lab):
     has(done.err, r"two\.json: interfaces\[1\]\.param=tap1: expected a device, or addresses on it, that no other interface has$")
     lacks(lab.ours("ip", "-br", "addr", env={"LKL_HIJACK_CONFIG_FILE": ""}).out, r"eth")
     until(lambda: not kernels(), what="a kernel is left")
+
+
+@test(v=(4, 6), seconds=120)
+def killed_at_once(lab, v):
+    """`kill -9` of a program in the middle of transfers on both sides: both peers see the end, and the next kernel has both devices."""
+    two(lab)
+    code = (
+        "import socket, sys, threading\nall = []\n"
+        "for a, p in zip(sys.argv[1::2], sys.argv[2::2]): all.append(socket.create_connection((a, int(p))))\n"
+        "def send(c):\n    while True: c.sendall(bytes(50000))\n"
+        "print('on', flush=True)\nfor c in all: threading.Thread(target=send, args=(c,)).start()\n"
+    )
+    for _ in range(8):
+        ended = {}
+        ports = []
+        for name in PEER:
+            ended[name] = threading.Event()
+
+            def sink(c, end=ended[name]):
+                try:
+                    while c.recv(65536):
+                        pass
+                except ConnectionResetError:
+                    # It was killed with its hands in the connection.
+                    pass
+                end.set()
+
+            lab.peer = PEER[name]
+            ports += [PEER[name][v], lab.server(v, sink)]
+        p = lab.spawn("python3", "-c", code, *ports, ours=True)
+        p.wait_for("on")
+        time.sleep(random.uniform(0.05, 0.3))
+        os.kill(p.pid, signal.SIGKILL)
+        for name, end in ended.items():
+            check(end.wait(10), f"the peer at {name} does not see the end", p)

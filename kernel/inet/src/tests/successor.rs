@@ -1,11 +1,13 @@
 //! A network that got stuck, and the one in its place.
 
 use super::kit::*;
-use crate::{AddMode, Net, Prefix, Rule};
+use crate::{AddMode, IfAddr, Net, Prefix, Rule};
+use core::time::Duration;
 use lkl_abi::rtnetlink::NUD_PERMANENT;
 use lkl_abi::socket::SOCK_STREAM;
 use lkl_abi::Errno;
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
+use lkl_ops::sim::{Wire, World};
 use std::net::{IpAddr, Ipv4Addr};
 
 #[test]
@@ -52,4 +54,43 @@ fn peers_are_told_by_the_successor() {
     // Without the configuration there is nothing to go on with.
     let _lost = p.a.config.write();
     assert!(p.a.successor(p.a.host().clone()).is_none());
+}
+
+#[test]
+fn peers_on_every_interface_are_told() {
+    let world = World::new(1);
+    let (ha, hb) = (world.host(), world.host());
+    let (a, b) = (Net::new(ha.clone()), Net::new(hb.clone()));
+    for (host, net) in [(&ha, &a), (&hb, &b)] {
+        let net = net.clone();
+        host.serve(move || net.service());
+    }
+    let mut clients = Vec::new();
+    let run = |millis| world.run_for(Duration::from_millis(millis));
+    for n in 0..3 {
+        let link = world.link(&ha, &hb, &Wire::default());
+        for (net, dev, last) in [(&a, link.a.clone(), 1), (&b, link.b.clone(), 2)] {
+            let index = net.link_add(dev).unwrap();
+            net.link_set_up(index, true).unwrap();
+            net.addr_add(IfAddr::new(index, ip(&format!("10.0.{n}.{last}")), 24), false).unwrap();
+        }
+        let tcp = |net: &std::sync::Arc<Net>| Sock(net.socket(AF_INET, SOCK_STREAM, 0).unwrap());
+        let at = format!("10.0.{n}.1:80");
+        let (listener, client) = (tcp(&a), tcp(&b));
+        listener.bind(&at).unwrap();
+        listener.s().listen(1).unwrap();
+        client.bind("0.0.0.0:0").unwrap();
+        assert_eq!(client.connect(&at), Err(Errno::EINPROGRESS));
+        run(10);
+        assert_eq!(client.send(b"x"), Ok(1));
+        clients.push((listener, client));
+    }
+    run(1000);
+    let mut successor = a.successor(a.host().clone()).unwrap();
+    assert_eq!(successor.net().links().len(), 4);
+    for _ in 0..20 {
+        successor.serve();
+        run(1);
+    }
+    clients.iter().for_each(|(_, client)| assert_eq!(client.recv().unwrap_err(), Errno::ECONNRESET));
 }
