@@ -295,14 +295,10 @@ impl Net {
                 let start = frame.head.len();
                 frame.head.extend_from_slice(&pkt.header);
                 if let Some(offset) = pkt.checksum {
-                    if link.features.tx_checksum {
-                        let sum = Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded();
-                        put16(&mut frame.head, start + usize::from(offset), sum);
-                        frame.checksum = Some(Checksum { start: start as u16, offset });
-                    } else {
-                        let sum = transport_sum(ip, &pkt.header, &pkt.payload);
-                        put16(&mut frame.head, start + usize::from(offset), sum);
-                    }
+                    let left = link.features.tx_checksum && may_be_left(ip.proto);
+                    let sum = checksum(ip, &pkt.header, &pkt.payload, left);
+                    put16(&mut frame.head, start + usize::from(offset), sum);
+                    frame.checksum = left.then_some(Checksum { start: start as u16, offset });
                 }
                 frame.payload = pkt.payload.clone();
                 frame.stamp.clone_from(&pkt.stamp);
@@ -367,7 +363,7 @@ impl Net {
         let v6 = ip.dst.is_ipv6();
         let mut header = pkt.header.to_vec();
         if let Some(offset) = pkt.checksum {
-            let sum = transport_sum(ip, &pkt.header, &pkt.payload);
+            let sum = checksum(ip, &pkt.header, &pkt.payload, false);
             put16(&mut header, usize::from(offset), sum);
         }
         let mut parts: Vec<Bytes> = Vec::with_capacity(pkt.payload.len() + 2);
@@ -442,7 +438,7 @@ impl Net {
             let start = frame.head.len();
             frame.head.extend_from_slice(&pkt.header);
             let offset = pkt.checksum.unwrap_or(16);
-            let sum = Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded();
+            let sum = checksum(ip, &pkt.header, &pkt.payload, true);
             put16(&mut frame.head, start + usize::from(offset), sum);
             frame.checksum = Some(Checksum { start: start as u16, offset });
             let kind = if v6 { GsoKind::Tcp6 } else { GsoKind::Tcp4 };
@@ -482,13 +478,10 @@ impl Net {
             let start = frame.head.len();
             frame.head.extend_from_slice(&header);
             if let Some(offset) = pkt.checksum {
-                let sum = if link.features.tx_checksum {
-                    frame.checksum = Some(Checksum { start: start as u16, offset });
-                    Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded()
-                } else {
-                    transport_sum(&one, &header, &parts)
-                };
+                let left = link.features.tx_checksum && may_be_left(ip.proto);
+                let sum = checksum(&one, &header, &parts, left);
                 put16(&mut frame.head, start + usize::from(offset), sum);
+                frame.checksum = left.then_some(Checksum { start: start as u16, offset });
             }
             frame.payload = parts;
             if i == last {
@@ -621,8 +614,7 @@ fn flow_key(pkt: &IpTx) -> FlowKey {
     }
 }
 
-/// The packet in one piece, for this host: the checksum field holds the pseudo-header's sum only, as of a packet that no
-/// device has filled in.
+/// The packet in one piece, for this host: a checksum that may be left to a device is left, for there is none.
 fn whole(ip: &Ip<'_>, pkt: &IpTx) -> Bytes {
     let mut packet = headers(ip, pkt, ip.len() + pkt.transport_len());
     for p in &pkt.payload {
@@ -639,10 +631,16 @@ fn headers(ip: &Ip<'_>, pkt: &IpTx, room: usize) -> Vec<u8> {
     let start = packet.len();
     packet.extend_from_slice(&pkt.header);
     if let Some(offset) = pkt.checksum {
-        let sum = Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len).folded();
+        let sum = checksum(ip, &pkt.header, &pkt.payload, may_be_left(ip.proto));
         put16(&mut packet, start + usize::from(offset), sum);
     }
     packet
+}
+
+/// Can the checksum be left for a device to fill in? Those of ICMP and the rest are seen by programs (`ping` looks whether they are right),
+/// and ICMP's of IPv4 has no pseudo-header, with which a device would begin.
+fn may_be_left(proto: u8) -> bool {
+    matches!(proto, IPPROTO_TCP | IPPROTO_UDP)
 }
 
 fn put16(b: &mut [u8], at: usize, value: u16) {
@@ -651,14 +649,17 @@ fn put16(b: &mut [u8], at: usize, value: u16) {
     }
 }
 
-/// The checksum of a transport header and its payload, with the pseudo-header.
-fn transport_sum(ip: &Ip<'_>, header: &[u8], payload: &[Bytes]) -> u16 {
+/// The checksum of a transport header and its payload, with the pseudo-header; of that alone if the rest is left to a device.
+fn checksum(ip: &Ip<'_>, header: &[u8], payload: &[Bytes], left: bool) -> u16 {
     let len = header.len() + payload.iter().map(Bytes::len).sum::<usize>();
     let mut sum = match (ip.proto, ip.dst) {
         // ICMP has no pseudo-header; ICMPv6 has.
         (crate::ip::IPPROTO_ICMP, IpAddr::V4(_)) => Sum::new(),
         _ => Sum::new().pseudo_header(ip.src, ip.dst, ip.proto, len),
     };
+    if left {
+        return sum.folded();
+    }
     sum = sum.add(header);
     let mut at = header.len();
     for p in payload {

@@ -152,7 +152,11 @@ pub(super) fn alone() -> (World, Arc<Net>) {
 
 impl Pair {
     pub(super) fn new() -> Self {
-        let p = Self::bare(&Wire::default());
+        Self::on(&Wire::default())
+    }
+
+    pub(super) fn on(wire: &Wire) -> Self {
+        let p = Self::bare(wire);
         for (net, n) in [(&p.a, 1), (&p.b, 2)] {
             net.link_set_up(2, true).unwrap();
             net.addr_add(IfAddr::new(2, ip(&format!("10.0.0.{n}")), 24), false).unwrap();

@@ -85,6 +85,44 @@ fn a_device_that_cuts_gets_one_frame() {
     assert_eq!(*sent.lock().unwrap(), [14 + 20 + 20 + 30_000]);
 }
 
+#[test]
+fn checksums_of_icmp_are_not_left_to_a_device() {
+    let p = Pair::on(&Wire { offload: true, ..Wire::default() });
+    let frames = Arc::new(Mutex::new(Vec::new()));
+    let seen = frames.clone();
+    p.link.tap(move |_, _, f| seen.lock().unwrap().push(f.to_vec()));
+    let (four, six) = (ping4(&p.a), ping6(&p.a));
+    for to in ["10.0.0.2:0", "127.0.0.1:0"] {
+        four.send_to(to, &[8, 0, 0, 0, 0, 0, 0, 1, 0xab]).unwrap();
+        p.run(10);
+        assert!(Sum::new().add(&four.recv().unwrap().data).is_valid(), "the answer from {to}");
+    }
+    for (to, from) in [("[fd00::2]:0", "fd00::1"), ("[::1]:0", "::1")] {
+        six.send_to(to, &[128, 0, 0, 0, 0, 0, 0, 1, 0xab]).unwrap();
+        p.run(10);
+        let got = six.recv().unwrap();
+        let peer = got.from.unwrap().inet().unwrap().ip();
+        let sum = Sum::new().pseudo_header(peer, ip(from), 58, got.data.len()).add(&got.data);
+        assert!(sum.is_valid(), "the answer from {to}");
+    }
+    let mut looked_at = 0;
+    for f in frames.lock().unwrap().iter() {
+        let (ethertype, packet) = (&f[12..14], &f[14..]);
+        let sum = match ethertype {
+            [8, 0] if packet[9] == 1 => Sum::new().add(&packet[20..]),
+            [0x86, 0xdd] if packet[6] == 58 => {
+                let h = lkl_net::wire::ipv6::Header::parse(packet).unwrap();
+                Sum::new().pseudo_header(h.src.into(), h.dst.into(), 58, packet.len() - 40).add(&packet[40..])
+            }
+            _ => continue,
+        };
+        assert!(sum.is_valid(), "{packet:02x?}");
+        looked_at += 1;
+    }
+    // Two echoes and their answers, at least.
+    assert!(looked_at >= 4, "{looked_at}");
+}
+
 /// A host on real time.
 struct Real(std::time::Instant);
 
