@@ -9,6 +9,7 @@
 //!
 //! `opt` marks what older libcs do not have. Hooks that need more than a line are in the modules below.
 
+pub(crate) mod cancel;
 mod fork;
 mod ids;
 mod io;
@@ -368,6 +369,7 @@ pub(crate) fn resolve() {
     fork::resolve();
     process::resolve();
     rights::resolve();
+    cancel::resolve();
     signals::resolve();
 }
 

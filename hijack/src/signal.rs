@@ -9,6 +9,7 @@
 //! `SIGSEGV` and `SIGBUS` always come here, for faults in copies of the program's memory are `EFAULT`
 //! ([`crate::mem`]); all others find what the program has set.
 
+use crate::hooks::cancel;
 use crate::mem;
 use crate::sys::{self, host, Args};
 use crate::thread::{self, Thread};
@@ -335,10 +336,11 @@ pub(crate) enum Ran {
 /// Lets in what was deferred. To be called when the thread has left the library.
 #[inline]
 pub(crate) fn deliver(t: &Thread) -> Ran {
-    if t.deferred.get() == 0 {
-        return Ran::Nothing;
+    let ran = if t.deferred.get() == 0 { Ran::Nothing } else { deliver_now(t) };
+    if t.held.get() {
+        cancel::release(t);
     }
-    deliver_now(t)
+    ran
 }
 
 /// Lets in what was deferred while a call is on its way, between two tries of it, when nothing is held.

@@ -3,6 +3,7 @@
 //! Plain cells in static thread-local storage, all zero at first: no destructor, no allocation, fit for signal handlers. What must be let
 //! go when the thread ends (its [`Caller`](crate::door::Caller)) is kept behind a pthread key.
 
+use crate::hooks::cancel;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +23,10 @@ pub(crate) struct Thread {
     pub(crate) no_restart: Cell<bool>,
     /// `pthread_cancel` was called for it.
     pub(crate) cancelled: AtomicBool,
+    /// The program lets it be cancelled at any instruction (`PTHREAD_CANCEL_ASYNCHRONOUS`).
+    pub(crate) asynchronous: Cell<bool>,
+    /// Not so while it is inside.
+    pub(crate) held: Cell<bool>,
     /// Who it is in the kernel.
     pub(crate) caller: Cell<*mut crate::door::Caller>,
     /// One more than the connection of the child to which it is about to lend its memory; 0 for none.
@@ -99,6 +104,9 @@ impl Inside {
     pub(crate) fn enter(t: &'static Thread) -> Self {
         t.depth.set(t.depth.get() + 1);
         core::sync::atomic::compiler_fence(Ordering::SeqCst);
+        if t.asynchronous.get() {
+            cancel::hold(t);
+        }
         Self(t)
     }
 }

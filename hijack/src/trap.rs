@@ -12,20 +12,25 @@
 //! A stub is: the instructions before; step over the red zone; call [`lkl_hijack_trap`]; step back; the instructions
 //! after; jump back. `lkl_hijack_trap` keeps all registers but those that `syscall` itself spoils.
 //!
+//! From glibc 2.41 on, calls at which a thread can be cancelled are made by one function ([`sites::Cancellable`]). In a process with threads it
+//! calls another one, which must run as it is, in its place: the signal that cancels a thread looks where in it the thread is. That `call` is made
+//! to go to [`lkl_hijack_cancellable`] instead, which goes on there when the call is the host's.
+//!
 //! `LKL_HIJACK_LIBC_PATCH=0` switches it off. What of an unknown libc, or of one that someone else has patched, is not
 //! covered is said on stderr.
 
 mod sites;
 
 use crate::fds;
-use crate::hooks;
+use crate::hooks::{self, cancel};
 use crate::route;
 use crate::sys::{self, host, Args};
 use core::arch::{asm, global_asm};
 use core::ffi::{c_int, c_void};
 use core::slice;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use lkl_abi::{Errno, Result};
-use sites::Site;
+use sites::{Site, JUMP};
 
 global_asm!(
     ".pushsection .text.lkl_hijack_trap, \"ax\", @progbits",
@@ -135,9 +140,83 @@ global_asm!(
     decide = sym decide,
 );
 
+// A function like the one that it stands for: flags, number, six arguments, of which the last two are on the stack.
+global_asm!(
+    ".pushsection .text.lkl_hijack_cancellable, \"ax\", @progbits",
+    ".hidden lkl_hijack_cancellable",
+    ".globl lkl_hijack_cancellable",
+    ".p2align 4",
+    ".type lkl_hijack_cancellable, @function",
+    "lkl_hijack_cancellable:",
+    ".cfi_startproc",
+    // As above.
+    "cmp rsi, {kinds}",
+    "jae 2f",
+    "lea r11, [rip + {kind}]",
+    "movzx r11d, byte ptr [r11 + rsi]",
+    "test r11d, r11d",
+    "jz 2f",
+    "cmp r11d, 1",
+    "jne 3f",
+    "mov r11, qword ptr [rip + {table}]",
+    "test r11, r11",
+    "jz 2f",
+    "mov eax, edx",
+    "cmp eax, {limit}",
+    "jae 2f",
+    "cmp byte ptr [r11 + rax], 0",
+    "jne 3f",
+    "2:",
+    "jmp qword ptr [rip + {bridge}]",
+    "3:",
+    "push rbp",
+    ".cfi_adjust_cfa_offset 8",
+    ".cfi_rel_offset rbp, 0",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "push rdi",
+    // `Saved`, from its end.
+    "push rsi",
+    "push qword ptr [rbp + 24]",
+    "push qword ptr [rbp + 16]",
+    "push r9",
+    "push r8",
+    "push rcx",
+    "push rdx",
+    "mov rdi, rsp",
+    "call {decide}",
+    "pop rdx",
+    "pop rcx",
+    "pop r8",
+    "pop r9",
+    "lea rsp, [rsp + 16]",
+    "pop rsi",
+    "pop rdi",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    ".cfi_restore rbp",
+    "test eax, eax",
+    "jz 2b",
+    "mov rax, rsi",
+    "ret",
+    ".cfi_endproc",
+    ".size lkl_hijack_cancellable, . - lkl_hijack_cancellable",
+    ".popsection",
+    kinds = const route::KINDS,
+    kind = sym route::KIND,
+    table = sym fds::TABLE,
+    limit = const fds::LIMIT,
+    decide = sym decide,
+    bridge = sym BRIDGE,
+);
+
+/// [`sites::Cancellable::bridge`]
+static BRIDGE: AtomicUsize = AtomicUsize::new(0);
+
 unsafe extern "C" {
     fn lkl_hijack_trap();
     fn lkl_hijack_pass();
+    fn lkl_hijack_cancellable();
 }
 
 /// Makes a call of the program's, which is the host's, as it is.
@@ -160,32 +239,23 @@ pub(crate) unsafe fn pass(nr: usize, a: &Args) -> isize {
     ret
 }
 
-/// What a stub has saved. The field `nr` takes the answer.
+/// What the caller of [`decide`] has saved. The field `nr` takes the answer.
 #[repr(C)]
 struct Saved {
     args: [u64; 6],
     nr: u64,
 }
 
-unsafe extern "C" {
-    fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> c_int;
-}
-
-const PTHREAD_CANCEL_DEFERRED: c_int = 0;
-
-/// Answers 1 if the call was ours, with its answer in `nr`; 0 if the stub is to make it.
+/// Answers 1 if the call was ours, with its answer in `nr`; 0 if it is still to be made.
 unsafe extern "C-unwind" fn decide(saved: *mut Saved) -> u32 {
-    // SAFETY: the stub passes the address of what it has just pushed.
+    // SAFETY: the caller passes the address of what it has just pushed.
     let saved = unsafe { &mut *saved };
     // A cancellation point of libc's lets the thread be cancelled at any instruction now; not in the kernel, please.
-    let mut kind = 0;
-    // SAFETY: the second argument is ours to write.
-    unsafe { pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut kind) };
+    let kind = cancel::set_type(cancel::DEFERRED);
     // SAFETY: a program's own system call, with the program's arguments.
     let answer = unsafe { route::dispatch(saved.nr as usize, &saved.args) };
-    if kind != PTHREAD_CANCEL_DEFERRED {
-        // SAFETY: a null second argument is allowed.
-        unsafe { pthread_setcanceltype(kind, core::ptr::null_mut()) };
+    if kind != cancel::DEFERRED {
+        cancel::set_type(kind);
     }
     match answer {
         Some(ret) => {
@@ -242,13 +312,8 @@ const MADV_POPULATE_READ: usize = 22;
 
 /// Bytes that a stub may need.
 const STUB: usize = 80;
-/// The thunk at the start of the stubs: `jmp [rip]` and the address of [`lkl_hijack_trap`].
-const THUNK: usize = 16;
-
 /// A jump to anywhere, with the address behind it.
 const LEAP: usize = 16;
-/// A jump within reach.
-const JUMP: usize = 5;
 
 /// Where libc's own `_exit` begins.
 fn exit_of(text: (usize, usize)) -> Option<usize> {
@@ -257,7 +322,8 @@ fn exit_of(text: (usize, usize)) -> Option<usize> {
     (text.0..text.1).contains(&at).then_some(at)
 }
 
-/// Writes the code of one stub; answers its length. `None` if something is out of reach.
+/// Writes the code of one stub, which goes to [`lkl_hijack_trap`] by the leap at `thunk`; answers its length. `None` if something is out of
+/// reach.
 fn write_stub(code: &mut [u8], at: usize, thunk: usize, site: &Site<'_>) -> Option<usize> {
     let mut n = 0;
     let mut put = |bytes: &[u8]| {
@@ -279,6 +345,35 @@ fn write_stub(code: &mut [u8], at: usize, thunk: usize, site: &Site<'_>) -> Opti
     Some(last)
 }
 
+/// What replaces instructions of libc.
+struct Patch {
+    at: usize,
+    len: usize,
+    code: [u8; 16],
+}
+
+impl Patch {
+    /// A jump, or a call (`opcode`), to `to`; what is left of `len` bytes is filled with breakpoints, for nobody gets there. `None` if it is out of
+    /// reach.
+    fn new(opcode: u8, at: usize, len: usize, to: usize) -> Option<Self> {
+        let distance = i32::try_from(to as i64 - (at + JUMP) as i64).ok()?;
+        let mut code = [0xcc; 16];
+        code[0] = opcode;
+        code[1..JUMP].copy_from_slice(&distance.to_le_bytes());
+        Some(Self { at, len, code })
+    }
+}
+
+/// Opcodes with a distance of 32 bits behind them.
+const JMP_REL32: u8 = 0xe9;
+const CALL_REL32: u8 = 0xe8;
+
+/// Writes a jump to anywhere, of [`LEAP`] bytes.
+fn leap(code: &mut [u8], to: usize) {
+    code[..6].copy_from_slice(&[0xff, 0x25, 2, 0, 0, 0]); // jmp [rip + 2]
+    code[8..LEAP].copy_from_slice(&to.to_le_bytes());
+}
+
 /// Calls that libc must have a site of each: by these its resolver, stdio and the like reach the host, and each glibc that is
 /// known makes them by itself.
 const EXPECTED: &[(&str, i64)] = &[
@@ -298,9 +393,21 @@ const EXPECTED: &[(&str, i64)] = &[
     ("close", libc::SYS_close),
 ];
 
+/// Those of [`EXPECTED`] that have no site of their own where libc has [`sites::Cancellable`].
+const CANCELLABLE: &[i64] = &[
+    libc::SYS_connect,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_poll,
+];
+
 /// Those that are not among `found`: this libc is another one than those that are known, or someone has patched it already.
-fn missing(found: &[Site<'_>]) -> Vec<&'static str> {
-    let there = |nr: i64| found.iter().any(|site| site.nr == nr as usize);
+fn missing(found: &[Site<'_>], cancellable: bool) -> Vec<&'static str> {
+    let there =
+        |nr: i64| cancellable && CANCELLABLE.contains(&nr) || found.iter().any(|site| site.nr == Some(nr as usize));
     EXPECTED.iter().filter(|e| !there(e.1)).map(|e| e.0).collect()
 }
 
@@ -331,45 +438,40 @@ pub(crate) fn install() -> Result<Vec<&'static str>> {
         return Err(Errno::ENOENT);
     }
 
-    let size = (THUNK + found.len() * STUB + LEAP + 4095) & !4095;
+    let cancellable = sites::cancellable(text, libc.text.0, &functions);
+
+    let size = ((found.len() + 1) * STUB + 3 * LEAP + 4095) & !4095;
     let area = near(libc.text, size).ok_or(Errno::ENOMEM)?;
     // SAFETY: a fresh map of this size, writable until it becomes executable below.
     let code = unsafe { slice::from_raw_parts_mut(area as *mut u8, size) };
-    code[..6].copy_from_slice(&[0xff, 0x25, 2, 0, 0, 0]); // jmp [rip + 2]
-    code[8..16].copy_from_slice(&(lkl_hijack_trap as *const () as usize).to_le_bytes());
-    let mut used = THUNK;
-    let mut jumps: Vec<(usize, usize, [u8; 16])> = Vec::with_capacity(found.len());
-    for site in &found {
+    leap(code, lkl_hijack_trap as *const () as usize);
+    let mut used = LEAP;
+    let mut patches = Vec::with_capacity(found.len() + 3);
+    for site in found.iter().chain(cancellable.as_ref().map(|c| &c.plain)) {
         let at = area + used;
-        let (Some(n), Ok(rel)) =
-            (write_stub(&mut code[used..], at, area, site), i32::try_from(at as i64 - (site.at as i64 + 5)))
+        let Some((n, patch)) =
+            write_stub(&mut code[used..], at, area, site).zip(Patch::new(JMP_REL32, site.at, site.len, at))
         else {
             continue;
         };
-        // What is left of the site is filled with breakpoints: nobody gets there.
-        let mut jump = [0xcc; 16];
-        jump[0] = 0xe9;
-        jump[1..5].copy_from_slice(&rel.to_le_bytes());
-        jumps.push((site.at, site.len, jump));
+        patches.push(patch);
         used += (n + 7) & !7;
     }
+    if let Some(c) = &cancellable {
+        BRIDGE.store(c.bridge, Ordering::Release);
+        leap(&mut code[used..], lkl_hijack_cancellable as *const () as usize);
+        patches.extend(Patch::new(CALL_REL32, c.call, JUMP, area + used));
+        used += LEAP;
+    }
     // `exit` ends in a call of libc's own `_exit`, whose system call is none of those that can be moved. All of it is replaced.
-    let exit = exit_of(libc.text);
-    let leap = area + used;
-    if let Some((at, rel)) =
-        exit.and_then(|at| Some((at, i32::try_from(leap as i64 - (at as i64 + JUMP as i64)).ok()?)))
-    {
-        code[used..used + 6].copy_from_slice(&[0xff, 0x25, 2, 0, 0, 0]); // jmp [rip + 2]
-        code[used + 8..used + LEAP].copy_from_slice(&(hooks::_exit as *const () as usize).to_le_bytes());
-        let mut jump = [0xcc; 16];
-        jump[0] = 0xe9;
-        jump[1..5].copy_from_slice(&rel.to_le_bytes());
-        jumps.push((at, JUMP, jump));
+    if let Some(exit) = exit_of(libc.text) {
+        leap(&mut code[used..], hooks::_exit as *const () as usize);
+        patches.extend(Patch::new(JMP_REL32, exit, JUMP, area + used));
     }
     // SAFETY: our own map; nobody writes to it afterwards.
     unsafe { host!(libc::SYS_mprotect, area, size, libc::PROT_READ | libc::PROT_EXEC) }?;
-    let missing = missing(&found);
-    patch(libc.text, &jumps)?;
+    let missing = missing(&found, cancellable.is_some());
+    patch(libc.text, &patches)?;
     Ok(missing)
 }
 
@@ -400,17 +502,17 @@ fn near(text: (usize, usize), size: usize) -> Option<usize> {
     })
 }
 
-/// Writes the jumps. While libc's code is writable it cannot run: nothing here may call it, not even `memcpy`.
-fn patch(text: (usize, usize), jumps: &[(usize, usize, [u8; 16])]) -> Result<()> {
+/// Changes the code. While libc's code is writable it cannot run: nothing here may call it, not even `memcpy`.
+fn patch(text: (usize, usize), patches: &[Patch]) -> Result<()> {
     let start = text.0 & !4095;
     let len = ((text.1 + 4095) & !4095) - start;
     // SAFETY: only the protection changes, and there is one thread, which is here.
     unsafe { host!(libc::SYS_mprotect, start, len, libc::PROT_READ | libc::PROT_WRITE) }?;
-    for (at, len, jump) in jumps {
+    for patch in patches {
         let mut i = 0;
-        while i < *len && i < jump.len() {
+        while i < patch.len && i < patch.code.len() {
             // SAFETY: inside libc's text, which is writable now.
-            unsafe { (*at as *mut u8).add(i).write_volatile(jump[i]) };
+            unsafe { (patch.at as *mut u8).add(i).write_volatile(patch.code[i]) };
             i += 1;
         }
     }
@@ -440,13 +542,15 @@ mod tests {
         };
         let functions = sites::functions(hdr, libc.eh_frame_hdr.0).unwrap();
         let found = sites::find(text, libc.text.0, &functions, |nr| route::KIND.get(nr).is_some_and(|k| *k != 0));
-        assert_eq!(missing(&found), Vec::<&str>::new(), "of {} sites", found.len());
-        assert_eq!(missing(&[]).len(), EXPECTED.len());
+        let cancellable = sites::cancellable(text, libc.text.0, &functions);
+        assert_eq!(missing(&found, cancellable.is_some()), Vec::<&str>::new(), "of {} sites", found.len());
+        assert_eq!(missing(&[], false).len(), EXPECTED.len());
+        assert_eq!(missing(&[], true).len(), EXPECTED.len() - CANCELLABLE.len());
         for nr in [libc::SYS_socket, libc::SYS_read, libc::SYS_openat, libc::SYS_sendmmsg, libc::SYS_poll]
             .into_iter()
             .chain([libc::SYS_newfstatat, libc::SYS_getcwd, libc::SYS_mkdir, libc::SYS_fchmodat, libc::SYS_statfs])
         {
-            assert!(found.iter().any(|s| s.nr == nr as usize), "no site of {nr} among {}", found.len());
+            assert!(found.iter().any(|s| s.nr == Some(nr as usize)), "no site of {nr} among {}", found.len());
         }
         // No two overlap.
         assert!(found.windows(2).all(|w| w[0].at + w[0].len <= w[1].at));

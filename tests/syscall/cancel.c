@@ -125,6 +125,58 @@ CASE(cancellation_disabled)
     printf("%s\n", value == PTHREAD_CANCELED ? "cancelled" : "ended");
 }
 
+static volatile long calls;
+
+/* May be cancelled at any instruction: when it sleeps, or in the midst of calls that are no cancellation points. */
+static void *anywhere(void *arg)
+{
+    char b[8];
+    int v, old;
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+    pthread_cleanup_push(clean, 0);
+    if (*(int *)arg)
+        read(sock[0], b, 8);
+    for (;;) {
+        getsockopt(sock[0], SOL_SOCKET, SO_TYPE, &v, &(socklen_t){4});
+        close(socket(AF_INET, SOCK_DGRAM, 0));
+        calls++;
+    }
+    pthread_cleanup_pop(0);
+    return 0;
+}
+
+CASE(cancellation_asynchronous)
+{
+    pthread_t t;
+    void *value;
+    int old;
+    t_pair(AF_INET, SOCK_STREAM, sock);
+    for (int i = 0, kind; i < 40; i++) {
+        kind = i % 2;
+        cleaned = 0;
+        calls = 0;
+        pthread_create(&t, 0, anywhere, &kind);
+        if (kind)
+            usleep(5000);
+        else
+            while (calls < 20 + i)
+                ;
+        pthread_cancel(t);
+        pthread_join(t, &value);
+        if (value != PTHREAD_CANCELED || cleaned != 1)
+            printf("%d: not cancelled\n", kind);
+    }
+    /* Locks are free, and the socket is as it was. */
+    char b[8];
+    MUST(send(sock[1], "ab", 2, 0));
+    R(recv(sock[0], b, 8, 0));
+    R(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old));
+    printf("old %d\n", old);
+    R(pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &old));
+    printf("old %d\n", old);
+    R(pthread_setcanceltype(7, &old));
+}
+
 static volatile long handled, handler_errors;
 static int in_handler[2];
 

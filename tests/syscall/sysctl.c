@@ -1,5 +1,6 @@
 /* Settings below /proc/sys/net: what they take, and what they show then. */
 #include "t.h"
+#include <sys/stat.h>
 
 /* Of net.ipv4.tcp_*: those that are one number. tcp_ecn takes more in later versions of Linux, tcp_invalid_ratelimit is rounded to ticks. */
 static const char *const plain[] = {

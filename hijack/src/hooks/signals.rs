@@ -9,7 +9,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use libc::sighandler_t;
 
 static REAL_SIGACTION: Real = Real::new();
-static REAL_CANCEL: Real = Real::new();
 static REAL_SIGWAITINFO: Real = Real::new();
 static REAL_SIGTIMEDWAIT: Real = Real::new();
 /// Signals for which `siginterrupt` was asked.
@@ -17,7 +16,6 @@ static INTERRUPTING: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn resolve() {
     REAL_SIGACTION.resolve("sigaction\0", false);
-    REAL_CANCEL.resolve("pthread_cancel\0", false);
     REAL_SIGWAITINFO.resolve("sigwaitinfo\0", false);
     REAL_SIGTIMEDWAIT.resolve("sigtimedwait\0", false);
 }
@@ -183,25 +181,4 @@ pub unsafe extern "C-unwind" fn sigtimedwait(
     let next: Next = unsafe { core::mem::transmute(REAL_SIGTIMEDWAIT.get()) };
     // SAFETY: the program's own arguments.
     unsafe { waited(next(set, info, time), info) }
-}
-
-/// `pthread_cancel`: a thread that sleeps in the kernel is woken to see it.
-///
-/// # Safety
-/// As libc's.
-#[cfg_attr(not(test), no_mangle)]
-pub unsafe extern "C-unwind" fn pthread_cancel(who: libc::pthread_t) -> c_int {
-    // SAFETY: libc's definition.
-    let next: unsafe extern "C-unwind" fn(libc::pthread_t) -> c_int =
-        unsafe { core::mem::transmute(REAL_CANCEL.get()) };
-    // SAFETY: the program's own argument.
-    let ret = unsafe { next(who) };
-    if ret == 0 && door::open() {
-        let t = thread::current();
-        let inside = Inside::enter(t);
-        door::cancel(who as usize);
-        drop(inside);
-        signal::deliver(t);
-    }
-    ret
 }

@@ -2,12 +2,14 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
-/// A jump needs this many bytes.
-const JUMP: usize = 5;
+/// A jump or a call needs this many bytes.
+pub(super) const JUMP: usize = 5;
 /// The most bytes that a site may have.
 const MOST: usize = 16;
 /// A function longer than this is decoded no further.
 const LONGEST: usize = 1 << 15;
+/// [`Cancellable::bridge`] is shorter than this.
+const BRIDGE: usize = 64;
 
 /// A run of instructions around one `syscall` that can be moved elsewhere.
 #[derive(Debug)]
@@ -20,8 +22,21 @@ pub(super) struct Site<'a> {
     pub(super) before: &'a [u8],
     /// The instructions after it.
     pub(super) after: &'a [u8],
-    /// The number of the call.
-    pub(super) nr: usize,
+    /// The number of the call; `None` if it is whatever `rax` is.
+    pub(super) nr: Option<usize>,
+}
+
+/// How glibc makes the calls at which a thread can be cancelled, from version 2.41 on: one function makes them all, by a number that it is
+/// given. As long as there is one thread it makes them itself; then it calls another one, in which the thread can be cancelled at
+/// whatever instruction it is, up to `syscall`.
+#[derive(Debug)]
+pub(super) struct Cancellable<'a> {
+    /// The call that it makes itself.
+    pub(super) plain: Site<'a>,
+    /// Address of its `call` of the other one, an instruction of [`JUMP`] bytes.
+    pub(super) call: usize,
+    /// Address of the other one: its arguments are the address of the flags, the number, and those of the system call.
+    pub(super) bridge: usize,
 }
 
 /// The addresses at which functions start, in order, from `.eh_frame_hdr` at the address `at`. `None` if it is not of
@@ -56,11 +71,8 @@ pub(super) fn find<'a>(
     let mut from = 0;
     let syscall = memchr::memmem::Finder::new(b"\x0f\x05");
     while let Some(hit) = text.get(from..).and_then(|rest| syscall.find(rest)).map(|n| from + n) {
-        let pc = base + hit;
-        let i = functions.partition_point(|f| *f <= pc);
-        let end = functions.get(i).map_or(text.len(), |f| f.saturating_sub(base)).min(text.len());
-        let start = i.checked_sub(1).and_then(|i| functions[i].checked_sub(base));
-        let Some(start) = start.filter(|_| plausible(text, hit, &wanted)) else {
+        let function = around(text, base, functions, hit).filter(|_| plausible(text, hit, &wanted));
+        let Some((start, end)) = function else {
             from = hit + 1;
             continue;
         };
@@ -68,13 +80,67 @@ pub(super) fn find<'a>(
         for (i, insn) in list.iter().enumerate() {
             if insn.code() == Code::Syscall {
                 if let Some(nr) = number(&list[..i]).filter(|nr| wanted(*nr)) {
-                    found.extend(site(text, base, &list, i, &targets, nr));
+                    found.extend(site(text, base, &list, i, &targets, Some(nr)));
                 }
             }
         }
         from = end.max(hit + 1);
     }
     found
+}
+
+/// The function among `functions` that has the byte `text[at]`: where it begins and ends in `text`.
+fn around(text: &[u8], base: usize, functions: &[usize], at: usize) -> Option<(usize, usize)> {
+    let i = functions.partition_point(|f| *f <= base + at);
+    let start = i.checked_sub(1).and_then(|i| functions[i].checked_sub(base))?;
+    Some((start, functions.get(i).map_or(text.len(), |f| f.saturating_sub(base)).min(text.len())))
+}
+
+/// Finds what [`Cancellable`] describes. `None` if this libc has it not, or not in that form.
+pub(super) fn cancellable<'a>(text: &'a [u8], base: usize, functions: &[usize]) -> Option<Cancellable<'a>> {
+    let (mut list, mut targets) = (Vec::new(), Vec::new());
+    let bridge = memchr::memmem::find_iter(text, b"\x0f\x05\xc3").find_map(|hit| {
+        let (start, end) = around(text, base, functions, hit).filter(|(start, _)| hit - start < BRIDGE)?;
+        decode(&text[start..end.min(start + BRIDGE)], base + start, &mut list, &mut targets);
+        let i = list.iter().position(|insn| insn.code() == Code::Syscall)?;
+        is_bridge(&list[..i]).then_some(base + start)
+    })?;
+    // The instruction that calls it: its last four bytes say how far away that is.
+    let call = memchr::memchr_iter(0xe8, text).find(|at| {
+        let distance = text.get(at + 1..at + JUMP).and_then(|d| d.try_into().ok()).map(i32::from_le_bytes);
+        distance.is_some_and(|d| (base + at + JUMP).wrapping_add_signed(d as isize) == bridge)
+    })?;
+    let (start, end) = around(text, base, functions, call)?;
+    decode(&text[start..end.min(start + LONGEST)], base + start, &mut list, &mut targets);
+    list.iter().find(|insn| insn.ip() == (base + call) as u64 && insn.code() == Code::Call_rel32_64)?;
+    let plain = list.iter().enumerate().find_map(|(i, insn)| {
+        (insn.code() == Code::Syscall).then(|| site(text, base, &list, i, &targets, None)).flatten()
+    })?;
+    Some(Cancellable { plain, call: base + call, bridge })
+}
+
+/// Do these instructions, up to a `syscall`, pass on the number and six arguments of a system call, after one more that is not passed on?
+fn is_bridge(before: &[Instruction]) -> bool {
+    use Register::{R10, R8, R9, RAX, RCX, RDI, RDX, RSI};
+    let moves = [(RAX, RSI), (RDI, RDX), (RSI, RCX), (RDX, R8), (R10, R9)];
+    let mut passed =
+        before.iter().filter(|insn| insn.mnemonic() == Mnemonic::Mov && insn.op0_kind() == OpKind::Register);
+    let from_registers = |(to, from)| {
+        passed
+            .by_ref()
+            .any(|insn| insn.op0_register() == to && insn.op1_kind() == OpKind::Register && insn.op1_register() == from)
+    };
+    if !moves.into_iter().all(from_registers) {
+        return false;
+    }
+    [(R8, 8), (R9, 16)].into_iter().all(|(to, at)| {
+        passed.by_ref().any(|insn| {
+            insn.op0_register() == to
+                && insn.op1_kind() == OpKind::Memory
+                && insn.memory_base() == Register::RSP
+                && insn.memory_displacement64() == at
+        })
+    })
 }
 
 /// Do the bytes before `hit` set `eax` to the number of a call that is wanted? A guess, which may say yes too often:
@@ -138,7 +204,7 @@ fn site<'a>(
     list: &[Instruction],
     i: usize,
     targets: &[u64],
-    nr: usize,
+    nr: Option<usize>,
 ) -> Option<Site<'a>> {
     let (mut first, mut last) = (i, i);
     let len = |first: usize, last: usize| (list[last].next_ip() - list[first].ip()) as usize;
@@ -180,7 +246,7 @@ mod tests {
         // mov eax, 41; syscall; ret
         let code = [0xb8, 41, 0, 0, 0, 0x0f, 0x05, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90];
         let s = in_code(&code);
-        assert_eq!((s.len(), s[0].at, s[0].len, s[0].nr), (1, 0x1000, 7, 41));
+        assert_eq!((s.len(), s[0].at, s[0].len, s[0].nr), (1, 0x1000, 7, Some(41)));
         assert!(s[0].after.is_empty());
     }
 
@@ -190,7 +256,7 @@ mod tests {
         let code =
             [0xe8, 0, 0, 0, 0, 0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff, 0xc3, 0x90, 0x90, 0x90, 0x90];
         let s = in_code(&code);
-        assert_eq!((s.len(), s[0].at, s[0].len, s[0].nr), (1, 0x1005, 10, 0));
+        assert_eq!((s.len(), s[0].at, s[0].len, s[0].nr), (1, 0x1005, 10, Some(0)));
         assert_eq!(s[0].after.len(), 6);
     }
 
@@ -207,5 +273,28 @@ mod tests {
         let code = [0xb8, 41, 0, 0, 0, 0x0f, 0x05, 0x90, 0xeb, 0xfb, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90];
         let s = in_code(&code);
         assert!(s.is_empty(), "{s:?}");
+    }
+
+    /// A bridge at 0x1000 whose number is in `from`, and a function at 0x1040 that calls it.
+    fn with_bridge(from: u8) -> Vec<u8> {
+        // mov rax, rsi (or another); mov rdi, rdx; mov rsi, rcx; mov rdx, r8; mov r10, r9; mov r8, [rsp+8]; mov r9, [rsp+16]; syscall; ret
+        let mut code = vec![0x48, 0x89, from, 0x48, 0x89, 0xd7, 0x48, 0x89, 0xce, 0x4c, 0x89, 0xc2, 0x4d, 0x89, 0xca];
+        code.extend([0x4c, 0x8b, 0x44, 0x24, 8, 0x4c, 0x8b, 0x4c, 0x24, 16, 0x0f, 0x05, 0xc3]);
+        code.resize(0x40, 0x90);
+        // mov eax, 0xe8; call 0x1000; ret; L: mov rax, [rsp+16]; syscall; ret; jmp L
+        code.extend([0xb8, 0xe8, 0, 0, 0, 0xe8, 0xb6, 0xff, 0xff, 0xff, 0xc3]);
+        code.extend([0x48, 0x8b, 0x44, 0x24, 16, 0x0f, 0x05, 0xc3, 0xeb, 0xf6]);
+        code
+    }
+
+    #[test]
+    fn the_call_of_the_bridge_is_found() {
+        let code = with_bridge(0xf0);
+        let c = cancellable(&code, 0x1000, &[0x1000, 0x1040]).unwrap();
+        assert_eq!((c.bridge, c.call), (0x1000, 0x1045));
+        assert_eq!((c.plain.at, c.plain.len, c.plain.nr), (0x104b, 7, None));
+        // A number that comes from elsewhere; and one that nobody calls.
+        assert!(cancellable(&with_bridge(0xc8), 0x1000, &[0x1000, 0x1040]).is_none());
+        assert!(cancellable(&code[..0x40], 0x1000, &[0x1000]).is_none());
     }
 }
