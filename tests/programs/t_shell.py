@@ -40,6 +40,8 @@ class Terminal:
         """Waits until what has come since the last time has the regular expression; answers the match."""
         end = time.monotonic() + seconds
         while True:
+            # Newer versions of `ip` colour what they print on a terminal.
+            self.seen = self.seen[: self.at] + re.sub(r"\x1b\[[0-9;]*m", "", self.seen[self.at :])
             found = re.search(pattern, self.seen[self.at :], re.M)
             if found:
                 self.at += found.end()
