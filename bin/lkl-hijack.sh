@@ -196,24 +196,6 @@ build() {
     list_sources >"$sources.new" && mv -f "$sources.new" "$sources" && mv -f "$stamp.new" "$stamp"
 }
 
-if [ -n "${LKL_HIJACK_LIBRARY-}" ]; then
-    library=$LKL_HIJACK_LIBRARY
-    [ -r "$library" ] || fail 125 "LKL_HIJACK_LIBRARY=$library: expected a file that can be read"
-elif [ -e "$root/Cargo.toml" ] && stale; then
-    if mkdir -p "$out" 2>/dev/null && [ -w "$out" ]; then
-        (
-            flock 9 || exit 1
-            # Whoever had the lock may have built it meanwhile.
-            if stale; then
-                build 9>&-
-            fi
-        ) 9>"$out/.lkl-hijack-lock" || exit 125
-    elif [ ! -e "$library" ]; then
-        fail 125 "$library is not built, and $out cannot be written"
-    fi
-fi
-[ -e "$library" ] || fail 125 "$library is not there"
-
 # The file that `exec` will find.
 find_program() {
     case $1 in
@@ -266,6 +248,7 @@ check_elf() {
     esac
 }
 
+# What is wrong with the program is said before the minutes of the first build.
 find_program "$1"
 interpreter=
 check_elf "$program"
@@ -290,6 +273,24 @@ if [ -z "$secure" ] && [ ! -O / ]; then
         esac
     fi
 fi
+
+if [ -n "${LKL_HIJACK_LIBRARY-}" ]; then
+    library=$LKL_HIJACK_LIBRARY
+    [ -r "$library" ] || fail 125 "LKL_HIJACK_LIBRARY=$library: expected a file that can be read"
+elif [ -e "$root/Cargo.toml" ] && stale; then
+    if mkdir -p "$out" 2>/dev/null && [ -w "$out" ]; then
+        (
+            flock 9 || exit 1
+            # Whoever had the lock may have built it meanwhile.
+            if stale; then
+                build 9>&-
+            fi
+        ) 9>"$out/.lkl-hijack-lock" || exit 125
+    elif [ ! -e "$library" ]; then
+        fail 125 "$library is not built, and $out cannot be written"
+    fi
+fi
+[ -e "$library" ] || fail 125 "$library is not there"
 
 case $library in
     *:*) fail 125 "$library: cannot be preloaded, because there is a colon in its name" ;;
