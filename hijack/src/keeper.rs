@@ -665,7 +665,7 @@ impl Desk {
         let connection = own(connection);
         match self.take_window(&mut m) {
             Ok(window) => {
-                let member = Member::new(&self.keeper, m.pid, window);
+                let member = Member::joined(&self.keeper, m.pid, window);
                 self.follow(m.pid, &member);
                 self.add(connection, Who::Member(member));
                 self.reply(connection, Ok(()));

@@ -211,6 +211,41 @@ CASE(perm_chown)
     }
 }
 
+static char *in_case(const char *name)
+{
+    static char path[4200];
+    snprintf(path, sizeof path, "%s/case/%s", getenv("T_DIR"), name);
+    return path;
+}
+
+static void have_children(void)
+{
+    char command[4300];
+    MUST(chdir("/"));
+    snprintf(command, sizeof command, "touch %s", in_case("by_shell"));
+    R(system(command));
+    snprintf(command, sizeof command, "sh -c 'sh -c \"mkdir %s\"; true'", in_case("by_shells_shell"));
+    R(system(command));
+    snprintf(command, sizeof command, "cat >%s", in_case("by_popen"));
+    FILE *f = popen(command, "w");
+    fprintf(f, "x");
+    pclose(f);
+    F_CHILD(f_put(in_case("by_child"), "x"); R(unlink(in_case("roots"))); R(open(in_case("shut"), O_RDONLY)));
+}
+
+/* Children are who their parent is, also if that one had no file when it made them. */
+CASE(perm_children)
+{
+    f_enter();
+    chmod(".", 01777);
+    f_put("roots", "x");
+    f_make("shut", 0600, 0, 0);
+    f_as(1000, 1001, have_children);
+    static const char *const names[] = {"by_shell", "by_shells_shell", "by_popen", "by_child"};
+    for (size_t i = 0; i < 4; i++)
+        f_stat(names[i]);
+}
+
 static void *other_thread(void *arg)
 {
     (void)arg;

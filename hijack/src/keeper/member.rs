@@ -3,6 +3,7 @@
 use super::remote::{Memory, Numbers};
 use super::serve::{self, id_of, Worker};
 use super::Keeper;
+use crate::paths::ids;
 use crate::raw;
 use crate::sys::{self, host};
 use crate::tree::line::{Window, LINES};
@@ -67,6 +68,15 @@ impl Member {
         let kernel: &Arc<Kernel> = &keeper.kernel;
         let process = kernel.process(pid, memory, Arc::new(Numbers));
         Arc::new(Self::with(keeper, process, Some(window)))
+    }
+
+    /// A process that comes by itself.
+    pub(super) fn joined(keeper: &Arc<Keeper>, pid: i32, window: Window) -> Arc<Self> {
+        let member = Self::new(keeper, pid, window);
+        if let Some(credentials) = ids::of_newcomer(pid) {
+            member.process.set_credentials(credentials);
+        }
+        member
     }
 
     /// The process of a child that is about to be made, with its parent's files.

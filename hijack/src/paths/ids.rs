@@ -6,6 +6,7 @@ use crate::door;
 use crate::sys::{self, host, Args};
 use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::nr;
+use lkl_kernel::{Credentials, Ids};
 
 /// This program was started by root.
 static BY_ROOT: AtomicBool = AtomicBool::new(false);
@@ -40,6 +41,37 @@ pub(crate) fn init() {
 /// Must the kernel be told?
 fn told() -> bool {
     place::any() && BY_ROOT.load(Ordering::Relaxed)
+}
+
+/// Who a process acts as that comes to the kernel by itself: whom the host says, if root has started all of it; `None`: root.
+pub(crate) fn of_newcomer(pid: i32) -> Option<Credentials> {
+    if !told() {
+        return None;
+    }
+    let status = read_all(&format!("/proc/{pid}/status\0"))?;
+    let numbers = |name: &str| -> Option<Vec<u32>> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().map(|n| n.parse().ok()).collect()
+    };
+    let ids = |name| match *numbers(name)? {
+        [real, effective, saved, ..] => Some(Ids { real, effective, saved }),
+        _ => None,
+    };
+    Some(Credentials::with(ids("Uid:")?, ids("Gid:")?, numbers("Groups:")?))
+}
+
+/// A file of the host's; `path` ends with a NUL.
+fn read_all(path: &str) -> Option<String> {
+    // SAFETY: a C string.
+    let fd = unsafe { host!(libc::SYS_open, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }.ok()? as i32;
+    let (mut text, mut buf) = (Vec::new(), [0u8; 4096]);
+    // SAFETY: the buffer has this many bytes.
+    while let Ok(n @ 1..) = unsafe { host!(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len()) } {
+        text.extend_from_slice(buf.get(..n as usize).unwrap_or_default());
+    }
+    sys::close(fd);
+    // The name of a program may be of any bytes.
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The host has changed the ids of the process: the kernel does the same.

@@ -87,8 +87,8 @@ impl Credentials {
         Self::with(Ids::all(uid), Ids::all(gid), groups)
     }
 
-    /// The ids that files are reached with become the effective ones.
-    pub(crate) fn with(uid: Ids, gid: Ids, groups: Vec<u32>) -> Self {
+    /// Of one whose ids differ. The ids that files are reached with become the effective ones.
+    pub fn with(uid: Ids, gid: Ids, groups: Vec<u32>) -> Self {
         Self { uid, gid, fs: Arc::new(Cred { uid: uid.effective, gid: gid.effective, groups }) }
     }
 
