@@ -128,7 +128,12 @@ impl NetConfig {
         let param = match &self.device {
             Device::Tap(name) => return vec![name.clone()],
             Device::Raw(name) => name.clone(),
-            Device::Macvtap(path) | Device::Vde(path) | Device::Pipe(path, _) => {
+            // The device may have several names.
+            Device::Macvtap(path) => match rustix::fs::stat(path.as_str()) {
+                Ok(stat) => format!("{:#x}", stat.st_rdev),
+                Err(_) => path.clone(),
+            },
+            Device::Vde(path) | Device::Pipe(path, _) => {
                 std::path::Path::new(path).canonicalize().map_or_else(|_| path.clone(), |p| p.display().to_string())
             }
         };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use lkl_net::gro::Gro;
 use lkl_net::ip::reassembly::{Fragment, Key};
-use lkl_net::route::Kind;
+use lkl_net::route::{Key as FibKey, Kind};
 use lkl_net::wire::ethernet;
 use lkl_net::wire::{icmp, ipv4, ipv6};
 use lkl_ops::{Checked, RxFrame};
@@ -106,6 +106,22 @@ impl Net {
         link.lone.store(lone, Relaxed);
         link.reading.store(false, Release);
         n == BUDGET
+    }
+
+    /// May a packet from `src` come by `link`, as `rp_filter` says (RFC 3704, sections 2.2 and 2.4)?
+    fn source_fits(&self, link: &Link, src: IpAddr, dst: IpAddr) -> bool {
+        /// The way back must be the way that it came, or one at all.
+        const STRICT: i64 = 1;
+        let mode = link.ipv4.rp_filter.get().max(self.sysctl().ipv4_all.rp_filter.get());
+        if mode == 0 {
+            return true;
+        }
+        // What would be sent back is from the address that was asked.
+        let own = Some(dst).filter(|dst| self.local_kind(*dst) == Some(Kind::Local));
+        match self.fib_lookup(&FibKey { src: own, ..FibKey::to(src) }) {
+            Ok(found) => mode != STRICT || found.route.nexthops.iter().any(|hop| hop.ifindex == link.index),
+            Err(_) => false,
+        }
     }
 
     fn frame_input(&self, link: &Arc<Link>, frame: RxFrame) {
@@ -280,6 +296,9 @@ impl Net {
         let looped = lo || (how.checksum_ok && how.packet_type != PacketType::Host);
         if !looped && !link.ipv4.accept_local.on() && !h.src.is_unspecified() && self.is_local(src) {
             drop_packet!(self, ip.in_addr_errors, %src, %dst, link = link.index, "our own address as source");
+        }
+        if !looped && !h.src.is_unspecified() && !self.source_fits(link, src, dst) {
+            drop_packet!(self, tcp_ext.ip_reverse_path_filter, %src, %dst, link = link.index, "another way back");
         }
         let broadcast = if everybody {
             true

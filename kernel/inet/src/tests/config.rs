@@ -1,11 +1,12 @@
 //! Links, addresses, routes.
 
 use super::kit::*;
-use crate::{AddMode, FlowKey, IfAddr, NextHop, Prefix, RouteEntry, RouteSelector};
+use crate::{AddMode, FlowKey, IfAddr, Net, NextHop, Prefix, RouteEntry, RouteSelector};
+use core::time::Duration;
 use lkl_abi::if_::{IFF_LOOPBACK, IFF_LOWER_UP, IFF_RUNNING, IFF_UP};
 use lkl_abi::rtnetlink::{IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE};
 use lkl_abi::Errno;
-use lkl_ops::sim::Wire;
+use lkl_ops::sim::{Wire, World};
 
 const CREATE: AddMode = AddMode { create: true, exclusive: true, replace: false, append: false };
 
@@ -22,6 +23,48 @@ fn lo_is_there() {
     assert_eq!((r.oif(), r.src, r.is_local()), (1, ip("::1"), true));
     assert_eq!(net.route_output(&FlowKey::to(ip("8.8.8.8"))).unwrap_err(), Errno::ENETUNREACH);
     assert_eq!(net.route_output(&FlowKey::to(ip("2001::1"))).unwrap_err(), Errno::ENETUNREACH);
+}
+
+#[test]
+fn packets_whose_answers_would_go_another_way() {
+    let world = World::new(1);
+    let (ha, hb) = (world.host(), world.host());
+    let (a, b) = (Net::new(ha.clone()), Net::new(hb.clone()));
+    for (host, net) in [(&ha, &a), (&hb, &b)] {
+        let net = net.clone();
+        host.serve(move || net.service());
+    }
+    for n in 0..2 {
+        let link = world.link(&ha, &hb, &Wire::default());
+        for (net, dev, last) in [(&a, link.a.clone(), 1), (&b, link.b.clone(), 2)] {
+            let index = net.link_add(dev).unwrap();
+            net.link_set_up(index, true).unwrap();
+            net.addr_add(IfAddr::new(index, ip(&format!("10.0.{n}.{last}")), 24), false).unwrap();
+        }
+    }
+    b.addr_add(IfAddr::new(1, ip("192.0.2.9"), 32), false).unwrap();
+    let server = udp4(&a);
+    server.bind("0.0.0.0:9").unwrap();
+    // By the first link, from an address of its own, of the other one, and of nowhere.
+    let heard = |of: &str, mode: &str| {
+        a.sysctl_set(&format!("net/ipv4/conf/{of}/rp_filter"), mode).unwrap();
+        let from = |src: &str| {
+            let client = udp4(&b);
+            client.bind(src).unwrap();
+            client.send_to("10.0.0.1:9", b"x").unwrap();
+            world.run_for(Duration::from_millis(10));
+            server.recv().is_ok()
+        };
+        let all = ["10.0.0.2:0", "10.0.1.2:0", "192.0.2.9:0"].map(from);
+        a.sysctl_set(&format!("net/ipv4/conf/{of}/rp_filter"), "0").unwrap();
+        all
+    };
+    assert_eq!(heard("eth0", "0"), [true, true, true]);
+    assert_eq!(heard("eth0", "2"), [true, true, false]);
+    assert_eq!(heard("eth0", "1"), [true, false, false]);
+    assert_eq!(heard("all", "1"), [true, false, false]);
+    assert_eq!(heard("eth1", "1"), [true, true, true]);
+    assert_eq!(a.snmp().tcp_ext.ip_reverse_path_filter.get(), 5);
 }
 
 #[test]
