@@ -3,6 +3,7 @@
 The same scripts run on the image and in a directory of the host's; what they print must be the same.
 """
 
+import glob
 import hashlib
 import os
 import signal
@@ -196,6 +197,62 @@ def editors_and_rsync(lab):
     image.same(f"rsync -aH {lab.path('src')}/ copy/; find copy -printf '%p %y %m %l\\n' | sort; rsync -ain {lab.path('src')}/ copy/")
     image.same(f"echo more >>copy/a/n; rsync -a --delete {lab.path('src')}/ copy/; cmp copy/a/n {lab.path('src')}/a/n && echo equal; rsync -a copy/ back/; diff -r copy back && echo equal")
     image.same("printf 'one\\ntwo\\nthree\\n' >t; vim -N -u NONE -i NONE -es -c '%s/two/2/' -c 'normal Goend' -c wq t; cat t; ls -A | sort", env={"TERM": "dumb"})
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "gcc", "make", "bsdtar", "dpkg-deb"))
+def builds_and_archives(lab):
+    """A program is built, and packed and unpacked."""
+    image = Image(lab)
+    built = image.same(
+        "printf 'p: a.o b.o\\n\\tcc -o $@ $^\\n' >Makefile; printf '#include <stdio.h>\\nint b(void);\\nint main(void) { printf(\"%%d\\\\n\", b()); }\\n' >a.c;"
+        " printf 'int b(void) { return 7; }\\n' >b.c; make -s -j2 && ./p; make -s; touch b.c; make; ls"
+    )
+    has(built.out, "^7$")
+    packed = image.same(
+        "mkdir -p t/DEBIAN t/usr/bin; cp p t/usr/bin/; ln -s p t/usr/bin/q; printf 'Package: p\\nVersion: 1\\nArchitecture: all\\nMaintainer: n <a@b>\\nDescription: d\\n' >t/DEBIAN/control;"
+        " dpkg-deb -b t p.deb | tail -1; mkdir x; dpkg-deb -x p.deb x; x/usr/bin/q; diff -r t/usr x/usr && echo equal"
+    )
+    has(packed.out, "^7\nequal$")
+    image.same("bsdtar -cf a.tar t; mkdir y; bsdtar -xf a.tar -C y; diff -r t y/t && echo equal; bsdtar --format=newc -cf a.cpio t; mkdir z; bsdtar -xf a.cpio -C z; diff -r t z/t && echo equal")
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "lsattr", "chattr", "filefrag", "fstrim"))
+def flags_and_places(lab):
+    """lsattr, chattr, filefrag and fstrim."""
+    if os.geteuid() != 0 or lab.native:
+        raise Skip("it takes root, and an image")
+    image = Image(lab)
+    done = image.script(
+        "echo x >f; chattr +i f; rm f 2>&1; echo y >f; chattr -i +a f; echo y >f; echo z >>f; lsattr f; cat f; chattr -a f; lsattr -v f | tr -s ' ' | cut -d' ' -f3;"
+        " head -c 10000 /dev/zero >g; filefrag -v g | tail -2; rm g; fstrim -v . | grep -o trimmed",
+        status=None,
+    )
+    for part in [r"^rm: cannot remove 'f': Operation not permitted$", r"^-{5}a-+e-+ f$", r"^x\nz$", r"0\.\. +2: +\d+\.\. +\d+: +3: +last,eof$", "^g: 1 extent found$", "^trimmed$"]:
+        has(done.out, part)
+    image.clean()
+
+
+@test(need=("mkfs.ext4", "setpriv", "psql"))
+def a_database_server(lab):
+    """PostgreSQL with its data on an image: made, filled, stopped, started again, by the user postgres."""
+    if os.geteuid() != 0 or lab.user:
+        raise Skip("only root can become another user")
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    if not found:
+        raise Skip("not installed: initdb")
+    os.chmod(lab.dir, 0o777)
+    image = Image(lab, size="256M")
+    start = f"-D $PWD/pg -o \"-k {lab.dir} -c listen_addresses=''\" -w -l {lab.path('log')} start >/dev/null"
+    user = f"PATH={found[-1]}:$PATH; as() {{ setpriv --reuid postgres --regid postgres --clear-groups \"$@\"; }}; psql() {{ as psql -XAtq -h {lab.dir} postgres \"$@\"; }}; "
+    image.same(
+        user + f"mkdir -m 700 pg; chown postgres:postgres pg; as initdb -D $PWD/pg -A trust --no-sync --no-locale >/dev/null && as pg_ctl {start} && "
+        "psql -c 'create table t as select n a, md5(n::text) b from generate_series(1, 5000) n' -c 'create index on t(b)' -c checkpoint; as pg_ctl -D $PWD/pg -w -m fast stop >/dev/null; echo $?; find pg ! -user postgres",
+        seconds=120,
+    )
+    filled = image.same(user + f"as pg_ctl {start}; psql -c 'select count(*), count(distinct b) from t' -c 'vacuum full t' -c \"select a from t where b = md5('77')\"; as pg_ctl -D $PWD/pg -w -m fast stop >/dev/null; echo $?", seconds=120)
+    has(filled.out, r"^5000\|5000\n77\n0$")
     image.clean()
 
 
