@@ -218,6 +218,20 @@ def builds_and_archives(lab):
     image.clean()
 
 
+@test(need=("mkfs.ext4", "qemu-img", "bash"))
+def a_qcow2_image(lab):
+    """An image of QEMU's."""
+    if lab.native:
+        raise Skip("there is no image")
+    image = Image(lab)
+    lab.sh("qemu-img convert -O qcow2 disk.img disk.qcow2; rm disk.img")
+    lab.env["LKL_HIJACK_DISK"] = f"{lab.path('disk.qcow2')}:{image.place}"
+    image.same("seq 200000 >f; cp f g; mkdir d; ln f d/f; rm f; (for i in 1 2 3; do cp g $i & done; wait); cmp g 3 && md5sum d/f; rm 1 2; sync; truncate -s 5M g; stat -c '%n %h %s' d/* g 3")
+    image.same("md5sum d/f g 3; head -c 3000000 /dev/zero >z; md5sum z")
+    lab.sh("qemu-img check -q disk.qcow2; qemu-img convert -O raw disk.qcow2 disk.img")
+    image.clean()
+
+
 @test(need=("mkfs.ext4", "lsattr", "chattr", "filefrag", "fstrim"))
 def flags_and_places(lab):
     """lsattr, chattr, filefrag and fstrim."""
