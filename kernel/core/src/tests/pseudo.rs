@@ -186,6 +186,12 @@ fn disks_are_there() {
     rig.close(whole);
     rig.close(part);
     assert_eq!(mount(&rig, "/dev/vda1", "/tmp", "ext4", 0, ""), Err(Errno::EINVAL));
+    // No type, and an empty one.
+    let (source, target) = (rig.text("/dev/vda1"), rig.text("/tmp"));
+    assert_eq!(rig.call(nr::MOUNT, &[source, target, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(mount(&rig, "/dev/vda1", "/tmp", "", 0, ""), Err(Errno::ENODEV));
+    assert_eq!(rig.kernel.probe(&rig.task, b"/dev/vda1"), Err(Errno::EINVAL));
+    assert_eq!(rig.kernel.probe(&rig.task, b"/dev/null"), Err(Errno::ENOTBLK));
     rig.kernel.remove_disk("vda").unwrap();
     assert_eq!(rig.open("/dev/vda", O_RDONLY), Err(Errno::ENOENT));
 }
