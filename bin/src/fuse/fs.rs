@@ -8,10 +8,9 @@ use fuser::{
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use lkl::abi::fcntl::{O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT, O_NOATIME, O_NOFOLLOW, O_RDWR, O_WRONLY, SEEK_DATA};
-use lkl::abi::fiemap::FITRIM;
 use lkl::abi::fs::{
-    FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_GETVERSION, FS_IOC_SETFLAGS, FS_IOC_SETVERSION,
-    RENAME_EXCHANGE,
+    FITRIM, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_GETVERSION, FS_IOC_SETFLAGS,
+    FS_IOC_SETVERSION, RENAME_EXCHANGE,
 };
 use lkl::abi::stat::{from_dev_t, to_dev_t, S_ISGID, S_ISUID};
 use lkl::{Dir, Error, File, FileType, Metadata, ReadDir, SetTime};

@@ -336,14 +336,14 @@ impl File {
     }
 
     /// `ioctl` with a struct in `data`, which is read, written, or both: as long as the request says itself (`FITRIM`, `FS_IOC_GETVERSION`;
-    /// [`lkl_abi::fs`], [`lkl_abi::fiemap`]). Answers what the call does.
+    /// [`lkl_abi::fs`]). Answers what the call does.
     ///
     /// # Errors
     /// `EINVAL` if the request does not say how long its struct is, or another length follows it, or `data` is shorter; `ENOTTY`; `man 2 ioctl`
     pub fn ioctl(&self, request: u32, data: &mut [u8]) -> Result<u64> {
         // What `_IOC_SIZE` tells.
         let len = (request >> 16 & 0x3fff) as usize;
-        if len == 0 || data.len() < len || request == lkl_abi::fiemap::FS_IOC_FIEMAP {
+        if len == 0 || data.len() < len || request == lkl_abi::fs::FS_IOC_FIEMAP {
             return Err(Error::new(Errno::EINVAL, self.path()));
         }
         self.call(nr::IOCTL, [Arg::Num(request.into()), Arg::RecordOut(data)])

@@ -1,9 +1,5 @@
-//! Where files lie (`linux/fiemap.h`), and giving free blocks back (`linux/fs.h`, `struct fstrim_range`).
+//! Where files lie (`linux/fiemap.h`).
 #![expect(missing_docs, reason = "the kernel's documentation of filesystems explains them")]
-
-pub const FS_IOC_FIEMAP: u32 = 0xc020_660b;
-pub const FIBMAP: u32 = 1;
-pub const FITRIM: u32 = 0xc018_5879;
 
 pub const FIEMAP_FLAG_SYNC: u32 = 1;
 pub const FIEMAP_FLAG_XATTR: u32 = 2;
@@ -21,5 +17,3 @@ pub const FIEMAP_SIZE: usize = 32;
 pub const FIEMAP_EXTENT_SIZE: usize = 56;
 /// Most extents of one call: as many as have 32 bits for their length.
 pub const FIEMAP_MAX_EXTENTS: u32 = u32::MAX / FIEMAP_EXTENT_SIZE as u32;
-/// Bytes of a `struct fstrim_range`: start, length, and least length of what is given back.
-pub const FSTRIM_RANGE_SIZE: usize = 24;

@@ -10,7 +10,10 @@ pub const SYNC_FILE_RANGE_WAIT_BEFORE: u32 = 1;
 pub const SYNC_FILE_RANGE_WRITE: u32 = 2;
 pub const SYNC_FILE_RANGE_WAIT_AFTER: u32 = 4;
 
+pub const FIBMAP: u32 = 1;
 pub const FIGETBSZ: u32 = 2;
+pub const FITRIM: u32 = 0xc018_5879;
+pub const FS_IOC_FIEMAP: u32 = 0xc020_660b;
 pub const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
 pub const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
 pub const FS_IOC_GETVERSION: u32 = 0x8008_7601;
@@ -57,5 +60,7 @@ pub const FS_XFLAG_NOATIME: u32 = 0x40;
 pub const FS_XFLAG_NODUMP: u32 = 0x80;
 pub const FS_XFLAG_PROJINHERIT: u32 = 0x200;
 pub const FS_XFLAG_DAX: u32 = 0x8000;
+/// Bytes of a `struct fstrim_range`: start, length, and least length of what is given back.
+pub const FSTRIM_RANGE_SIZE: usize = 24;
 /// Bytes of a `struct fsxattr`: flags, length of extents, number of extents, project, length of copied extents, and what is not used.
 pub const FSXATTR_SIZE: usize = 28;

@@ -85,6 +85,9 @@ const STRUCTS: &[(&str, &str, &[&str])] = &[
     ("__kernel_timespec", "linux/time_types.h", &["tv_sec", "tv_nsec"]),
     ("__kernel_itimerspec", "linux/time_types.h", &["it_value"]),
     ("open_how", "linux/openat2.h", &["resolve"]),
+    ("fiemap", "linux/fiemap.h", &["fm_flags", "fm_extent_count"]),
+    ("fiemap_extent", "linux/fiemap.h", &["fe_physical", "fe_flags"]),
+    ("fstrim_range", "linux/fs.h", &["minlen"]),
     ("inotify_event", "linux/inotify.h", &["len", "name"]),
     ("sysinfo", "linux/sysinfo.h", &["totalram", "procs", "mem_unit"]),
     ("new_utsname", "linux/utsname.h", &["release", "domainname"]),
@@ -158,6 +161,7 @@ fn structs_and_numbers_are_linuxs() {
         // What they forget to include.
         let before = match header {
             "linux/errqueue.h" => "#include <time.h>\n",
+            "linux/fs.h" => "#include <linux/fiemap.h>\n",
             "linux/sockios.h" => "#include <asm-generic/ioctls.h>\n",
             _ => "",
         };

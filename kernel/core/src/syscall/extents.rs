@@ -4,6 +4,7 @@ use super::at::Who;
 use super::Ctx;
 use crate::user::{self, u32_in, u64_in};
 use lkl_abi::fiemap::*;
+use lkl_abi::fs::FSTRIM_RANGE_SIZE;
 use lkl_abi::{Errno, Result};
 use lkl_vfs::{FileExtent, InodeKind, Layout, VfsFile};
 

@@ -8,7 +8,6 @@ use crate::openfile::OpenFile;
 use crate::stack;
 use crate::user;
 use lkl_abi::fcntl::{FASYNC, O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
-use lkl_abi::fiemap::{FIBMAP, FITRIM, FS_IOC_FIEMAP};
 use lkl_abi::fs::*;
 use lkl_abi::inotify::IN_ATTRIB;
 use lkl_abi::ioctls::*;

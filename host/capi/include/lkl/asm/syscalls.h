@@ -25,6 +25,7 @@
 #include <lkl/linux/falloc.h>
 #include <lkl/linux/fcntl.h>
 #include <lkl/linux/fib_rules.h>
+#include <lkl/linux/fiemap.h>
 #include <lkl/linux/fs.h>
 #include <lkl/linux/genetlink.h>
 #include <lkl/linux/icmp.h>

@@ -3,6 +3,13 @@
 #define LKL_LINUX_FS_H
 
 #include <lkl/linux/mount.h>
+#include <lkl/linux/types.h>
+
+struct lkl_fstrim_range {
+	__lkl__u64 start;
+	__lkl__u64 len;
+	__lkl__u64 minlen;
+};
 
 /* constants: fs */
 #define LKL_RENAME_NOREPLACE 1
@@ -11,10 +18,16 @@
 #define LKL_SYNC_FILE_RANGE_WAIT_BEFORE 1
 #define LKL_SYNC_FILE_RANGE_WRITE 2
 #define LKL_SYNC_FILE_RANGE_WAIT_AFTER 4
+#define LKL_FIBMAP 1
 #define LKL_FIGETBSZ 2
+#define LKL_FITRIM 0xc0185879
+#define LKL_FS_IOC_FIEMAP 0xc020660b
 #define LKL_FS_IOC_GETFLAGS 0x80086601
 #define LKL_FS_IOC_SETFLAGS 0x40086602
 #define LKL_FS_IOC_GETVERSION 0x80087601
+#define LKL_FS_IOC_SETVERSION 0x40087602
+#define LKL_EXT4_IOC_GETVERSION 0x80086603
+#define LKL_EXT4_IOC_SETVERSION 0x40086604
 #define LKL_FS_IOC_FSGETXATTR 0x801c581f
 #define LKL_FS_IOC_FSSETXATTR 0x401c5820
 #define LKL_FICLONE 0x40049409
