@@ -109,7 +109,7 @@ pub(crate) fn wake_members() {
     // SAFETY: leaked.
     let Some(keeper) = (unsafe { KEEPER.load(Ordering::Acquire).as_ref() }) else { return };
     for worker in keeper.workers.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
-        worker.parker.interrupt();
+        worker.interrupt(serve::ALL);
         keeper.ring(&worker.event);
     }
 }

@@ -1,15 +1,15 @@
 //! A process of the tree, as the keeper knows it.
 
 use super::remote::{Memory, Numbers};
-use super::serve::{self, id_of, Worker};
+use super::serve::{self, id_of, Worker, ALL};
 use super::Keeper;
 use crate::paths::ids;
 use crate::raw;
 use crate::sys::{self, host};
 use crate::tree::line::{Window, LINES};
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use lkl_abi::{Errno, Result};
-use lkl_host::{RealHost, ThreadParker};
+use lkl_host::RealHost;
 use lkl_kernel::{Kernel, OpenFile, Process};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -130,7 +130,7 @@ impl Member {
         if self.workers().contains_key(&index) {
             return Ok(());
         }
-        let worker = Arc::new(Worker { parker: ThreadParker::new(&self.host), event: Arc::new(AtomicI32::new(-1)) });
+        let worker = Worker::new(&self.host);
         self.workers().insert(index, worker.clone());
         if let Some(keeper) = self.keeper.upgrade() {
             keeper.add_worker(&worker);
@@ -152,7 +152,7 @@ impl Member {
             return;
         }
         if let Some(w) = self.workers().get(&index) {
-            w.parker.interrupt();
+            w.interrupt(serial);
         }
     }
 
@@ -196,7 +196,7 @@ impl Member {
             if let Some(line) = self.window().and_then(|w| w.line(index)) {
                 line.end();
             }
-            worker.parker.interrupt();
+            worker.interrupt(ALL);
             let event = worker.event.swap(-1, Ordering::AcqRel);
             if event >= 0 {
                 sys::close(event);

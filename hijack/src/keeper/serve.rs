@@ -6,10 +6,10 @@ use super::{remote, Keeper};
 use crate::panics;
 use crate::sys;
 use crate::tree::line::{how, op, turn, Buffer, Line, Patience, Poll, Side};
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 use lkl_abi::{Errno, Result};
-use lkl_host::ThreadParker;
+use lkl_host::{RealHost, ThreadParker};
 use lkl_kernel::{EpollAt, EpollEvent, Kernel, OpenFile, PollFd, PollRegistration, Task};
 use lkl_ops::Parker;
 use lkl_sync::{Events, Waiter};
@@ -26,6 +26,35 @@ pub(super) struct Worker {
     pub(super) parker: Arc<ThreadParker>,
     /// The eventfd that wakes the caller while it sleeps for files of its host; -1 before it has one.
     pub(super) event: Arc<AtomicI32>,
+    /// The last call ([`Line::serial`]) that is to give way instead of sleeping.
+    interrupted: AtomicU64,
+}
+
+/// All calls from now on, instead of the number of one.
+pub(super) const ALL: u64 = u64::MAX;
+
+impl Worker {
+    pub(super) fn new(host: &Arc<RealHost>) -> Arc<Self> {
+        Arc::new(Self {
+            parker: ThreadParker::new(host),
+            event: Arc::new(AtomicI32::new(-1)),
+            interrupted: AtomicU64::new(0),
+        })
+    }
+
+    /// The call with that number is to give way, whether it sleeps, runs, or is still to begin here.
+    pub(super) fn interrupt(&self, serial: u64) {
+        self.interrupted.fetch_max(serial, Ordering::SeqCst);
+        self.parker.interrupt();
+    }
+
+    /// The call with that number begins. What came too late for the last one is not for it.
+    fn begin(&self, serial: u64, interrupted: bool) {
+        self.parker.take_interrupt();
+        if interrupted || self.interrupted.load(Ordering::SeqCst) >= serial {
+            self.parker.interrupt();
+        }
+    }
 }
 
 /// Wakes the worker, and the caller, which sleeps by itself.
@@ -99,11 +128,7 @@ pub(super) fn run(member: &Arc<Member>, index: usize, worker: Arc<Worker>) {
 
 impl Session<'_> {
     fn answer(&mut self, line: &Line, buffer: &Buffer, asking: &Patience) {
-        // What came for the last call, too late, is not for this one.
-        self.worker.parker.take_interrupt();
-        if line.interrupted.load(Ordering::Relaxed) != 0 {
-            self.worker.parker.interrupt();
-        }
+        self.worker.begin(line.serial.load(Ordering::SeqCst), line.interrupted.load(Ordering::Relaxed) != 0);
         let number = line.number.load(Ordering::Relaxed);
         let args = [0, 1, 2, 3, 4, 5].map(|i: usize| line.args[i].load(Ordering::Relaxed));
         let result = remote::with_line(line, buffer, asking, || match usize::try_from(number) {
@@ -239,5 +264,29 @@ impl Session<'_> {
             raw.extend(p.revents.0.to_ne_bytes());
         }
         self.member.process.mem().write(at, &raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lkl_host::Hooks;
+
+    #[test]
+    fn what_interrupts_a_call_does_so_before_it_begins_here() {
+        let worker = Worker::new(&RealHost::new(Hooks::default()).unwrap());
+        worker.interrupt(5);
+        worker.begin(5, false);
+        assert!(worker.parker.take_interrupt());
+        // Too late for that one.
+        worker.interrupt(5);
+        worker.begin(6, false);
+        assert!(!worker.parker.take_interrupt());
+        worker.begin(7, true);
+        assert!(worker.parker.take_interrupt());
+        worker.interrupt(ALL);
+        worker.interrupt(8);
+        worker.begin(9, false);
+        assert!(worker.parker.take_interrupt());
     }
 }
