@@ -11,6 +11,7 @@ use crate::exec;
 use crate::fds::{self, HostNumbers};
 use crate::guarded::Guarded;
 use crate::handover;
+use crate::hooks::cancel;
 use crate::keeper::{self, Doors};
 use crate::limits;
 use crate::mem::Own;
@@ -385,8 +386,9 @@ pub(crate) fn call(number: usize, args: [u64; 6]) -> isize {
                 Ran::Nothing | Ran::Restart => cancellation_point(t),
             },
             other => {
-                // libc cancels a thread that was in the call when the cancellation came, even if something was moved.
-                if CANCELS.load(Ordering::Relaxed) && blocks(number) {
+                // libc cancels a thread that was in the call when the cancellation came: older ones even if something was moved.
+                let stays = cancel::effects_stay() && other != Err(Errno::EINTR);
+                if CANCELS.load(Ordering::Relaxed) && blocks(number) && !stays {
                     cancellation_point(t);
                 }
                 return sys::uncheck(other);

@@ -8,7 +8,8 @@ use super::Real;
 use crate::door;
 use crate::signal;
 use crate::thread::{self, Inside, Thread};
-use core::ffi::c_int;
+use core::ffi::{c_int, CStr};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// `PTHREAD_CANCEL_DEFERRED`, of glibc's `pthread.h`
 pub(crate) const DEFERRED: c_int = 0;
@@ -18,9 +19,30 @@ const ASYNCHRONOUS: c_int = 1;
 static REAL_CANCEL: Real = Real::new();
 static REAL_SETCANCELTYPE: Real = Real::new();
 
+/// glibc is one of [`EFFECTS_STAY`] or later.
+static STAY: AtomicBool = AtomicBool::new(false);
+/// From this version on, a call that has moved something when its thread is cancelled answers how much, and the thread goes on to the next
+/// cancellation point (glibc's bug 12683).
+const EFFECTS_STAY: (u32, u32) = (2, 41);
+
 pub(super) fn resolve() {
+    // SAFETY: a C string, which stays.
+    let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
+    STAY.store(parse(version.to_str().unwrap_or_default()) >= Some(EFFECTS_STAY), Ordering::Relaxed);
     REAL_CANCEL.resolve("pthread_cancel\0", false);
     REAL_SETCANCELTYPE.resolve("pthread_setcanceltype\0", false);
+}
+
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    let digits = minor.find(|c: char| !c.is_ascii_digit()).map_or(minor, |end| &minor[..end]);
+    Some((major.parse().ok()?, digits.parse().ok()?))
+}
+
+/// Is a thread that is cancelled in a call only ended there if the call has done nothing?
+#[inline]
+pub(crate) fn effects_stay() -> bool {
+    STAY.load(Ordering::Relaxed)
 }
 
 type SetCancelType = unsafe extern "C-unwind" fn(c_int, *mut c_int) -> c_int;
@@ -102,4 +124,18 @@ pub unsafe extern "C-unwind" fn pthread_cancel(who: libc::pthread_t) -> c_int {
         signal::deliver(t);
     }
     ret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(parse("2.36"), Some((2, 36)));
+        assert_eq!(parse("2.41.9000"), Some((2, 41)));
+        assert!(
+            parse("2.9") < Some(EFFECTS_STAY) && parse("3.0") > Some(EFFECTS_STAY) && parse("") < Some(EFFECTS_STAY)
+        );
+    }
 }
