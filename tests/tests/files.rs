@@ -142,8 +142,8 @@ const KINDS: &[(&str, &[&str], &str)] = &[
     ("ext4", &["-t", "ext4"], "ext4"),
     ("plain", &["-t", "ext2"], "ext2"),
     ("journal", &["-t", "ext3"], "ext3"),
-    ("small", &["-t", "ext4", "-b", "1024", "-I", "128", "-O", "^metadata_csum,^64bit"], ""),
-    ("inline", &["-t", "ext4", "-O", "inline_data,bigalloc", "-I", "256"], ""),
+    ("small", &["-t", "ext4", "-b", "1024", "-I", "128", "-O", "^metadata_csum,^64bit"], "ext4"),
+    ("inline", &["-t", "ext4", "-O", "inline_data,bigalloc", "-I", "256"], "ext4"),
 ];
 
 #[test]
@@ -181,7 +181,7 @@ fn what_is_written_is_in_the_image() {
         assert_eq!(image.debugfs("cat /dir/other"), big, "{name}");
         assert_eq!(image.debugfs("cat /dir/file-299"), pattern(299, 299), "{name}");
         // And it is what a second mount finds.
-        files.mount("/dev/vda", "/mnt", "").unwrap();
+        files.mount("/dev/vda", "/mnt", kind).unwrap();
         assert_eq!(files.read("/mnt/dir/other").unwrap(), big, "{name}");
         assert_eq!(files.read("/mnt/dir/file-002").err(), Some(Errno::ENOENT), "{name}");
         files.umount("/mnt").unwrap();
@@ -206,7 +206,7 @@ fn what_is_synced_survives_without_an_end() {
     let next = Files::new();
     next.0.kernel.add_disk(left.clone(), "vdb").unwrap();
     next.mkdir("/mnt").unwrap();
-    next.mount("/dev/vdb", "/mnt", "").unwrap();
+    next.mount("/dev/vdb", "/mnt", "ext4").unwrap();
     assert_eq!(next.read("/mnt/f").unwrap(), data);
     assert_eq!(next.0.kernel.remove_disk("vdb"), Err(Errno::EBUSY));
     next.umount("/mnt").unwrap();
