@@ -387,7 +387,8 @@ class Lab:
         full["LC_ALL"] = "C"
         full["PYTHONDONTWRITEBYTECODE"] = "1"
         # Nobody answers the host's name servers here; programs that ask for names of their own need not wait long.
-        full["RES_OPTIONS"] = "timeout:1 attempts:1"
+        # Longer than a second: the host may lose what it sends in the first moment of a TAP, and ARP asks again after one.
+        full["RES_OPTIONS"] = "timeout:2 attempts:1"
         full["PATH"] = full.get("PATH", "") + ":/usr/sbin:/sbin"
         if ours:
             full.update(self.env)
