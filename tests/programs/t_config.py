@@ -42,6 +42,10 @@ def programs_that_cannot_be_run(lab):
     has(lab.ours("/nowhere/at/all", status=127).err, r"not found")
     has(lab.ours("/etc/passwd", status=126).err, r"cannot be executed")
     has(lab.ours("/tmp", status=126).err, r"is a directory")
+    # Also where nothing is built yet: that comes after.
+    lab.sh(f"mkdir -p new/bin; cp {WRAPPER} new/bin/; cp {ROOT}/Cargo.toml new/")
+    done = lab.run("new/bin/lkl-hijack.sh", "no-such-program", status=127, env={"LKL_HIJACK_LIBRARY": ""})
+    check(done.err == "lkl-hijack: no-such-program: not found\n", "nothing is built", done)
     done = lab.run(WRAPPER, status=125)
     has(done.err, r"^Usage: ")
     check(lab.run(WRAPPER, "--help").out.startswith("Usage: "), "--help")
