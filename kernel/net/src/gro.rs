@@ -46,11 +46,8 @@ pub struct Gro {
 impl Gro {
     /// Takes a frame, in the order of the wire; frames that can be joined with no more are given to `deliver`.
     pub fn push(&mut self, frame: RxFrame, mut deliver: impl FnMut(RxFrame)) {
-        if frame.gso.is_some() || self.held.is_none() && !may_begin(&frame.data) {
-            self.flush(&mut deliver);
-            return deliver(frame);
-        }
-        let Some(seen) = Seen::of(&frame) else {
+        let may_be_joined = frame.gso.is_none() && (self.held.is_some() || may_begin(&frame.data));
+        let Some(seen) = may_be_joined.then(|| Seen::of(&frame)).flatten() else {
             self.flush(&mut deliver);
             return deliver(frame);
         };
