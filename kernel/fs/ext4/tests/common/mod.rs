@@ -46,13 +46,20 @@ pub(crate) fn run(program: &str, args: &[&str]) -> (i32, String) {
 /// Makes a file system by `mke2fs` with these words as arguments, perhaps filled with a tree.
 pub(crate) fn mkfs(image: &Path, args: &str, size: &str, tree: Option<&Path>) {
     let image = image.to_str().unwrap();
-    let mut words = vec!["-q", "-F"];
-    words.extend(args.split_whitespace());
-    if let Some(tree) = tree {
-        words.extend(["-d", tree.to_str().unwrap()]);
+    let make = |args: &str| {
+        let mut words = vec!["-q", "-F"];
+        words.extend(args.split_whitespace());
+        if let Some(tree) = tree {
+            words.extend(["-d", tree.to_str().unwrap()]);
+        }
+        words.extend([image, size]);
+        run("mke2fs", &words)
+    };
+    let (mut status, mut text) = make(args);
+    if status != 0 && args.contains("-r 0") {
+        // As newer versions have it.
+        (status, text) = make(&args.replace("-r 0", "-E revision=0"));
     }
-    words.extend([image, size]);
-    let (status, text) = run("mke2fs", &words);
     assert_eq!(status, 0, "mke2fs {args}: {text}");
 }
 
