@@ -25,3 +25,15 @@ spawn(["/bin/cat"], [(OPEN, 0, "out/x", os.O_RDONLY, 0)])
 spawn(["/bin/sh", "-c", "cat; echo more >&7"], [(OPEN, 0, "copy", os.O_RDONLY, 0), (OPEN, 7, "out", os.O_WRONLY | os.O_APPEND, 0), (CLOSE, 2)])
 spawn(["/bin/cat"], [(OPEN, 3, "/dev/null", os.O_RDONLY, 0), (OPEN, 0, "out", os.O_RDONLY, 0), (DUP2, 3, 0)])
 print(open("out").read())
+# A name that is looked for in PATH, by the host, on the image, and nowhere.
+with open("tool", "w") as f:
+    f.write("#!/bin/sh\necho tool $1\n")
+os.chmod("tool", 0o755)
+for path, name in ((None, "true"), (None, "tool"), (f"/bin:{d}", "tool"), (f"{d}:/bin", "true"), (None, "./tool")):
+    if path:
+        os.environ["PATH"] = path
+    try:
+        pid = os.posix_spawnp(name, [name, "x"], os.environ)
+        print(name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    except OSError as e:
+        print(name, e.strerror, flush=True)

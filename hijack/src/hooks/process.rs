@@ -137,7 +137,9 @@ fn stage(file: *const c_char, argv: Strings, search: bool) -> Result<Option<(Sta
     let inside = Inside::enter(t);
     let found = if search { program::search(file as u64) } else { None };
     let mut args: Args = [found.as_ref().map_or(file as u64, |f| f.as_ptr() as u64), argv as u64, 0, 0, 0, 0];
-    let staged = program::stage(&mut args, 2);
+    // A name without a slash that is on no image is looked for by libc; it is none of the working directory.
+    let left = search && found.is_none() && program::is_bare(file as u64);
+    let staged = if left { Ok(None) } else { program::stage(&mut args, 2) };
     drop(inside);
     signal::deliver(t);
     Ok(staged?.map(|s| (s, args[0] as *const c_char, args[1] as Strings)))

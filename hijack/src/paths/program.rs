@@ -86,9 +86,14 @@ pub(crate) fn stage(a: &mut Args, at: usize) -> Result<Option<Staged>, Errno> {
     Err(Errno::ELOOP)
 }
 
+/// Is it a name that is looked for in `PATH`?
+pub(crate) fn is_bare(name: u64) -> bool {
+    read_name(name).is_ok_and(|n| !n.as_bytes().contains(&b'/'))
+}
+
 /// The program that a name without a slash means, if the first of that name in `PATH` is on an image.
 pub(crate) fn search(name: u64) -> Option<CString> {
-    let name = read_name(name).ok().filter(|n| !n.as_bytes().contains(&b'/') && !n.is_empty())?;
+    let name = read_name(name).ok().filter(|n| is_bare(n.as_ptr() as u64) && !n.is_empty())?;
     let path = std::env::var_os("PATH").unwrap_or_default().into_encoded_bytes();
     for dir in path.split(|b| *b == b':') {
         let dir = if dir.is_empty() { b"." } else { dir };
