@@ -1,12 +1,12 @@
 //! Links, addresses, routes.
 
 use super::kit::*;
-use crate::{AddMode, FlowKey, IfAddr, Net, NextHop, Prefix, RouteEntry, RouteSelector};
+use crate::{AddMode, FlowKey, IfAddr, NextHop, Prefix, RouteEntry, RouteSelector};
 use core::time::Duration;
 use lkl_abi::if_::{IFF_LOOPBACK, IFF_LOWER_UP, IFF_RUNNING, IFF_UP};
 use lkl_abi::rtnetlink::{IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE};
 use lkl_abi::Errno;
-use lkl_ops::sim::{Wire, World};
+use lkl_ops::sim::Wire;
 
 const CREATE: AddMode = AddMode { create: true, exclusive: true, replace: false, append: false };
 
@@ -27,13 +27,7 @@ fn lo_is_there() {
 
 #[test]
 fn packets_whose_answers_would_go_another_way() {
-    let world = World::new(1);
-    let (ha, hb) = (world.host(), world.host());
-    let (a, b) = (Net::new(ha.clone()), Net::new(hb.clone()));
-    for (host, net) in [(&ha, &a), (&hb, &b)] {
-        let net = net.clone();
-        host.serve(move || net.service());
-    }
+    let (world, [(ha, a), (hb, b)]) = two();
     for n in 0..2 {
         let link = world.link(&ha, &hb, &Wire::default());
         for (net, dev, last) in [(&a, link.a.clone(), 1), (&b, link.b.clone(), 2)] {

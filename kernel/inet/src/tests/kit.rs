@@ -6,7 +6,7 @@ use lkl_abi::socket::{SOCK_DGRAM, SOCK_RAW};
 use lkl_abi::Result;
 use lkl_file::sockaddr::{AF_INET, AF_INET6, AF_PACKET};
 use lkl_file::{Control, File, Iov, IovReader, IovWriter, RecvMsg, SendMsg, SockAddr, Socket};
-use lkl_ops::sim::{Link, Wire, World};
+use lkl_ops::sim::{Link, SimHost, Wire, World};
 use lkl_ops::UserMem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -140,14 +140,30 @@ pub(super) struct Pair {
     pub(super) link: Link,
 }
 
-/// One host alone.
-pub(super) fn alone() -> (World, Arc<Net>) {
-    let world = World::new(1);
+/// What a host is on, and its network.
+type Bare = (Arc<SimHost>, Arc<Net>);
+
+/// A host without devices.
+fn bare_host(world: &World) -> Bare {
     let host = world.host();
     let net = Net::new(host.clone());
     let served = net.clone();
     host.serve(move || served.service());
+    (host, net)
+}
+
+/// One host alone.
+pub(super) fn alone() -> (World, Arc<Net>) {
+    let world = World::new(1);
+    let (_, net) = bare_host(&world);
     (world, net)
+}
+
+/// Two hosts without devices.
+pub(super) fn two() -> (World, [Bare; 2]) {
+    let world = World::new(1);
+    let hosts = [bare_host(&world), bare_host(&world)];
+    (world, hosts)
 }
 
 impl Pair {
@@ -169,16 +185,10 @@ impl Pair {
 
     /// The same, with nothing configured.
     pub(super) fn bare(wire: &Wire) -> Self {
-        let world = World::new(1);
-        let (ha, hb) = (world.host(), world.host());
+        let (world, [(ha, a), (hb, b)]) = two();
         let link = world.link(&ha, &hb, wire);
-        let (a, b) = (Net::new(ha.clone()), Net::new(hb.clone()));
         assert_eq!(a.link_add(link.a.clone()), Ok(2));
         assert_eq!(b.link_add(link.b.clone()), Ok(2));
-        for (host, net) in [(&ha, &a), (&hb, &b)] {
-            let net = net.clone();
-            host.serve(move || net.service());
-        }
         Self { world, a, b, link }
     }
 

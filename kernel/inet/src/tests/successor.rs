@@ -7,7 +7,7 @@ use lkl_abi::rtnetlink::NUD_PERMANENT;
 use lkl_abi::socket::SOCK_STREAM;
 use lkl_abi::Errno;
 use lkl_file::sockaddr::{AF_INET, AF_INET6};
-use lkl_ops::sim::{Wire, World};
+use lkl_ops::sim::Wire;
 use std::net::{IpAddr, Ipv4Addr};
 
 #[test]
@@ -58,13 +58,7 @@ fn peers_are_told_by_the_successor() {
 
 #[test]
 fn peers_on_every_interface_are_told() {
-    let world = World::new(1);
-    let (ha, hb) = (world.host(), world.host());
-    let (a, b) = (Net::new(ha.clone()), Net::new(hb.clone()));
-    for (host, net) in [(&ha, &a), (&hb, &b)] {
-        let net = net.clone();
-        host.serve(move || net.service());
-    }
+    let (world, [(ha, a), (hb, b)]) = two();
     let mut clients = Vec::new();
     let run = |millis| world.run_for(Duration::from_millis(millis));
     for n in 0..3 {
