@@ -7,8 +7,6 @@ use crate::exec;
 use crate::sys;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
-use lkl_abi::nr;
-use std::ffi::CString;
 use std::fmt::Write;
 
 /// The process, and the files: `123 /proc/net/dev,/proc/net/snmp`.
@@ -52,27 +50,10 @@ pub(crate) fn show() {
     let Some(files) = (unsafe { FILES.swap(null_mut(), Ordering::AcqRel).as_ref() }) else { return };
     for path in files {
         let mut text = String::new();
-        let _never = match read(path) {
+        let _never = match lkl_host::dump::read(|number, args| sys::check(door::call(number, args)), path) {
             Ok(content) => write!(text, "lkl-hijack: {path}:\n{}", String::from_utf8_lossy(&content).trim_end()),
             Err(e) => write!(text, "lkl-hijack: {path}: {e}"),
         };
         sys::say_all(&text);
     }
-}
-
-/// A whole file of the kernel.
-fn read(path: &str) -> lkl_abi::Result<Vec<u8>> {
-    let path = CString::new(path).map_err(|_| lkl_abi::Errno::EINVAL)?;
-    let call = |number, args| sys::check(door::call(number, args));
-    let fd = call(nr::OPENAT, [libc::AT_FDCWD as i64 as u64, path.as_ptr() as u64, 0, 0, 0, 0])?;
-    let (mut all, mut piece) = (Vec::new(), vec![0u8; 4096]);
-    let result = loop {
-        match call(nr::READ, [fd, piece.as_mut_ptr() as u64, piece.len() as u64, 0, 0, 0]) {
-            Ok(0) => break Ok(all),
-            Ok(n) => all.extend_from_slice(piece.get(..n as usize).unwrap_or_default()),
-            Err(e) => break Err(e),
-        }
-    };
-    let _closed = call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
-    result
 }

@@ -18,6 +18,7 @@ pub mod cmdline;
 pub mod config;
 mod dhcp;
 pub mod disk;
+pub mod dump;
 pub mod ip;
 pub mod log;
 pub mod mem;

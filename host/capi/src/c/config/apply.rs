@@ -9,7 +9,7 @@ use super::fields::{iface, top};
 use super::{get, Config, Interface};
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use lkl_abi::{nr, Errno};
+use lkl_abi::Errno;
 use lkl_host::setup;
 use lkl_inet::Net;
 use std::ffi::CString;
@@ -181,26 +181,9 @@ fn configure(net: &Net, index: u32, iface: &Interface, note: &mut impl FnMut(&st
 /// Prints the files that are to be dumped.
 pub(super) fn dump(config: &Config) {
     for path in get(&config.values, top::DUMP).unwrap_or_default().split(',').filter(|p| !p.is_empty()) {
-        match read(path) {
+        match lkl_host::dump::read(instance::syscall, path) {
             Ok(content) => log::say_line(&format!("{path}:\n{}", String::from_utf8_lossy(&content))),
             Err(e) => log::say_line(&format!("{path}: {e}")),
         }
     }
-}
-
-/// A whole file of the kernel.
-fn read(path: &str) -> Result<Vec<u8>, Errno> {
-    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-    let call = |number, args| instance::syscall(number, args);
-    let fd = call(nr::OPENAT, [lkl_abi::fcntl::AT_FDCWD as u64, path.as_ptr() as u64, 0, 0, 0, 0])?;
-    let (mut all, mut piece) = (Vec::new(), vec![0u8; 4096]);
-    let result = loop {
-        match call(nr::READ, [fd, piece.as_mut_ptr() as u64, piece.len() as u64, 0, 0, 0]) {
-            Ok(0) => break Ok(all),
-            Ok(n) => all.extend_from_slice(piece.get(..n as usize).unwrap_or_default()),
-            Err(e) => break Err(e),
-        }
-    };
-    let _closed = call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
-    result
 }
